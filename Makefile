@@ -1,0 +1,61 @@
+# make demo    the leaderboard of scripted policies, everything set up on the way
+# make test    lint, types, and the tests on $(PYTHON) and, where there is one, on python3.12 with the newest JAX
+# make bench   ours and the peers side by side (in a virtual environment of its own)
+# make lint    ruff and mypy alone
+# PYTHON=python3.12 make test takes another interpreter.
+
+PYTHON ?= python3
+VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+RUN := $(VENV)/bin/python
+
+# A python3.12 that runs, on the path or as one of pyenv's; empty where there is none.
+PYTHON312 := $(shell for python in python3.12 $$HOME/.pyenv/versions/3.12*/bin/python3.12 $${PYENV_ROOT:-/nonexistent}/versions/3.12*/bin/python3.12; do \
+	if $$python -c '' 2>/dev/null; then command -v $$python; break; fi; done)
+
+.PHONY: demo test test-one lint bench clean
+
+demo: $(VENV)/.installed
+	$(RUN) -m heartpole_jax leaderboard
+
+test: lint
+	$(MAKE) --no-print-directory test-one
+ifneq ($(PYTHON312),)
+ifneq ($(VENV),.venv-3.12)
+	$(MAKE) --no-print-directory test-one PYTHON=$(PYTHON312)
+endif
+endif
+
+test-one: $(VENV)/.installed-test
+	$(RUN) -m pytest
+
+lint: $(VENV)/.installed-test
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+bench: .venv-bench/.installed
+	.venv-bench/bin/python benchmarks/rollouts.py
+
+$(VENV)/.created:
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade pip
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.created pyproject.toml
+	$(RUN) -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.created pyproject.toml
+	$(RUN) -m pip install --quiet --editable '.[test]'
+	$(RUN) -m pip install --quiet --no-deps heartpole==1.2
+	touch $@ $(VENV)/.installed
+
+.venv-bench/.installed: pyproject.toml benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --upgrade pip
+	.venv-bench/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt --editable .
+	.venv-bench/bin/python -m pip install --quiet --no-deps heartpole==1.2
+	touch $@
+
+clean:
+	rm -rf .venv-*

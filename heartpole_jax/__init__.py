@@ -1,0 +1,56 @@
+"""HeartPole as a JAX-native functional environment: pure, jit- and vmap-compiled, differentiable, solved and measured.
+
+    import heartpole_jax as hp
+
+    state, obs = hp.reset(key)
+    state, obs, reward, done = hp.step(state, hp.Action.COFFEE, key)
+
+Importing makes no array and touches no device.
+"""
+
+from heartpole_jax import policies
+from heartpole_jax.environment import Environment, checked, make, step_autoreset
+from heartpole_jax.heartpole_v0 import (
+    Action,
+    EnvParams,
+    EnvState,
+    Noise,
+    StepInfo,
+    initial_state,
+    observe,
+    reset,
+    sample_noise,
+    step,
+    terminated,
+    transition,
+    transition_info,
+)
+from heartpole_jax.rollout import Lanes, Policy, Rollout, Transition, everything, rollout, stream
+
+__all__ = [
+    "Action",
+    "EnvParams",
+    "EnvState",
+    "Environment",
+    "Lanes",
+    "Noise",
+    "Policy",
+    "Rollout",
+    "StepInfo",
+    "Transition",
+    "checked",
+    "everything",
+    "initial_state",
+    "make",
+    "observe",
+    "policies",
+    "reset",
+    "rollout",
+    "sample_noise",
+    "step",
+    "step_autoreset",
+    "stream",
+    "terminated",
+    "transition",
+    "transition_info",
+]

@@ -1,0 +1,124 @@
+"""Environment: an environment as a bundle of pure functions, and `make`, which finds one by name.
+
+The bundle keeps the dice apart from the dynamics: `step` is `transition` after `sample_noise`. Whoever rolls out,
+compares policies on the same noise, or asks what would have happened, draws once and calls `transition`. An
+environment that cannot be taken apart uses the key itself as its noise (`sample_noise=lambda key: key`).
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from chex import Array, ArrayTree, Numeric, PRNGKey
+from jax.experimental import checkify
+
+from heartpole_jax import heartpole_v0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Environment:
+    """The functions and sizes of one environment, for one patient; hashable, so it can be a static argument of jit.
+
+    Probe environments and adapters are built by filling in the fields. `params` is whatever the functions take; `None`
+    means `default_params`.
+    """
+
+    name: str
+    num_actions: int
+    obs_shape: tuple[int, ...]
+    default_params: Any
+    sample_start: Callable[[PRNGKey], ArrayTree]  # key -> start, the dice of a reset
+    initial_state: Callable[[ArrayTree, Any], ArrayTree]  # start, params -> state
+    sample_noise: Callable[[PRNGKey], ArrayTree]  # key -> noise, the dice of a step
+    transition: Callable[..., tuple]  # state, action, noise, params -> state, obs, reward, done
+    transition_info: Callable[..., tuple]  # the same and info, a pytree of whatever else is worth measuring
+    observe: Callable[[ArrayTree], Array]  # state -> obs, of shape obs_shape
+    terminated: Callable[[ArrayTree], Array]  # state -> bool: a true end, after which no reward can follow
+
+    def reset(self, key: PRNGKey, params: Any = None) -> tuple[ArrayTree, Array]:
+        """A fresh (state, obs)."""
+        state = self.initial_state(self.sample_start(key), self._params(params))
+        return state, self.observe(state)
+
+    def step(self, state: ArrayTree, action: Numeric, key: PRNGKey, params: Any = None) -> tuple:
+        """(state, obs, reward, done) after `action`. Never resets: see `step_autoreset`."""
+        return self.transition(state, action, self.sample_noise(key), self._params(params))
+
+    def _params(self, params: Any) -> Any:
+        return self.default_params if params is None else params
+
+
+HEARTPOLE_V0 = Environment(
+    name="HeartPole-v0",
+    num_actions=heartpole_v0.NUM_ACTIONS,
+    obs_shape=heartpole_v0.OBS_SHAPE,
+    default_params=heartpole_v0.EnvParams(),
+    sample_start=heartpole_v0.sample_wake_up,
+    initial_state=heartpole_v0.initial_state,
+    sample_noise=heartpole_v0.sample_noise,
+    transition=heartpole_v0.transition,
+    transition_info=heartpole_v0.transition_info,
+    observe=heartpole_v0.observe,
+    terminated=heartpole_v0.terminated,
+)
+
+_REGISTRY = {env.name: env for env in (HEARTPOLE_V0,)}
+
+
+def make(name: str) -> Environment:
+    """The environment called `name`; its parameters are `make(name).default_params`.
+
+    Raises:
+      ValueError: if there is none of that name.
+    """
+    if name not in _REGISTRY:
+        close = difflib.get_close_matches(str(name), _REGISTRY, n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"unknown environment {name!r}{hint} Known environments: {', '.join(_REGISTRY)}")
+    return _REGISTRY[name]
+
+
+def step_autoreset(
+    env: Environment, state: ArrayTree, action: Numeric, key: PRNGKey, params: Any = None
+) -> tuple[ArrayTree, Array, Array, Array, Array]:
+    """A step that starts a new episode where one has ended: (state, obs, reward, done, last_obs).
+
+    `last_obs` is the true observation after the action, whatever `done` says: the one to bootstrap from. `state` and
+    `obs` are those to go on with: after a `done` they belong to the next episode.
+    """
+    step_key, reset_key = jax.random.split(key)
+    next_state, last_obs, reward, done = env.step(state, action, step_key, params)
+    reset_state, reset_obs = env.reset(reset_key, params)
+    state = jax.tree.map(lambda fresh, old: jnp.where(done, fresh, old), reset_state, next_state)
+    return state, jnp.where(done, reset_obs, last_obs), reward, done, last_obs
+
+
+def checked(env: Environment) -> Environment:
+    """`env` with run-time checks for use under `jax.experimental.checkify`, inside jit as well.
+
+        step = checkify.checkify(jax.jit(checked(env).step))
+        error, (state, obs, reward, done) = step(state, action, key)
+        error.throw()
+
+    An action out of range and a state or reward that is not finite are reported; without checks such an action acts as
+    NOTHING.
+    """
+
+    def transition_info(state, action, noise, params):
+        checkify.check(
+            (action >= 0) & (action < env.num_actions),
+            "action must be in 0 .. {last}, got {action}",
+            last=jnp.int32(env.num_actions - 1),
+            action=jnp.asarray(action),
+        )
+        next_state, obs, reward, done, info = env.transition_info(state, action, noise, params)
+        checkify.check(jnp.all(jnp.isfinite(obs)), "observation is not finite: {obs}", obs=obs)
+        checkify.check(jnp.isfinite(reward), "reward is not finite: {reward}", reward=reward)
+        return next_state, obs, reward, done, info
+
+    return dataclasses.replace(
+        env, transition=lambda *args: transition_info(*args)[:4], transition_info=transition_info
+    )

@@ -1,0 +1,360 @@
+"""Rollouts: many patients through many steps, in one scan.
+
+    result = rollout(policy, key, num_envs=16_384)            # result.totals: the return of each patient
+
+Patient i at step t throws dice that depend on `key`, i and t alone. So two policies under one key face the same luck
+(common random numbers), a patient's life does not change with the number of patients, blocks or devices, and a rollout
+that is cut in two goes on bit for bit.
+"""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from chex import Array, ArrayTree, PRNGKey
+from jax.sharding import Mesh, PartitionSpec
+
+from heartpole_jax import struct, threefry
+from heartpole_jax.environment import HEARTPOLE_V0, Environment
+
+# Chosen by measurement (docs/performance.md). The dice of a chunk of steps are drawn together, since the compiler would
+# otherwise repeat the hashing for each array that depends on it. Lanes go in blocks that fit the second-level cache.
+_CHUNK_STEPS = 25
+_BLOCK_LANES = 8192
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["params", "carry"], meta_fields=["act", "sample"])
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """A policy for one patient: its dice apart from its decision, as an environment's are.
+
+    A pytree: `params` can be traced, swept and differentiated, and the policy passed through jit.
+    """
+
+    act: Callable[[Any, Any, Array, Any], tuple[Any, Any]]  # params, carry, obs, draw -> action, carry
+    sample: Callable[[PRNGKey], Any] = lambda key: key  # key -> draw
+    params: Any = ()
+    carry: Any = ()  # at the start of an episode
+
+
+@struct.dataclass
+class Transition:
+    """One patient's step, as `total` and `record` see it."""
+
+    state: ArrayTree
+    obs: Array
+    action: Array  # int32
+    reward: Array
+    done: Array  # bool, the time limit or a true end
+    next_state: ArrayTree  # before any reset
+    next_obs: Array  # the true last observation, whatever `done` says
+    info: ArrayTree  # what the environment's transition_info tells
+
+
+@struct.dataclass
+class Lanes:
+    """Where the patients of a rollout stand, leaves of shape (num_envs, ...). `rollout(..., start=lanes)` goes on."""
+
+    state: ArrayTree
+    carry: ArrayTree  # the policy's
+    running: Array  # bool; False once an episode is done, always True with autoreset
+    lane: Array  # uint32, which patient: with `time` and the key it names the dice
+    time: Array  # uint32, steps done
+
+
+@struct.dataclass
+class Rollout:
+    """What a rollout returns: `totals` of shape (num_envs, ...), `records` of shape (num_steps, num_envs, ...)."""
+
+    totals: ArrayTree
+    records: ArrayTree
+    lanes: Lanes
+
+
+def as_policy(policy: Policy | Callable[[PRNGKey, Array], Any]) -> Policy:
+    """`policy` itself, or a plain function `(key, obs) -> action` as a `Policy`."""
+    if isinstance(policy, Policy):
+        return policy
+    if not callable(policy):
+        raise TypeError(f"policy must be a Policy or a function (key, obs) -> action, got {policy!r}")
+    return Policy(act=_PlainAct(policy))
+
+
+@dataclasses.dataclass(frozen=True)
+class _PlainAct:
+    """A plain function as an `act`; equal to another of the same function, so that jit finds its program again."""
+
+    function: Callable[[PRNGKey, Array], Any]
+
+    def __call__(self, params, carry, obs, draw):
+        return self.function(draw, obs), carry
+
+
+def reward_of(transition: Transition) -> Array:
+    """The reward: the default of `total`, which makes `totals` the returns."""
+    return transition.reward
+
+
+def everything(transition: Transition) -> Transition:
+    """The whole transition: as `record` it returns whole trajectories."""
+    return transition
+
+
+def rollout(
+    policy: Policy | Callable[[PRNGKey, Array], Any],
+    key: PRNGKey,
+    params: Any = None,
+    *,
+    env: Environment = HEARTPOLE_V0,
+    num_envs: int,
+    num_steps: int | None = None,
+    total: Callable[[Transition], ArrayTree] | None = reward_of,
+    record: Callable[[Transition], ArrayTree] | None = None,
+    autoreset: bool = False,
+    start: Lanes | None = None,
+    block_lanes: int = _BLOCK_LANES,
+    devices: Sequence[jax.Device] | None = None,
+) -> Rollout:
+    """Rolls `num_envs` patients out for `num_steps` decisions. Pure; can be jitted, vmapped and differentiated.
+
+    Time and memory are spent only on what is asked for: `totals` alone need no memory that grows with the steps.
+
+    Args:
+      policy: a `Policy`, or a function `(key, obs) -> action`, for one patient.
+      key: a typed or raw key.
+      params: of the environment, one for all patients; map over several with `jax.vmap`.
+      env: any `Environment`.
+      num_envs: patients, at least 1.
+      num_steps: decisions, at least 1; the time limit `params.max_steps` where there is one, by default.
+      total: transition -> numbers, summed over the steps of each patient. Sums are of JAX's default float.
+        Without `autoreset` they end with the episode. Pass the same function again to reuse the compiled program.
+      record: transition -> anything, stacked over the steps. Steps after an episode's end are recorded too.
+      autoreset: begin a new episode where one is done (`Transition.next_obs` stays the true last one).
+      start: `Rollout.lanes` of an earlier call, to go on from there with the same key.
+      block_lanes: patients simulated at a time on a device, unless something is recorded. Changes no result.
+      devices: spread the patients over these devices. Changes no result.
+
+    Returns:
+      A `Rollout`.
+
+    Raises:
+      ValueError: for a size below 1 or too large to hold, a missing `num_steps`, a key of the wrong shape.
+      TypeError: for sizes that are not whole numbers, a policy that cannot be called, a key that is none.
+    """
+    policy = as_policy(policy)
+    threefry.key_words(key)
+    params = env.default_params if params is None else params
+    num_steps = _time_limit(params) if num_steps is None else num_steps
+    for name, size in (("num_envs", num_envs), ("num_steps", num_steps), ("block_lanes", block_lanes)):
+        _check_size(name, size)
+    if devices is not None:
+        devices = tuple(devices)
+        if not devices:
+            raise ValueError("devices must name at least one device, got none; leave it out for the default device")
+    program = functools.partial(
+        _rollout, env=env, num_envs=num_envs, num_steps=num_steps, total=total, record=record, autoreset=autoreset,
+        block_lanes=block_lanes, devices=devices,
+    )  # fmt: skip
+    _check_memory(jax.eval_shape(program, policy, key, params, start))
+    return program(policy, key, params, start)
+
+
+def stream(
+    policy, key: PRNGKey, params: Any = None, *, num_steps: int, chunk_steps: int, **options
+) -> Iterator[Rollout]:
+    """The rollout in pieces of `chunk_steps` decisions, for trajectories that do not fit: an iterator of `Rollout`.
+
+    Their `records`, one after the other, are those of the whole, and their `totals` add up to its totals. `options` are
+    those of `rollout`.
+    """
+    _check_size("num_steps", num_steps)
+    _check_size("chunk_steps", chunk_steps)
+    lanes = options.pop("start", None)
+    for done in range(0, num_steps, chunk_steps):
+        piece = rollout(policy, key, params, num_steps=min(chunk_steps, num_steps - done), start=lanes, **options)
+        lanes = piece.lanes
+        yield piece
+
+
+@functools.partial(
+    jax.jit,
+    static_argnames=("env", "num_envs", "num_steps", "total", "record", "autoreset", "block_lanes", "devices"),
+)
+def _rollout(policy, key, params, start, *, env, num_envs, num_steps, total, record, autoreset, block_lanes, devices):
+    """Divides the lanes into blocks, and the blocks among the devices."""
+    num_devices = 1 if devices is None else len(devices)
+    num_blocks = num_devices * (1 if record else -(-num_envs // (num_devices * block_lanes)))
+    lanes_a_block = -(-num_envs // num_blocks)
+    padding = num_blocks * lanes_a_block - num_envs
+    dice = _Dice(noise=threefry.derive(key, 0), policy=threefry.derive(key, 1), start=threefry.derive(key, 2))
+    if start is None:
+        start = jax.vmap(lambda i: _fresh_lane(policy, params, dice, i, env))(jnp.arange(num_envs, dtype=jnp.uint32))
+
+    def divide(x):
+        padded = jnp.concatenate([x, jnp.repeat(x[-1:], padding, axis=0)])
+        return padded.reshape(num_blocks, lanes_a_block, *x.shape[1:])
+
+    def run(policy, params, dice, blocks):
+        return jax.lax.map(
+            lambda lanes: _run_block(policy, params, dice, lanes, env, num_steps, total, record, autoreset), blocks
+        )
+
+    if devices is not None:
+        whole, split = PartitionSpec(), PartitionSpec("lanes")
+        mesh = Mesh(np.array(devices), ("lanes",))
+        run = jax.shard_map(run, mesh=mesh, in_specs=(whole, whole, whole, split), out_specs=split, check_vma=False)
+
+    def unite(x):
+        return x.reshape(-1, *x.shape[2:])[:num_envs]
+
+    lanes, totals, records = run(policy, params, dice, jax.tree.map(divide, start))
+    return Rollout(
+        lanes=jax.tree.map(unite, lanes),
+        totals=jax.tree.map(unite, totals),
+        # From (blocks, steps, lanes) to (steps, lanes). One block a device here, so this copies only between devices.
+        records=jax.tree.map(lambda x: jnp.swapaxes(unite(jnp.swapaxes(x, 1, 2)), 0, 1), records),
+    )
+
+
+@struct.dataclass
+class _Dice:
+    """Hashed words for each use of chance; `threefry.key_at` makes a key of them for every lane and time."""
+
+    noise: tuple[Array, Array]
+    policy: tuple[Array, Array]
+    start: tuple[Array, Array]
+
+
+def _fresh_lane(policy: Policy, params, dice: _Dice, lane: Array, env: Environment) -> Lanes:
+    start = env.sample_start(threefry.key_at(dice.start, lane, jnp.uint32(0)))
+    return Lanes(
+        state=env.initial_state(start, params),
+        carry=jax.tree.map(jnp.asarray, policy.carry),
+        running=jnp.array(True),
+        lane=lane,
+        time=jnp.zeros((), jnp.uint32),
+    )
+
+
+def _run_block(policy: Policy, params, dice: _Dice, lanes: Lanes, env, num_steps, total, record, autoreset):
+    """Some lanes through all steps: (lanes, totals, records), records of shape (num_steps, lanes, ...)."""
+
+    def draw(lane, time):
+        fresh = env.sample_start(threefry.key_at(dice.start, lane, time + 1)) if autoreset else None
+        noise = env.sample_noise(threefry.key_at(dice.noise, lane, time))
+        return noise, policy.sample(threefry.key_at(dice.policy, lane, time)), fresh
+
+    def act(state, carry, noise, draw):
+        obs = env.observe(state)
+        action, next_carry = policy.act(policy.params, carry, obs, draw)
+        next_state, next_obs, reward, done, info = env.transition_info(state, action, noise, params)
+        return next_carry, Transition(
+            state=state, obs=obs, action=jnp.asarray(action, jnp.int32), reward=reward, done=done,
+            next_state=next_state, next_obs=next_obs, info=info,
+        )  # fmt: skip
+
+    def step(state, carry, running, totals, draws):
+        noise, policy_draw, fresh = draws
+        next_carry, transition = act(state, carry, noise, policy_draw)
+        if total is not None:
+            totals = jax.tree.map(lambda sum_, x: sum_ + jnp.where(running, x, 0), totals, total(transition))
+        next_state, done = transition.next_state, transition.done
+        if autoreset:
+            begun = env.initial_state(fresh, params), jax.tree.map(jnp.asarray, policy.carry)
+            next_state, next_carry = _where(done, begun, (next_state, next_carry))
+        else:
+            running = running & ~done
+        return (next_state, next_carry, running, totals), record(transition) if record else None
+
+    def chunk(carry, offsets):
+        draws = jax.vmap(lambda offset: jax.vmap(draw)(lanes.lane, lanes.time + offset))(offsets)
+        draws, unpair = _pair(draws)
+        return jax.lax.scan(lambda carry, draws: jax.vmap(step)(*carry, unpair(draws)), carry, draws)  # type: ignore[call-arg]
+
+    totals = None
+    if total is not None:
+        _, transition = jax.eval_shape(
+            jax.vmap(act), lanes.state, lanes.carry, *jax.vmap(draw)(lanes.lane, lanes.time)[:2]
+        )
+        shapes = jax.eval_shape(jax.vmap(total), transition)
+        totals = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.result_type(float)), shapes)
+
+    carry = (lanes.state, lanes.carry, lanes.running, totals)
+    offsets = jnp.arange(num_steps, dtype=jnp.uint32)
+    num_chunks, rest = divmod(num_steps, _CHUNK_STEPS)
+    pieces = []
+    if num_chunks:
+        carry, piece = jax.lax.scan(chunk, carry, offsets[: num_chunks * _CHUNK_STEPS].reshape(num_chunks, -1))
+        pieces.append(jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), piece))
+    if rest:
+        carry, piece = chunk(carry, offsets[num_chunks * _CHUNK_STEPS :])
+        pieces.append(piece)
+    records = jax.tree.map(lambda *x: x[0] if len(x) == 1 else jnp.concatenate(x), *pieces)
+    state, policy_carry, running, totals = carry
+    lanes = dataclasses.replace(
+        lanes, state=state, carry=policy_carry, running=running, time=lanes.time + jnp.uint32(num_steps)
+    )
+    return lanes, totals, records
+
+
+def _pair(tree: ArrayTree) -> tuple[list, Callable[[list], ArrayTree]]:
+    """The leaves of `tree` with float32 neighbours joined as complex64, and the function that parts them again.
+
+    XLA on a CPU makes one loop for each array, and would hash every block twice, once for each of its two words. As
+    real and imaginary part the words are one array: half the hashing, a third of the whole rollout.
+    """
+    leaves, treedef = jax.tree.flatten(tree)
+    joined, origin, i = [], [], 0
+    while i < len(leaves):
+        pair = leaves[i : i + 2]
+        if len(pair) == 2 and all(x.dtype == jnp.float32 for x in pair) and pair[0].shape == pair[1].shape:
+            joined.append(jax.lax.complex(*pair))
+            origin.append(2)
+        else:
+            joined.append(leaves[i])
+            origin.append(1)
+        i += origin[-1]
+
+    def part(joined):
+        parted = []
+        for x, count in zip(joined, origin, strict=True):
+            parted.extend([x.real, x.imag] if count == 2 else [x])
+        return jax.tree.unflatten(treedef, parted)
+
+    return joined, part
+
+
+def _where(condition: Array, chosen: ArrayTree, otherwise: ArrayTree) -> ArrayTree:
+    return jax.tree.map(functools.partial(jnp.where, condition), chosen, otherwise)
+
+
+def _time_limit(params: Any) -> int:
+    max_steps = getattr(params, "max_steps", None)
+    if max_steps is None or isinstance(max_steps, jax.core.Tracer) or np.ndim(max_steps) > 0:
+        raise ValueError(f"num_steps is needed where params.max_steps is no known number, got {max_steps!r}")
+    return int(max_steps)
+
+
+def _check_size(name: str, size: Any) -> None:
+    if isinstance(size, bool) or not isinstance(size, int | np.integer):
+        raise TypeError(f"{name} must be a whole number known before tracing, got {size!r}")
+    if not 1 <= size < 2**31:
+        raise ValueError(f"{name} must be at least 1 and below 2^31, got {size}")
+
+
+def _check_memory(result: Rollout) -> None:
+    needed = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(result))
+    device = jax.devices()[0]
+    available = (device.memory_stats() or {}).get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf(
+        "SC_PHYS_PAGES"
+    )
+    if needed > available:
+        raise ValueError(
+            f"this rollout would return {needed / 2**30:.1f} GiB, and {device} has {available / 2**30:.1f} GiB: "
+            "record less, take fewer num_envs or num_steps, or go through them in pieces with `stream`"
+        )
