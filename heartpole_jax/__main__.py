@@ -1,0 +1,152 @@
+"""The command line: `python -m heartpole_jax leaderboard | episode | figures | coffee`."""
+
+import argparse
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from heartpole_jax import evaluation, policies, tables
+from heartpole_jax.heartpole_v0 import EnvParams
+from heartpole_jax.rollout import everything, rollout
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns the exit status, 2 for bad input."""
+    options = _parser().parse_args(arguments)
+    _use_all_cores()
+    try:
+        options.command(options)
+    except (ValueError, TypeError, ImportError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _leaderboard(options: argparse.Namespace) -> None:
+    params = EnvParams(max_steps=options.max_steps, heart_attack_proclivity=options.heart_attack_proclivity)
+    contestants = {}
+    for name in options.policies or policies.SCRIPTED:
+        contestants[name] = policies.make(name, params)
+    folder = Path(options.out) if options.out else None
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+    rows = evaluation.leaderboard(
+        jax.random.key(options.seed), contestants, params, num_episodes=options.episodes, devices=jax.devices(),
+        progress=lambda name: print(f"evaluating {name} ...", file=sys.stderr),
+    )  # fmt: skip
+    texts = {
+        "table": tables.as_text(rows, params) + "\n",
+        "json": tables.as_json(rows, params, options.seed) + "\n",
+        "csv": tables.as_csv(rows),
+        "markdown": tables.as_markdown(rows, params, options.seed),
+    }
+    if folder:
+        for kind, suffix in (("json", "json"), ("csv", "csv"), ("markdown", "md")):
+            (folder / f"leaderboard.{suffix}").write_text(texts[kind])
+    print(texts[options.format], end="")
+    if folder:
+        print(f"\nwritten: {folder}/leaderboard.md, .json, .csv", file=sys.stderr)
+
+
+def _episode(options: argparse.Namespace) -> None:
+    from heartpole_jax.drawing.strip_chart import draw_episode  # here, since matplotlib is an extra
+
+    params = EnvParams(max_steps=options.steps)
+    policy = policies.make(options.policy, params)
+    result = rollout(policy, jax.random.key(options.seed), params, num_envs=1, record=everything)
+    records = result.records
+    attacks = int(np.sum(records.info.heart_attack))
+    actions = np.bincount(np.asarray(records.action).ravel(), minlength=4)
+    figure = draw_episode(records, params, title=f"{options.policy}, seed {options.seed}")
+    figure.savefig(options.out)
+    print(
+        f"{options.policy}, seed {options.seed}: return {float(result.totals[0]):.3f}, {options.steps:,} decisions, "
+        f"heart attacks: {attacks}, coffees: {actions[1]}, beers: {actions[2]}, nights: {actions[3]}"
+    )
+    print(f"written: {options.out}")
+
+
+def _figures(options: argparse.Namespace) -> None:
+    from heartpole_jax.drawing.curves import save_figures  # here, since matplotlib is an extra
+
+    for path in save_figures(Path(options.out)):
+        print(f"written: {path}")
+
+
+def _coffee(options: argparse.Namespace) -> None:
+    cups = evaluation.coffees_until_heart_attack(jax.random.key(options.seed), options.patients)
+    quantiles = np.quantile(cups, [0.05, 0.25, 0.5, 0.75, 0.95]).astype(int)
+    print(f"Cups of coffee until the heart attack, {options.patients:,} patients, seed {options.seed}")
+    print(f"  mean {cups.mean():.2f} ± {cups.std(ddof=1) / np.sqrt(cups.size):.2f}, the fatal cup included")
+    print("  5 %, 25 %, 50 %, 75 %, 95 % of patients: " + ", ".join(map(str, quantiles)) + " cups")
+    print(f"  the tutorial's developer had 28; {100 * np.mean(cups >= 28):.1f} % get as far\n")
+    edges = np.append(np.arange(1, 92, 10), np.inf)
+    shares = np.histogram(cups, edges)[0] / cups.size
+    for low, share in zip(edges[:-1].astype(int), shares, strict=True):
+        label = f"{low:>3} - {low + 9:<3}" if low < 91 else f"{low:>3} or more"
+        print(f"  {label:<11} {'#' * round(100 * share):<45} {100 * share:5.1f} %")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m heartpole_jax", description="HeartPole in JAX.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    board = commands.add_parser(
+        "leaderboard", help="scripted policies ranked by expected return", description=_leaderboard.__doc__
+    )
+    board.set_defaults(command=_leaderboard)
+    board.add_argument("--policies", nargs="+", metavar="NAME", help=f"of {', '.join(map(repr, policies.SCRIPTED))}")
+    board.add_argument("--episodes", type=_count, default=65_536, help="for each policy (default %(default)s)")
+    board.add_argument("--seed", type=_seed, default=0, help="of the noise tape (default %(default)s)")
+    board.add_argument("--max-steps", type=_count, default=1000, help="decisions an episode (default %(default)s)")
+    board.add_argument("--heart-attack-proclivity", type=float, default=0.5, help="in [0, 1] (default %(default)s)")
+    board.add_argument("--format", choices=("table", "json", "csv", "markdown"), default="table")
+    board.add_argument("--out", metavar="FOLDER", help="also write leaderboard.md, .json and .csv there")
+
+    episode = commands.add_parser("episode", help="one episode as a strip chart (a PNG; needs the extra 'plot')")
+    episode.set_defaults(command=_episode)
+    episode.add_argument("--policy", default="reference", help="its name (default %(default)s)")
+    episode.add_argument("--seed", type=_seed, default=0)
+    episode.add_argument("--steps", type=_count, default=1000, help="decisions (default %(default)s)")
+    episode.add_argument("--out", metavar="FILE", default="episode.png", help="default %(default)s")
+
+    figures = commands.add_parser("figures", help="the tutorial's figures (PNGs; needs the extra 'plot')")
+    figures.set_defaults(command=_figures)
+    figures.add_argument("--out", metavar="FOLDER", default="figures", help="default %(default)s")
+
+    coffee = commands.add_parser("coffee", help="how many coffees until the heart attack, as a distribution")
+    coffee.set_defaults(command=_coffee)
+    coffee.add_argument("--patients", type=_count, default=100_000, help="default %(default)s")
+    coffee.add_argument("--seed", type=_seed, default=0)
+    return parser
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"must be in 0 .. 2^32 - 1, got {value}")
+    return value
+
+
+def _use_all_cores() -> None:
+    """One CPU device a core: XLA divides a step's small loops among threads badly, whole patients it divides well."""
+    if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+        return
+    # Too late where JAX is in use already, as when `main` is called from a program: then as many devices as there are.
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

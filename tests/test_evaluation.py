@@ -1,0 +1,137 @@
+"""Expected returns against the measured table of the specification, and the estimators against hand results."""
+
+import jax
+import numpy as np
+import pytest
+
+from heartpole_jax import EnvParams, evaluation, policies
+
+# Score, heart attacks and expected return of 20,000 episodes of a NumPy implementation, with the tolerance that its own
+# errors and rounding call for (4 standard errors): the table in the specification of HeartPole-v0.
+KNOWN = {
+    "optimal": ((0.3268, 2e-4), (1.23631, 1e-5), (-123.304, 1e-3)),
+    "rested below 0.4": ((0.3260, 3e-4), (1.23631, 1e-5), (-123.306, 1e-3)),
+    "rested after 16": ((0.3210, 3e-4), (1.23631, 1e-5), (-123.311, 1.5e-3)),
+    "sleep": ((0.0476, 1e-4), (1.23631, 1e-5), (-123.584, 1e-3)),
+    "reference": ((0.2342, 1e-3), (1.3898, 1e-3), (-138.75, 0.1)),
+    "random": ((0.1184, 5e-4), (2.345, 6e-3), (-234.39, 0.6)),
+    "nothing": ((-424.025, 0.01), (1.23631, 1e-5), (-547.66, 0.02)),
+    "coffee": ((-193.53, 0.4), (21.92, 0.05), (-2385.3, 5.0)),
+}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return evaluation.leaderboard(jax.random.key(7), num_episodes=20_000)
+
+
+def test_the_leaderboard_agrees_with_the_specification(rows):
+    found = {row.evaluation.name: row.evaluation for row in rows}
+    assert set(KNOWN) <= set(found)
+    for name, (score, heart_attacks, expected_return) in KNOWN.items():
+        for known, tolerance, estimate in (
+            (*score, found[name].score),
+            (*heart_attacks, found[name].heart_attacks),
+            (*expected_return, found[name].expected_return),
+        ):
+            assert abs(estimate.mean - known) < tolerance + 4 * estimate.standard_error, (name, estimate, known)
+
+
+def test_the_leaderboard_is_sorted_and_paired(rows):
+    means = [row.evaluation.expected_return.mean for row in rows]
+    assert means == sorted(means, reverse=True)
+    assert rows[0].behind == (0.0, 0.0)
+    for row in rows:
+        assert row.behind.mean == pytest.approx(means[0] - row.evaluation.expected_return.mean, abs=1e-9)
+        assert row.evaluation.regret.mean == pytest.approx(-123.3042884 - row.evaluation.expected_return.mean, abs=1e-6)
+
+
+def test_drinks_and_sleep_are_counted(rows):
+    found = {row.evaluation.name: row.evaluation for row in rows}
+    assert found["coffee"].drinks_a_day.mean == pytest.approx(48.0)
+    assert found["beer"].drinks_a_day.mean == pytest.approx(48.0)
+    # 31 cups and 30 nights of 16 half-hours in 1000 decisions: 1480 half-hours
+    assert found["reference"].drinks_a_day.mean == pytest.approx(48 * 31 / 1480)
+    assert found["reference"].share_asleep.mean == pytest.approx(16 * 30 / 1480)
+    assert found["sleep"].share_asleep.mean == pytest.approx(16 / 17)
+    assert found["nothing"].drinks_a_day.mean == found["nothing"].share_asleep.mean == 0.0
+
+
+def test_taking_the_luck_out_changes_no_mean_and_shrinks_the_error(rows):
+    for row in rows:
+        found = row.evaluation
+        raw = found.score.mean - 100 * found.heart_attacks.mean
+        assert found.expected_return.mean == pytest.approx(raw, abs=4 * found.expected_return.standard_error + 1e-4)
+        # Raw returns have a standard deviation of at least 111.
+        assert found.expected_return.standard_error < 111 / np.sqrt(20_000) or found.name in ("coffee", "beer")
+    sober = next(row.evaluation for row in rows if row.evaluation.name == "rested after 16")
+    assert sober.expected_return.standard_error < 1.5e-4
+
+
+def test_luck_is_regressed_out_with_the_other_halfs_coefficient():
+    luck = np.array([1.0, 2.0, -1.0, -2.0])
+    values = np.array([3.0, 10.0, 1.0, 2.0])
+    # even episodes: slope of (3, 1) on (1, -1) is 1; odd ones: of (10, 2) on (2, -2) is 2
+    adjusted = evaluation._without_luck(values, luck)
+    np.testing.assert_allclose(adjusted, [3 - 2 * 1, 10 - 1 * 2, 1 + 2 * 1, 2 + 1 * 2])
+    np.testing.assert_array_equal(evaluation._without_luck(values, np.zeros(4)), values)
+
+
+def test_the_estimate_is_unbiased_where_heart_attacks_are_certain_to_be_common():
+    # risk 0.25 at rest and nothing to raise it: 50 attacks in 200 decisions, exactly known.
+    params = EnvParams(max_steps=200, heart_attack_threshold=0.0)
+    found = evaluation.evaluate(policies.make("nothing"), jax.random.key(1), params, num_episodes=4096)
+    assert found.heart_attacks.mean == pytest.approx(50.0, abs=1e-3)
+    assert found.excess_heart_attacks.mean == pytest.approx(0.0, abs=1e-3)
+
+
+def test_expected_penalty_changes_no_evaluation():
+    key, policy = jax.random.key(5), policies.make("reference")
+    plain, expected = (
+        evaluation.evaluate(policy, key, EnvParams(max_steps=100, expected_penalty=beta), num_episodes=512)
+        for beta in (0.0, 1.0)
+    )
+    assert plain.expected_return == expected.expected_return
+
+
+def test_a_summary_across_seeds_is_the_hand_result():
+    summary = evaluation.across_seeds(np.arange(8.0), bootstrap_seed=0)
+    assert summary.median == 3.5
+    assert summary.interquartile_mean == 3.5  # of 2, 3, 4, 5
+    assert summary.worst == 7.0
+    assert 1.0 < summary.interquartile_mean_low < 3.5 < summary.interquartile_mean_high < 6.0
+    assert summary == evaluation.across_seeds(np.arange(8.0), bootstrap_seed=0)
+    constant = evaluation.across_seeds(np.full(30, 2.0), bootstrap_seed=1)
+    assert constant == (2.0, 2.0, 2.0, 2.0, 2.0)
+
+
+def test_coffees_until_the_heart_attack_are_geometric_at_a_constant_risk():
+    # Coffee without hypertension, risk 0.25 throughout: mean 4, variance 12; 5 standard errors.
+    params = EnvParams(heart_attack_threshold=0.0, coffee_hypertension_high=0.0)
+    cups = evaluation.coffees_until_heart_attack(jax.random.key(2), 100_000, params, max_coffees=100)
+    assert cups.min() == 1
+    assert abs(cups.mean() - 4.0) < 5 * np.sqrt(12 / 100_000)
+    assert abs(np.mean(cups == 1) - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 100_000)
+
+
+def test_survivors_of_the_coffee_experiment_are_told_apart():
+    immortal = EnvParams(heart_attack_proclivity=0.0)
+    np.testing.assert_array_equal(evaluation.coffees_until_heart_attack(jax.random.key(0), 3, immortal, 20), [21] * 3)
+    doomed = EnvParams(heart_attack_proclivity=1.0, heart_attack_threshold=-100.0)
+    np.testing.assert_array_equal(evaluation.coffees_until_heart_attack(jax.random.key(0), 3, doomed, 20), [1] * 3)
+
+
+def test_impossible_results_are_reported(monkeypatch):
+    monkeypatch.setattr(evaluation, "return_ceiling", lambda params: -130.0)
+    with pytest.raises(RuntimeError, match="above the ceiling"):
+        evaluation.evaluate(policies.make("nothing"), jax.random.key(0), EnvParams(max_steps=10), num_episodes=64)
+
+
+def test_bad_input_is_refused():
+    key = jax.random.key(0)
+    with pytest.raises(ValueError, match="num_episodes must be at least 4"):
+        evaluation.evaluate(policies.reference(), key, num_episodes=3)
+    with pytest.raises(ValueError, match="at least one policy"):
+        evaluation.leaderboard(key, {})
+    with pytest.raises(ValueError, match="at least four finite numbers"):
+        evaluation.across_seeds(np.array([1.0, np.nan, 2.0, 3.0]), bootstrap_seed=0)

@@ -1,0 +1,83 @@
+"""The optimum against enumeration, the ceiling against hand results, both against simulation."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from heartpole_jax import EnvParams, policies
+from heartpole_jax.evaluation import estimate, evaluate
+from heartpole_jax.heartpole_v0 import Action, Noise, initial_state, transition
+from heartpole_jax.optimum import heart_attack_floor, return_ceiling, sober_optimum
+from heartpole_jax.rollout import rollout
+
+
+def test_the_optimum_is_the_known_one():
+    optimum = sober_optimum()
+    assert optimum.expected_return == pytest.approx(-123.304, abs=1e-3)
+    assert optimum.score == pytest.approx(0.3268, abs=1e-4)
+    assert optimum.heart_attacks == pytest.approx(1.2363115783173872, abs=1e-12)
+
+
+def test_the_ceiling_is_the_known_one():
+    # max of a sigma(3 - a) is a - 1 at a = 2.5571455 (where a sigma(a - 3) = 1), times the Ballmer peak 2.0140636.
+    assert return_ceiling() == pytest.approx(-123.63115783 + 1.5571455 * 2.0140636, abs=1e-4)
+    assert heart_attack_floor(EnvParams(max_steps=10, heart_attack_proclivity=1.0)) == pytest.approx(0.024726, abs=1e-6)
+
+
+@pytest.mark.parametrize("num_steps", [1, 4, 9])
+def test_the_optimum_is_the_best_of_all_schedules_where_waking_up_is_certain(x64, num_steps):
+    # Tired within a few half-hours, so that sleeping pays in so short an episode; W / t enumerated by the environment.
+    params = EnvParams(
+        max_steps=num_steps, fatigue_onset=2.0, fatigue_width=0.5, wake_up_alertness_low=1.1, wake_up_alertness_high=1.1
+    )
+    schedules = jnp.array(list(itertools.product([Action.NOTHING, Action.SLEEP], repeat=num_steps)))
+    noise = Noise(alertness=0.5, hypertension=0.5, intoxication=0.5, heart_attack=0.999)
+
+    def score(schedule):
+        state, _ = jax.lax.scan(
+            lambda state, action: (transition(state, action, noise, params)[0], None),
+            initial_state(0.5, params),
+            schedule,
+        )
+        return state.work_done / state.time_elapsed
+
+    scores = jax.jit(jax.vmap(score))(schedules)
+    assert sober_optimum(params).score == pytest.approx(float(scores.max()), abs=1e-12)
+    # and the policy reads that schedule off its table
+    final = rollout(policies.optimal(params), jax.random.key(0), params, num_envs=1, block_lanes=1).lanes.state
+    assert float(final.work_done[0] / final.time_elapsed[0]) == pytest.approx(float(scores.max()), abs=1e-6)
+
+
+def test_the_optimal_policy_earns_what_the_dynamic_program_says():
+    # Standard error 3e-5; 5 of them: a false alarm in 2 million seeds.
+    evaluation = evaluate(policies.optimal(), jax.random.key(11), num_episodes=65_536)
+    assert abs(evaluation.regret.mean) < 5 * evaluation.regret.standard_error
+    assert evaluation.regret.standard_error < 5e-5
+
+
+@pytest.mark.parametrize("alertness", [0.2, 0.3, 0.36, 0.42, 0.5])
+def test_no_simple_bedtime_beats_the_optimum(alertness):
+    key = jax.random.key(3)
+    best = evaluate(policies.optimal(), key, num_episodes=16_384)
+    other = evaluate(policies.rested(alertness=alertness), key, num_episodes=16_384)
+    difference = estimate(best.returns - other.returns)
+    assert difference.mean > 5 * difference.standard_error
+
+
+def test_bedtimes_wait_in_the_evening_of_the_episode():
+    bedtimes = sober_optimum().bedtimes
+    assert bedtimes.shape == (1001, 97)
+    assert np.all(bedtimes[:, 0] == -np.inf)  # nobody sleeps straight after waking up
+    assert 0.36 < bedtimes[500, 14] < 0.39  # halfway through, near the stationary answer
+    assert np.all(bedtimes[1, :20] == -np.inf)  # before the last decision a night cannot pay
+    assert np.all(bedtimes[:, -1] == np.inf)
+
+
+def test_parameters_that_are_not_numbers_are_refused():
+    with pytest.raises(ValueError, match="plain numbers"):
+        sober_optimum(EnvParams(heart_attack_proclivity=jnp.array([0.1, 0.2])))
+    with pytest.raises(ValueError, match="wake_up_alertness_high"):
+        sober_optimum(EnvParams(wake_up_alertness_high=5.0))

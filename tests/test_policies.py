@@ -1,0 +1,100 @@
+"""Scripted policies, decision by decision."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from heartpole_jax import policies, rollout
+from heartpole_jax.heartpole_v0 import Action
+
+TRACES = Path(__file__).parent / "data" / "heartpole_v0_traces.npz"
+
+
+def action_of(transition):
+    return transition.action
+
+
+def obs_of(transition):
+    return transition.obs
+
+
+def act(policy, alertness=1.0, intoxication=0.0, time_since_slept=5.0):
+    obs = jnp.array([alertness, 0.0, intoxication, time_since_slept, 100.0, 30.0])
+    return int(policy.act(policy.params, policy.carry, obs, None)[0])
+
+
+def test_the_reference_strategy_is_the_packages():
+    actions = rollout(policies.reference(), jax.random.key(0), num_envs=2, num_steps=400, record=action_of).records
+    with np.load(TRACES) as traces:
+        np.testing.assert_array_equal(actions[:, 0], traces["actions"][32])
+    np.testing.assert_array_equal(actions[:, 0], actions[:, 1])
+
+
+def test_rested_developers_sleep_when_tired_or_long_awake():
+    assert act(policies.rested(alertness=0.4), alertness=0.41) == Action.NOTHING
+    assert act(policies.rested(alertness=0.4), alertness=0.39) == Action.SLEEP
+    assert act(policies.rested(time_since_slept=16), time_since_slept=15.0) == Action.NOTHING
+    assert act(policies.rested(time_since_slept=16), time_since_slept=16.0) == Action.SLEEP
+    assert act(policies.rested(), alertness=-100.0, time_since_slept=1e6) == Action.NOTHING
+
+
+def test_coffee_comes_once_after_each_night():
+    policy = policies.coffee_after_waking(alertness=0.4)
+    actions, obs = (
+        rollout(policy, jax.random.key(1), num_envs=1, num_steps=200, record=record).records[:, 0]
+        for record in (action_of, obs_of)
+    )
+    after_night = np.concatenate([[True], np.asarray(actions[:-1]) == Action.SLEEP])
+    # The first day starts at time_since_slept 0, so that its second decision looks like a morning as well.
+    assert np.all(actions[after_night] == Action.COFFEE)
+    assert np.sum(actions == Action.COFFEE) == np.sum(after_night) + 1
+    assert np.all(obs[actions == Action.SLEEP, 0] < 0.4)
+
+
+def test_the_ballmer_peak_is_approached_from_below():
+    policy = policies.ballmer_peak(intoxication=0.125, alertness=0.4)
+    assert act(policy, intoxication=0.12) == Action.BEER
+    assert act(policy, intoxication=0.13) == Action.NOTHING
+    assert act(policy, alertness=0.3, intoxication=0.0) == Action.SLEEP
+
+
+def test_random_actions_are_uniform_and_independent_of_the_body():
+    actions = np.asarray(
+        rollout(policies.uniformly_random(), jax.random.key(2), num_envs=1000, num_steps=100, record=action_of).records
+    )
+    counts = np.bincount(actions.ravel(), minlength=4)
+    # chi-squared with 3 degrees of freedom, exceeded with probability 1e-6
+    assert np.sum((counts - 25_000) ** 2 / 25_000) < 30.66
+    assert len(np.unique(actions[:, :50], axis=1).T) == 50
+
+
+@pytest.mark.parametrize("name", policies.SCRIPTED)
+def test_every_scripted_policy_runs_under_jit_and_gives_actions(name):
+    actions = rollout(policies.make(name), jax.random.key(3), num_envs=4, num_steps=60, record=action_of).records
+    assert actions.dtype == jnp.int32
+    assert np.all((np.asarray(actions) >= 0) & (np.asarray(actions) < 4))
+
+
+def test_a_sweep_of_a_policys_threshold_is_one_vmap():
+    thresholds = jnp.array([0.2, 0.4, 0.6])
+
+    def nights(threshold):
+        policy = policies.rested(alertness=threshold)
+        return rollout(policy, jax.random.key(4), num_envs=8, num_steps=100, total=_slept).totals
+
+    swept = jax.jit(jax.vmap(nights))(thresholds)
+    for threshold, row in zip(thresholds, swept, strict=True):
+        np.testing.assert_array_equal(row, nights(threshold))
+    assert np.all(np.diff(np.asarray(swept).sum(axis=1)) > 0)
+
+
+def _slept(transition):
+    return transition.action == Action.SLEEP
+
+
+def test_an_unknown_policy_is_refused_with_a_suggestion():
+    with pytest.raises(ValueError, match="unknown policy 'referense'; did you mean 'reference'"):
+        policies.make("referense")
