@@ -72,7 +72,7 @@ def test_bedtimes_wait_in_the_evening_of_the_episode():
     assert bedtimes.shape == (1001, 97)
     assert np.all(bedtimes[:, 0] == -np.inf)  # nobody sleeps straight after waking up
     assert 0.36 < bedtimes[500, 14] < 0.39  # halfway through, near the stationary answer
-    assert np.all(bedtimes[1, :20] == -np.inf)  # before the last decision a night cannot pay
+    assert np.all(bedtimes[1, :17] == -np.inf)  # before the last decision a night cannot pay
     assert np.all(bedtimes[:, -1] == np.inf)
 
 
