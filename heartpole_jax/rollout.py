@@ -156,12 +156,10 @@ def rollout(
         devices = tuple(devices)
         if not devices:
             raise ValueError("devices must name at least one device, got none; leave it out for the default device")
-    program = functools.partial(
-        _rollout, env=env, num_envs=num_envs, num_steps=num_steps, total=total, record=record, autoreset=autoreset,
-        block_lanes=block_lanes, devices=devices,
+    return _rollout(
+        policy, key, params, start, env=env, num_envs=num_envs, num_steps=num_steps, total=total, record=record,
+        autoreset=autoreset, block_lanes=block_lanes, devices=devices,
     )  # fmt: skip
-    _check_memory(jax.eval_shape(program, policy, key, params, start))
-    return program(policy, key, params, start)
 
 
 def stream(
@@ -213,12 +211,14 @@ def _rollout(policy, key, params, start, *, env, num_envs, num_steps, total, rec
         return x.reshape(-1, *x.shape[2:])[:num_envs]
 
     lanes, totals, records = run(policy, params, dice, jax.tree.map(divide, start))
-    return Rollout(
+    result = Rollout(
         lanes=jax.tree.map(unite, lanes),
         totals=jax.tree.map(unite, totals),
         # From (blocks, steps, lanes) to (steps, lanes). One block a device here, so this copies only between devices.
         records=jax.tree.map(lambda x: jnp.swapaxes(unite(jnp.swapaxes(x, 1, 2)), 0, 1), records),
     )
+    _check_memory(result, devices or jax.devices()[:1])
+    return result
 
 
 @struct.dataclass
@@ -347,14 +347,14 @@ def _check_size(name: str, size: Any) -> None:
         raise ValueError(f"{name} must be at least 1 and below 2^31, got {size}")
 
 
-def _check_memory(result: Rollout) -> None:
+def _check_memory(result: Rollout, devices: Sequence[jax.Device]) -> None:
+    """Refuses, while tracing, what could not be held: before a compiler or an allocator gets to see it."""
     needed = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(result))
-    device = jax.devices()[0]
-    available = (device.memory_stats() or {}).get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf(
-        "SC_PHYS_PAGES"
-    )
+    memory = [(device.memory_stats() or {}).get("bytes_limit", 0) for device in devices]
+    # CPU devices do not tell, and share the machine's.
+    available = sum(memory) if all(memory) else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > available:
         raise ValueError(
-            f"this rollout would return {needed / 2**30:.1f} GiB, and {device} has {available / 2**30:.1f} GiB: "
+            f"this rollout would return {needed / 2**30:.1f} GiB, and there are {available / 2**30:.1f} GiB: "
             "record less, take fewer num_envs or num_steps, or go through them in pieces with `stream`"
         )
