@@ -26,7 +26,7 @@ endif
 endif
 
 test-one: $(VENV)/.installed-test
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-test
 	$(RUN) -m ruff check .

@@ -114,6 +114,8 @@ def checked(env: Environment) -> Environment:
             last=jnp.int32(env.num_actions - 1),
             action=jnp.asarray(action),
         )
+        old_obs = env.observe(state)  # checked as well: a heart attack would wipe an infinite hypertension out
+        checkify.check(jnp.all(jnp.isfinite(old_obs)), "observation is not finite: {obs}", obs=old_obs)
         next_state, obs, reward, done, info = env.transition_info(state, action, noise, params)
         checkify.check(jnp.all(jnp.isfinite(obs)), "observation is not finite: {obs}", obs=obs)
         checkify.check(jnp.isfinite(reward), "reward is not finite: {reward}", reward=reward)

@@ -333,7 +333,7 @@ def transition(
 
     Args:
       state: one patient; map over many with `jax.vmap`.
-      action: an integer of shape (), see `Action`. Under jit a value outside 0 .. 3 acts as NOTHING;
+      action: an integer of shape (), see `Action`. Under jit and vmap a value outside 0 .. 3 acts as NOTHING, and
         `environment.checked` reports it.
       noise: four uniforms, see `sample_noise`.
       params: the constants, `EnvParams()` by default.
@@ -358,7 +358,8 @@ def step(
 
 def check_action(action: Numeric, num_actions: int = NUM_ACTIONS) -> Array:
     """`action` as an int32 scalar. Raises as `transition` does."""
-    array = jnp.asarray(action)
+    # Numbers stay in NumPy until they are checked: JAX would wrap one of more than 32 bits into the range.
+    array = action if isinstance(action, jax.Array) else np.asarray(action)
     if not jnp.issubdtype(array.dtype, jnp.integer):
         raise TypeError(f"action must be an integer in 0 .. {num_actions - 1}, got {action!r} of dtype {array.dtype}")
     if array.shape != ():
@@ -367,7 +368,7 @@ def check_action(action: Numeric, num_actions: int = NUM_ACTIONS) -> Array:
         )
     if not isinstance(array, jax.core.Tracer) and not 0 <= int(array) < num_actions:
         raise ValueError(f"action must be in 0 .. {num_actions - 1}, got {int(array)}")
-    return array.astype(jnp.int32)
+    return jnp.asarray(array, jnp.int32)
 
 
 def _where(condition: Array, chosen: EnvState, otherwise: EnvState) -> EnvState:

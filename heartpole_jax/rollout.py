@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -127,7 +127,8 @@ def rollout(
     Args:
       policy: a `Policy`, or a function `(key, obs) -> action`, for one patient.
       key: a typed or raw key.
-      params: of the environment, one for all patients; map over several with `jax.vmap`.
+      params: of the environment, one for all patients; map over several with `jax.vmap`. Plain numbers are compiled
+        in, so that other numbers compile again; arrays are arguments of the program, which is then slower.
       env: any `Environment`.
       num_envs: patients, at least 1.
       num_steps: decisions, at least 1; the time limit `params.max_steps` where there is one, by default.
@@ -156,9 +157,14 @@ def rollout(
         devices = tuple(devices)
         if not devices:
             raise ValueError("devices must name at least one device, got none; leave it out for the default device")
+    # Parameters that are plain numbers are compiled in, which makes the program up to twice as fast on a CPU.
+    leaves, treedef = jax.tree.flatten(params)
+    constants = None
+    if all(type(leaf) in (int, float, bool) for leaf in leaves):
+        params, constants = None, _Constants(tuple(leaves), tuple(map(type, leaves)), treedef)
     return _rollout(
-        policy, key, params, start, env=env, num_envs=num_envs, num_steps=num_steps, total=total, record=record,
-        autoreset=autoreset, block_lanes=block_lanes, devices=devices,
+        policy, key, params, start, constants=constants, env=env, num_envs=num_envs, num_steps=num_steps, total=total,
+        record=record, autoreset=autoreset, block_lanes=block_lanes, devices=devices,
     )  # fmt: skip
 
 
@@ -181,10 +187,16 @@ def stream(
 
 @functools.partial(
     jax.jit,
-    static_argnames=("env", "num_envs", "num_steps", "total", "record", "autoreset", "block_lanes", "devices"),
-)
-def _rollout(policy, key, params, start, *, env, num_envs, num_steps, total, record, autoreset, block_lanes, devices):
+    static_argnames=(
+        "constants", "env", "num_envs", "num_steps", "total", "record", "autoreset", "block_lanes", "devices",
+    ),
+)  # fmt: skip
+def _rollout(
+    policy, key, params, start, *, constants, env, num_envs, num_steps, total, record, autoreset, block_lanes, devices
+):
     """Divides the lanes into blocks, and the blocks among the devices."""
+    if constants is not None:
+        params = jax.tree.unflatten(constants.treedef, constants.leaves)
     num_devices = 1 if devices is None else len(devices)
     num_blocks = num_devices * (1 if record else -(-num_envs // (num_devices * block_lanes)))
     lanes_a_block = -(-num_envs // num_blocks)
@@ -197,9 +209,10 @@ def _rollout(policy, key, params, start, *, env, num_envs, num_steps, total, rec
         padded = jnp.concatenate([x, jnp.repeat(x[-1:], padding, axis=0)])
         return padded.reshape(num_blocks, lanes_a_block, *x.shape[1:])
 
-    def run(policy, params, dice, blocks):
+    def run(policy, traced, dice, blocks):
+        values = params if constants is not None else traced
         return jax.lax.map(
-            lambda lanes: _run_block(policy, params, dice, lanes, env, num_steps, total, record, autoreset), blocks
+            lambda lanes: _run_block(policy, values, dice, lanes, env, num_steps, total, record, autoreset), blocks
         )
 
     if devices is not None:
@@ -219,6 +232,14 @@ def _rollout(policy, key, params, start, *, env, num_envs, num_steps, total, rec
     )
     _check_memory(result, devices or jax.devices()[:1])
     return result
+
+
+class _Constants(NamedTuple):
+    """Parameters as a static argument: the numbers and the tree they come from."""
+
+    leaves: tuple[int | float, ...]
+    types: tuple[type, ...]  # since 2 == 2.0, which make different programs
+    treedef: Any
 
 
 @struct.dataclass

@@ -1,0 +1,30 @@
+"""How every test runs: JAX's own checks on, hypothesis without chance.
+
+Rank promotion raises everywhere. So does a key that is used twice, as far as JAX sees it: reading a key's words, which
+is what the library's own dice do, counts as no use, but `jax.random.split` and every other `jax.random` function does.
+Looking for leaked tracers makes JAX forget its compiled programs, so `leaks_raise` is for the tests that ask for it.
+"""
+
+import hypothesis
+import jax
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_debug_key_reuse", True)
+
+hypothesis.settings.register_profile("fixed", derandomize=True, database=None, deadline=None, max_examples=40)
+hypothesis.settings.load_profile("fixed")
+
+
+@pytest.fixture
+def x64():
+    """64-bit floats for one test."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def leaks_raise():
+    """A leaked tracer is an error for one test. Slow: nothing compiled is reused."""
+    with jax.check_tracer_leaks(True):
+        yield

@@ -1,0 +1,77 @@
+"""The house's rules on imports: they point down, extras stay in their place, and importing touches no device."""
+
+import ast
+import os
+import pathlib
+import subprocess
+import sys
+
+import heartpole_jax
+
+PACKAGE = pathlib.Path(heartpole_jax.__file__).parent
+# What is not named here is of the level of evaluation: above environment, below interop and drawing.
+LEVELS = {
+    "struct": 0, "threefry": 0, "physiology": 0, "menu": 0,
+    "heartpole_v0": 1, "heartpole_v1": 1,
+    "environment": 2,
+    "interop": 4, "drawing": 4,
+    "__main__": 5, "__init__": 5,
+}  # fmt: skip
+REST = 3
+CORE = {"jax", "chex", "numpy", "heartpole_jax"}
+# Extras, each with the only folder that may import it.
+EXTRAS = {"matplotlib": "drawing", "PIL": "drawing", "gymnasium": "interop", "gymnax": "interop",
+          "stable_baselines3": "interop"}  # fmt: skip
+
+
+def modules():
+    """(top-level name below the package, path, every absolute module that it imports, anywhere in it)."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        below = path.relative_to(PACKAGE)
+        imported = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{below}: relative import"
+                imported |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        yield below.parts[0].removesuffix(".py"), below, imported
+
+
+def test_imports_point_down_only():
+    names = {name for name, *_ in modules()}
+    for name, path, imported in modules():
+        for other in imported:
+            package, _, rest = other.partition(".")
+            target = rest.partition(".")[0]
+            if package == "heartpole_jax" and target in names - {"__init__"}:
+                assert LEVELS.get(target, REST) <= LEVELS.get(name, REST), f"{path} imports {other}"
+
+
+def test_extras_are_imported_in_their_place_only():
+    for name, path, imported in modules():
+        for package in {module.partition(".")[0] for module in imported}:
+            allowed = package in CORE or package in sys.stdlib_module_names or EXTRAS.get(package) == name
+            assert allowed or (package == "optax" and name == "identification"), f"{path} imports {package}"
+
+
+def test_importing_makes_no_array_touches_no_device_and_needs_no_extra():
+    """On a platform that does not exist nothing could be made."""
+    code = """
+import sys, heartpole_jax, jax
+extras = {"matplotlib", "gymnasium", "optax", "flax", "gymnax", "stable_baselines3"} & set(sys.modules)
+assert not extras, extras
+try:
+    jax.devices()
+except RuntimeError:
+    sys.exit(0)
+sys.exit("this test proves nothing: there was a device")
+"""
+    environment = os.environ | {"JAX_PLATFORMS": "nowhere"}
+    subprocess.run([sys.executable, "-W", "error", "-c", code], env=environment, check=True)
+
+
+def test_every_public_name_is_there_and_documented():
+    for name in heartpole_jax.__all__:
+        assert getattr(heartpole_jax, name).__doc__, name
+    assert sorted(heartpole_jax.__all__) == sorted(set(heartpole_jax.__all__))

@@ -1,0 +1,236 @@
+"""EnvParams: every field matters, sweeps, is differentiable, and is checked."""
+
+import dataclasses
+import pickle
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from oracle import NO_ATTACK, as_noise, as_state
+
+import heartpole_jax as hp
+
+ALL = set(hp.Action)
+AWAKE = {hp.Action.NOTHING, hp.Action.COFFEE, hp.Action.BEER}  # who sleeps is past the Ballmer peak when at work
+# Each field: another value, and the actions whose step it changes (from STATE, with NOISE).
+FIELDS = {
+    "max_steps": (7.0, ALL),
+    "heart_attack_proclivity": (0.9, ALL),
+    "heart_attack_threshold": (5.0, ALL),
+    "heart_attack_penalty": (50.0, ALL),
+    "expected_penalty": (0.2, ALL),
+    "hypertension_decay": (0.9, ALL),
+    "intoxication_decay": (0.96, ALL),
+    "fatigue_onset": (30.0, ALL),
+    "fatigue_width": (5.0, ALL),
+    "anxiety_threshold": (2.0, ALL),
+    "ballmer_limit": (0.08, ALL),
+    "ballmer_steepness": (40.0, ALL),
+    "ballmer_peak": (0.13, AWAKE),
+    "ballmer_peak_width": (0.01, ALL),
+    "ballmer_peak_height": (3.0, AWAKE),
+    "wake_up_alertness_low": (0.5, {hp.Action.SLEEP}),
+    "wake_up_alertness_high": (1.5, {hp.Action.SLEEP}),
+    "coffee_alertness_low": (0.2, {hp.Action.COFFEE}),
+    "coffee_alertness_high": (1.2, {hp.Action.COFFEE}),
+    "coffee_hypertension_low": (0.1, {hp.Action.COFFEE}),
+    "coffee_hypertension_high": (0.4, {hp.Action.COFFEE}),
+    "beer_alertness_loss_low": (0.1, {hp.Action.BEER}),
+    "beer_alertness_loss_high": (0.7, {hp.Action.BEER}),
+    "beer_hypertension_low": (0.1, {hp.Action.BEER}),
+    "beer_hypertension_high": (0.4, {hp.Action.BEER}),
+    "beer_intoxication_low": (0.02, {hp.Action.BEER}),
+    "beer_intoxication_high": (0.04, {hp.Action.BEER}),
+}
+NAMES = [field.name for field in dataclasses.fields(hp.EnvParams)]
+STATE = (1.5, 5.0, 0.127, 45, 60, 20.0)
+NOISE = (0.5, 0.25, 0.75, NO_ATTACK)
+HALF_EXPECTED = hp.EnvParams(max_steps=8.0, expected_penalty=0.5)
+
+
+def outcomes(params):
+    """All that can be seen: a start, and one step from STATE with each action, as rows of numbers (4, 14)."""
+    state = dataclasses.replace(as_state(STATE), num_steps=jnp.int32(6))
+
+    def one(action):
+        _, obs, reward, done, info = hp.transition_info(state, action, as_noise(NOISE), params)
+        return jnp.stack([*obs, reward, done, *jax.tree.leaves(info)]).astype(float)
+
+    start = jnp.concatenate([hp.observe(hp.initial_state(u, params)) for u in (0.25, 0.75)])
+    return start, jax.vmap(one)(jnp.arange(4, dtype=jnp.int32))
+
+
+@pytest.fixture(scope="module")
+def swept():
+    """`outcomes` of the default (row 0) and of one variant for each field, under one vmap."""
+    variants = [HALF_EXPECTED] + [dataclasses.replace(HALF_EXPECTED, **{name: FIELDS[name][0]}) for name in NAMES]
+    return jax.device_get(jax.jit(jax.vmap(outcomes))(jax.tree.map(lambda *x: jnp.stack(x), *variants)))
+
+
+def test_the_fields_and_defaults_are_those_of_the_spec():
+    assert set(NAMES) == set(FIELDS)
+    assert list(vars(hp.EnvParams()).values()) == [
+        1000, 0.5, 6, 100, 0, 0.97, 0.97, 40, 10, 3, 0.05, 50, 0.135, 0.005, 2,
+        0.7, 1.3, 0, 1, 0, 0.3, 0, 0.5, 0, 0.3, 0.01, 0.03,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_field_changes_what_it_should_and_nothing_else(swept, name):
+    starts, steps = swept
+    row = NAMES.index(name) + 1
+    changed = {action for action in hp.Action if (steps[row, action] != steps[0, action]).any()}
+    assert changed == FIELDS[name][1]
+    assert (starts[row] != starts[0]).any() == name.startswith("wake_up")
+
+
+def test_a_sweep_under_vmap_is_a_python_loop_over_its_values(swept):
+    """Parameters as numbers of Python and as traced arrays, one at a time and all at once."""
+    for name in ("max_steps", "hypertension_decay", "coffee_alertness_high", "ballmer_peak_width"):
+        alone = jax.jit(outcomes)(dataclasses.replace(HALF_EXPECTED, **{name: FIELDS[name][0]}))
+        for ours, theirs in zip(alone, swept, strict=True):
+            np.testing.assert_allclose(ours, theirs[NAMES.index(name) + 1], rtol=1e-5)
+
+
+def test_gradients_of_every_field_are_those_of_finite_differences(x64):
+    """Of what a start and a step show, in some direction: 27 central differences in float64."""
+
+    def loss(params):
+        start, steps = outcomes(params)
+        weights = jnp.cos(jnp.arange(steps.size, dtype=float)).reshape(steps.shape)
+        return start @ jnp.sin(jnp.arange(12.0)) + (weights * steps).sum()
+
+    unflatten = lambda x: jax.tree.unflatten(jax.tree.structure(HALF_EXPECTED), list(x))
+    of_vector = lambda x: loss(unflatten(x))
+    values = jnp.stack([jnp.asarray(x, float) for x in jax.tree.leaves(HALF_EXPECTED)])
+    gradient = jax.jit(jax.grad(of_vector))(values)
+    steps = jnp.diag(1e-6 * jnp.maximum(jnp.abs(values), 1.0))
+    many = jax.jit(jax.vmap(of_vector))
+    difference = many(values[None] + steps) - many(values[None] - steps)
+    np.testing.assert_allclose(gradient, difference / (2 * jnp.diag(steps)), rtol=1e-5, atol=1e-6)
+
+
+def test_a_gradient_is_an_env_params_that_trees_can_handle():
+    """It may be negative; only what is built by name is checked."""
+
+    def loss(params):
+        state, _ = hp.reset(jax.random.key(0), params)
+        return hp.step(state, hp.Action.COFFEE, jax.random.key(1), params)[2]
+
+    gradient = jax.jit(jax.grad(loss))(hp.EnvParams(max_steps=1000.0, expected_penalty=1.0))
+    assert isinstance(gradient, hp.EnvParams)
+    assert float(gradient.heart_attack_penalty) < 0
+    downhill = jax.tree.map(lambda x: -1e3 * x, gradient)
+    assert isinstance(downhill, hp.EnvParams)
+    assert all(np.isfinite(x) for x in jax.tree.leaves(gradient))
+    with_integers = jax.jit(lambda params: jax.grad(loss, allow_int=True)(params).heart_attack_penalty)
+    assert float(with_integers(hp.EnvParams(expected_penalty=1.0))) == float(gradient.heart_attack_penalty)
+
+
+def test_the_reward_of_an_episode_has_a_finite_gradient_in_every_field():
+    def loss(params):
+        state, _ = hp.reset(jax.random.key(0), params)
+
+        def body(state, action_and_key):
+            action, data = action_and_key
+            state, _, reward, _ = hp.step(state, action, jax.random.wrap_key_data(data), params)
+            return state, reward
+
+        data = jax.random.key_data(jax.random.split(jax.random.key(1), 40))
+        return jax.lax.scan(body, state, (jnp.arange(40) % 4, data))[1].sum()
+
+    gradient = jax.jit(jax.grad(loss))(hp.EnvParams(max_steps=1000.0, expected_penalty=1.0))
+    flat = {name: float(x) for name, x in vars(gradient).items()}
+    assert all(np.isfinite(x) for x in flat.values())
+    sober = ("ballmer_peak", "ballmer_peak_width", "ballmer_peak_height")  # the peak is out of reach of ten beers
+    assert all(x != 0 for name, x in flat.items() if name not in ("max_steps", *sober)), flat
+
+
+@pytest.mark.parametrize("hypertension", [0.0, 6.0, 9.0])
+def test_the_mean_penalty_is_the_same_for_every_expected_penalty(hypertension):
+    """Over an even tape of 2^17 heart-attack uniforms; at 1 no reward depends on it, at 0 it is all or nothing."""
+    uniforms = (jnp.arange(2**17) + 0.5) / 2**17
+    state = as_state([1.0, hypertension / 0.97, 0, 0, 10, 5.0])
+
+    @jax.jit
+    @jax.vmap
+    def rewards(beta):
+        step = lambda u: hp.transition(state, 0, as_noise((0, 0, 0, u)), hp.EnvParams(expected_penalty=beta))[2]
+        return jax.vmap(step)(uniforms)
+
+    tutorial, half, expected = np.asarray(rewards(jnp.array([0.0, 0.5, 1.0])), float)
+    gain = tutorial.max()
+    risk = 0.5 / (1 + np.exp(6 - hypertension))
+    assert np.ptp(expected) == 0
+    assert expected[0] == pytest.approx(gain - 100 * risk, abs=1e-5)
+    np.testing.assert_allclose(np.unique(tutorial), [gain - 100, gain], atol=1e-5)
+    np.testing.assert_allclose(half, (tutorial + expected) / 2, atol=1e-5)
+    for mean in (tutorial.mean(), half.mean()):
+        assert mean == pytest.approx(expected.mean(), abs=100 / 2**17)
+
+
+def test_proclivity_and_max_steps_are_the_makers_choice():
+    state = as_state([1.0, 60.0, 0, 0, 0, 0])
+    always = hp.EnvParams(heart_attack_proclivity=1.0, max_steps=1)
+    never = hp.EnvParams(heart_attack_proclivity=0.0, max_steps=2)
+    _, _, reward, done = hp.transition(state, 0, as_noise((0, 0, 0, NO_ATTACK)), always)
+    assert float(reward) < -99
+    assert bool(done)
+    _, _, reward, done = hp.transition(state, 0, as_noise((0, 0, 0, 0)), never)
+    assert float(reward) > 0
+    assert not bool(done)
+
+
+BAD = [
+    *[(name, value, ValueError) for name in ("max_steps",) for value in (0, -1, 1.5, 2**31)],
+    *[(name, -0.1, ValueError) for name in ("heart_attack_proclivity", "expected_penalty", "hypertension_decay")],
+    *[(name, 1.1, ValueError) for name in ("heart_attack_proclivity", "expected_penalty", "intoxication_decay")],
+    *[(name, 0.0, ValueError) for name in ("fatigue_width", "ballmer_peak_width")],
+    *[(name, -0.01, ValueError) for name in ("coffee_hypertension_low", "beer_hypertension_low")],
+    ("beer_intoxication_low", -0.01, ValueError),
+    ("fatigue_onset", float("nan"), ValueError),
+    ("heart_attack_penalty", float("inf"), ValueError),
+    ("hypertension_decay", np.array([0.9, 1.2]), ValueError),
+    ("expected_penalty", "1", TypeError),
+    ("expected_penalty", None, TypeError),
+    ("expected_penalty", True, TypeError),
+    ("expected_penalty", 1j, TypeError),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "error"), BAD, ids=lambda x: str(x))
+def test_a_bad_value_is_refused_by_name_and_value(name, value, error):
+    with pytest.raises(error) as raised:
+        hp.EnvParams(**{name: value})
+    assert f"EnvParams.{name} must be " in str(raised.value)
+    assert repr(value) in str(raised.value)
+    with pytest.raises(error):
+        dataclasses.replace(hp.EnvParams(), **{name: value})
+
+
+@pytest.mark.parametrize(
+    "name", ["wake_up_alertness", "coffee_alertness", "coffee_hypertension", "beer_alertness_loss",
+             "beer_hypertension", "beer_intoxication"]
+)  # fmt: skip
+def test_a_range_that_is_upside_down_is_refused(name):
+    with pytest.raises(ValueError, match=rf"EnvParams\.{name}_low must not exceed {name}_high, got 2\.0 and 1\.5"):
+        hp.EnvParams(**{f"{name}_low": 2.0, f"{name}_high": 1.5})
+
+
+def test_an_unknown_field_is_refused():
+    with pytest.raises(TypeError, match="coffee"):
+        hp.EnvParams(coffee=1)
+
+
+def test_params_cannot_be_changed_and_survive_pickling():
+    params = hp.EnvParams(max_steps=7)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        params.max_steps = 8
+    assert pickle.loads(pickle.dumps(params)) == params
+
+
+def test_arrays_and_tracers_pass_the_checks():
+    hp.EnvParams(hypertension_decay=jnp.array([0.9, 0.95]), max_steps=np.int64(5))
+    build = jax.jit(lambda x: hp.EnvParams(hypertension_decay=x))
+    assert float(build(2.0).hypertension_decay) == 2.0

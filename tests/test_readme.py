@@ -1,0 +1,37 @@
+"""What the README shows is run, and prints what the README says."""
+
+import contextlib
+import io
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from heartpole_jax.__main__ import main
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = re.findall(r"^\$? ?python -m heartpole_jax (.+?)(?:  #.*)?$", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("block", PYTHON)
+def test_the_python_of_the_readme_runs_and_prints_what_it_says(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(block, "README.md", "exec"), {})
+    expected = [match.strip() for match in re.findall(r"^print\(.*\)  # (.*)$", block, re.MULTILINE)]
+    assert printed.getvalue().splitlines() == expected
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_of_the_readme_run(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(command)) == 0
+    assert capsys.readouterr().out
+
+
+def test_the_readme_has_something_to_run():
+    assert len(PYTHON) >= 3
+    assert len(COMMANDS) >= 3
