@@ -89,7 +89,9 @@ def key_at(words: tuple[Array, Array], lane: Array, time: Array) -> PRNGKey:
     `words` must come out of a hash (`derive`): two streams then collide with the odds of two random numbers, as all
     keys do. The key itself is no hash, only the input of one.
     """
-    return jax.random.wrap_key_data(jnp.stack([words[0] + lane, words[1] + time]), impl="threefry2x32")
+    # Not `jnp.stack`: XLA sees through a concatenation, and never puts the key into memory.
+    data = jnp.concatenate([(words[0] + lane)[None], (words[1] + time)[None]])
+    return jax.random.wrap_key_data(data, impl="threefry2x32")
 
 
 def _block(words: tuple[Array, Array], index: int):
