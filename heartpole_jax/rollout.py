@@ -24,7 +24,7 @@ from heartpole_jax.environment import HEARTPOLE_V0, Environment
 
 # Chosen by measurement (docs/performance.md). The dice of a chunk of steps are drawn together, since the compiler would
 # otherwise repeat the hashing for each array that depends on it. Lanes go in blocks that fit the second-level cache.
-_CHUNK_STEPS = 25
+_CHUNK_STEPS = 10
 _BLOCK_LANES = 8192
 
 
@@ -275,7 +275,7 @@ def _run_block(policy: Policy, params, dice: _Dice, lanes: Lanes, env, num_steps
         action, next_carry = policy.act(policy.params, carry, obs, draw)
         next_state, next_obs, reward, done, info = env.transition_info(state, action, noise, params)
         return next_carry, Transition(
-            state=state, obs=obs, action=jnp.asarray(action, jnp.int32), reward=reward, done=done,
+            state=state, obs=obs, action=jnp.asarray(action, jnp.int32), reward=reward, done=jnp.asarray(done, bool),
             next_state=next_state, next_obs=next_obs, info=info,
         )  # fmt: skip
 
