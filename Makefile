@@ -1,4 +1,4 @@
-# make demo    the leaderboard of scripted policies, everything set up on the way
+# make demo    figures, an episode, and the leaderboard of scripted policies, in out/; sets everything up on the way
 # make test    lint, types, and the tests on $(PYTHON) and, where there is one, on python3.12 with the newest JAX
 # make bench   ours and the peers side by side (in a virtual environment of its own)
 # make lint    ruff and mypy alone
@@ -15,7 +15,9 @@ PYTHON312 := $(shell for python in python3.12 $$HOME/.pyenv/versions/3.12*/bin/p
 .PHONY: demo test test-one lint bench clean
 
 demo: $(VENV)/.installed
-	$(RUN) -m heartpole_jax leaderboard
+	$(RUN) -m heartpole_jax figures --out out/figures
+	$(RUN) -m heartpole_jax episode --policy "coffee after waking" --seed 4 --out out/episode.png
+	$(RUN) -m heartpole_jax leaderboard --out out
 
 test: lint
 	$(MAKE) --no-print-directory test-one
@@ -42,7 +44,7 @@ $(VENV)/.created:
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.created pyproject.toml
-	$(RUN) -m pip install --quiet --editable .
+	$(RUN) -m pip install --quiet --editable '.[plot]'
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.created pyproject.toml

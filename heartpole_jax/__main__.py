@@ -62,6 +62,7 @@ def _episode(options: argparse.Namespace) -> None:
     attacks = int(np.sum(records.info.heart_attack))
     actions = np.bincount(np.asarray(records.action).ravel(), minlength=4)
     figure = draw_episode(records, params, title=f"{options.policy}, seed {options.seed}")
+    Path(options.out).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.out)
     print(
         f"{options.policy}, seed {options.seed}: return {float(result.totals[0]):.3f}, {options.steps:,} decisions, "

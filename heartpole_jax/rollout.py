@@ -4,7 +4,7 @@
 
 Patient i at step t throws dice that depend on `key`, i and t alone. So two policies under one key face the same luck
 (common random numbers), a patient's life does not change with the number of patients, blocks or devices, and a rollout
-that is cut in two goes on bit for bit.
+that is cut in two goes on with the same dice. Differently compiled programs may round a last digit differently.
 """
 
 import dataclasses

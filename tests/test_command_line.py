@@ -85,7 +85,7 @@ def test_the_coffee_experiment_prints_a_distribution(capsys):
         (["leaderboard", "--heart-attack-proclivity", "1.5"], r"heart_attack_proclivity must be in [0, 1], got 1.5"),
         (["leaderboard", "--episodes", "3"], "num_episodes must be at least 4"),
         (["episode", "--policy", "espresso"], "unknown policy 'espresso'"),
-        (["episode", "--steps", "2", "--out", "/nonexistent/folder/episode.png"], "/nonexistent/folder/episode.png"),
+        (["episode", "--steps", "2", "--out", "/proc/nowhere/episode.png"], "/proc/nowhere"),
     ],
 )
 def test_bad_input_ends_with_status_2_and_says_why(arguments, message, capsys):

@@ -50,7 +50,8 @@ def test_autoreset_hands_back_the_true_last_observation_and_starts_again():
     assert ((starts[..., 0] >= 0.7) & (starts[..., 0] <= 1.3)).all()
     assert np.unique(starts[..., 0]).size == starts[..., 0].size
     assert not np.isin(starts[..., 0], t.obs[0, :, 0]).any()
-    np.testing.assert_array_equal(t.next_obs[:-1][~ends[:-1]], t.obs[1:][~ends[:-1]])
+    # XLA may compute what is recorded and what is carried in two places, with and without a fused multiply-add.
+    np.testing.assert_allclose(t.next_obs[:-1][~ends[:-1]], t.obs[1:][~ends[:-1]], rtol=3e-7)
     np.testing.assert_array_equal(t.next_state.num_steps[ends], 7)
     np.testing.assert_array_equal(t.next_obs[ends][..., 4], t.next_state.time_elapsed[ends])
     assert (t.next_obs[ends][..., 4] >= 7).all()
