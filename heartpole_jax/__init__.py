@@ -25,7 +25,8 @@ from heartpole_jax.heartpole_v0 import (
     transition,
     transition_info,
 )
-from heartpole_jax.rollout import Lanes, Policy, Rollout, Transition, everything, rollout, stream
+from heartpole_jax.policy import Policy
+from heartpole_jax.rollout import Lanes, Rollout, Transition, everything, rollout, stream
 
 __all__ = [
     "Action",

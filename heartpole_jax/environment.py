@@ -6,7 +6,6 @@ environment that cannot be taken apart uses the key itself as its noise (`sample
 """
 
 import dataclasses
-import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ import jax.numpy as jnp
 from chex import Array, ArrayTree, Numeric, PRNGKey
 from jax.experimental import checkify
 
-from heartpole_jax import heartpole_v0
+from heartpole_jax import heartpole_v0, validation
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,11 +73,7 @@ def make(name: str) -> Environment:
     Raises:
       ValueError: if there is none of that name.
     """
-    if name not in _REGISTRY:
-        close = difflib.get_close_matches(str(name), _REGISTRY, n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"unknown environment {name!r}{hint} Known environments: {', '.join(_REGISTRY)}")
-    return _REGISTRY[name]
+    return validation.look_up(_REGISTRY, name, "environment")
 
 
 def step_autoreset(

@@ -25,7 +25,8 @@ from heartpole_jax import policies
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.heartpole_v0 import SLEEP_HALF_HOURS, Action, EnvParams
 from heartpole_jax.optimum import heart_attack_floor, resting_risk, return_ceiling, sober_optimum
-from heartpole_jax.rollout import Policy, Transition, rollout
+from heartpole_jax.policy import Policy
+from heartpole_jax.rollout import Transition, rollout
 
 HALF_HOURS_A_DAY = 48
 

@@ -12,14 +12,13 @@ without the cancellation of two nearly equal scores (see `transition`), and the 
 import dataclasses
 import enum
 import functools
-import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from chex import Array, Numeric, PRNGKey
 
-from heartpole_jax import physiology, struct, threefry
+from heartpole_jax import physiology, struct, threefry, validation
 
 SLEEP_HALF_HOURS = 16
 NUM_ACTIONS = 4
@@ -131,47 +130,21 @@ _RANGES = (
 
 
 def validate(params: EnvParams) -> None:
-    """Checks every value of `params` that is known now (tracers pass); called when an `EnvParams` is built.
-
-    Raises: as `EnvParams`.
-    """
-    known = {name: value for name, value in vars(params).items() if not isinstance(value, jax.core.Tracer)}
-
-    def check(name, remedy, holds):
-        if name in known and not np.all(holds(np.asarray(known[name]))):
-            raise ValueError(f"EnvParams.{name} must be {remedy}, got {known[name]!r}")
-
-    for name, value in known.items():
-        dtype = np.asarray(value).dtype
-        if dtype.kind not in "iuf" and dtype != jnp.bfloat16:
-            raise TypeError(f"EnvParams.{name} must be a real number or an array of them, got {value!r}")
-        check(name, "finite", np.isfinite)
-    check("max_steps", "a whole number of at least 1", lambda x: (x >= 1) & (x == np.floor(x)) & (x < 2**31))
-    for name in _IN_UNIT_INTERVAL:
-        check(name, "in [0, 1]", lambda x: (x >= 0) & (x <= 1))
-    for name in _POSITIVE:
-        check(name, "greater than 0", lambda x: x > 0)
-    for name in _NON_NEGATIVE:
-        check(name, "at least 0", lambda x: x >= 0)
-    for name in _RANGES:
-        low, high = known.get(f"{name}_low", -math.inf), known.get(f"{name}_high", math.inf)
-        if np.any(np.asarray(low) > np.asarray(high)):
-            raise ValueError(f"EnvParams.{name}_low must not exceed {name}_high, got {low!r} and {high!r}")
+    """Checks every value of `params` that is known now (tracers pass). Raises as `EnvParams`, which calls this."""
+    validation.check_numbers(params)
+    validation.check_values(
+        params,
+        ["max_steps"],
+        "a whole number from 1 to 2^31 - 1",
+        lambda x: (x >= 1) & (x == np.floor(x)) & (x < 2**31),
+    )
+    validation.check_values(params, _IN_UNIT_INTERVAL, "in [0, 1]", lambda x: (x >= 0) & (x <= 1))
+    validation.check_values(params, _POSITIVE, "greater than 0", lambda x: x > 0)
+    validation.check_values(params, _NON_NEGATIVE, "at least 0", lambda x: x >= 0)
+    validation.check_ranges(params, _RANGES)
 
 
-def _validated(init):
-    """Validation belongs to building an object, not to `__post_init__`, which chex also runs on every tree operation:
-    a gradient with respect to EnvParams is an EnvParams too, and may be negative."""
-
-    @functools.wraps(init)
-    def checked_init(self, *args, **kwargs):
-        init(self, *args, **kwargs)
-        validate(self)
-
-    return checked_init
-
-
-EnvParams.__init__ = _validated(EnvParams.__init__)  # type: ignore[method-assign]
+EnvParams.__init__ = validation.after_init(EnvParams.__init__, validate)  # type: ignore[method-assign]
 
 
 def sample_noise(key: PRNGKey) -> Noise:

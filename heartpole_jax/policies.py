@@ -3,16 +3,15 @@
 policies.make("reference")        policies.rested(alertness=0.4)        policies.optimal(params)
 """
 
-import difflib
 from collections.abc import Callable
 
 import jax.numpy as jnp
 from chex import Numeric
 
-from heartpole_jax import threefry
+from heartpole_jax import threefry, validation
 from heartpole_jax.heartpole_v0 import NUM_ACTIONS, OBS_NAMES, Action, EnvParams
 from heartpole_jax.optimum import sober_optimum
-from heartpole_jax.rollout import Policy
+from heartpole_jax.policy import Policy
 
 _ALERTNESS = OBS_NAMES.index("alertness")
 _INTOXICATION = OBS_NAMES.index("intoxication")
@@ -76,11 +75,7 @@ def make(name: str, params: EnvParams | None = None) -> Policy:
     Raises:
       ValueError: if there is none of that name.
     """
-    if name not in SCRIPTED:
-        close = difflib.get_close_matches(str(name), SCRIPTED, n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]!r}?" if close else "."
-        raise ValueError(f"unknown policy {name!r}{hint} Known policies: {', '.join(map(repr, SCRIPTED))}")
-    return SCRIPTED[name](params)
+    return validation.look_up(SCRIPTED, name, "policy")(params)
 
 
 def _always(action, carry, obs, draw):

@@ -21,25 +21,12 @@ from jax.sharding import Mesh, PartitionSpec
 
 from heartpole_jax import struct, threefry
 from heartpole_jax.environment import HEARTPOLE_V0, Environment
+from heartpole_jax.policy import Policy, as_policy
 
 # Chosen by measurement (docs/performance.md). The dice of a chunk of steps are drawn together, since the compiler would
 # otherwise repeat the hashing for each array that depends on it. Lanes go in blocks that fit the second-level cache.
 _CHUNK_STEPS = 10
 _BLOCK_LANES = 8192
-
-
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["params", "carry"], meta_fields=["act", "sample"])
-@dataclasses.dataclass(frozen=True)
-class Policy:
-    """A policy for one patient: its dice apart from its decision, as an environment's are.
-
-    A pytree: `params` can be traced, swept and differentiated, and the policy passed through jit.
-    """
-
-    act: Callable[[Any, Any, Array, Any], tuple[Any, Any]]  # params, carry, obs, draw -> action, carry
-    sample: Callable[[PRNGKey], Any] = lambda key: key  # key -> draw
-    params: Any = ()
-    carry: Any = ()  # at the start of an episode
 
 
 @struct.dataclass
@@ -74,25 +61,6 @@ class Rollout:
     totals: ArrayTree
     records: ArrayTree
     lanes: Lanes
-
-
-def as_policy(policy: Policy | Callable[[PRNGKey, Array], Any]) -> Policy:
-    """`policy` itself, or a plain function `(key, obs) -> action` as a `Policy`."""
-    if isinstance(policy, Policy):
-        return policy
-    if not callable(policy):
-        raise TypeError(f"policy must be a Policy or a function (key, obs) -> action, got {policy!r}")
-    return Policy(act=_PlainAct(policy))
-
-
-@dataclasses.dataclass(frozen=True)
-class _PlainAct:
-    """A plain function as an `act`; equal to another of the same function, so that jit finds its program again."""
-
-    function: Callable[[PRNGKey, Array], Any]
-
-    def __call__(self, params, carry, obs, draw):
-        return self.function(draw, obs), carry
 
 
 def reward_of(transition: Transition) -> Array:

@@ -26,7 +26,7 @@ def test_make_refuses_an_unknown_name_and_says_what_there_is(name, hint):
     with pytest.raises(ValueError, match="unknown environment") as raised:
         hp.make(name)
     assert repr(name) in str(raised.value)
-    assert "Known environments: HeartPole-v0" in str(raised.value)
+    assert "known: 'HeartPole-v0'" in str(raised.value)
     assert hint in str(raised.value)
 
 

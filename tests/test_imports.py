@@ -11,7 +11,7 @@ import heartpole_jax
 PACKAGE = pathlib.Path(heartpole_jax.__file__).parent
 # What is not named here is of the level of evaluation: above environment, below interop and drawing.
 LEVELS = {
-    "struct": 0, "threefry": 0, "physiology": 0, "menu": 0,
+    "struct": 0, "validation": 0, "threefry": 0, "physiology": 0, "menu": 0,
     "heartpole_v0": 1, "heartpole_v1": 1,
     "environment": 2,
     "interop": 4, "drawing": 4,

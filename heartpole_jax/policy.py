@@ -1,0 +1,47 @@
+"""Policy: what chooses the actions, for one patient."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from chex import Array, PRNGKey
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["params", "carry"], meta_fields=["act", "sample"])
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """A policy for one patient: its dice apart from its decision, as an environment's are.
+
+    A pytree: `params` can be traced, swept and differentiated, and the policy passed through jit. `act` and `sample`
+    are static: give the same functions again and the compiled program is found again.
+    """
+
+    act: Callable[[Any, Any, Array, Any], tuple[Any, Any]]  # params, carry, obs, draw -> action, carry
+    sample: Callable[[PRNGKey], Any] = lambda key: key  # key -> draw
+    params: Any = ()
+    carry: Any = ()  # at the start of an episode
+
+
+def as_policy(policy: Policy | Callable[[PRNGKey, Array], Any]) -> Policy:
+    """`policy` itself, or a plain function `(key, obs) -> action` as a `Policy`.
+
+    Raises:
+      TypeError: if it is neither.
+    """
+    if isinstance(policy, Policy):
+        return policy
+    if not callable(policy):
+        raise TypeError(f"policy must be a Policy or a function (key, obs) -> action, got {policy!r}")
+    return Policy(act=_PlainAct(policy))
+
+
+@dataclasses.dataclass(frozen=True)
+class _PlainAct:
+    """A plain function as an `act`; equal to another of the same function, so that jit finds its program again."""
+
+    function: Callable[[PRNGKey, Array], Any]
+
+    def __call__(self, params, carry, obs, draw):
+        return self.function(draw, obs), carry
