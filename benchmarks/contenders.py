@@ -35,7 +35,7 @@ def spread(devices: tuple, lanes: int) -> tuple:
 
 
 def rollout(lanes: int, devices: tuple) -> Cell:
-    """hp.rollout as a user calls it, resets included."""
+    """hp.rollout as a user calls it: every patient is begun once, and not reset on the way."""
     devices = spread(devices, lanes)
     # An episode where that takes a second at most. One lane needs more steps for a call to be more than its overhead.
     num_steps = 20_000 if lanes == 1 else 200 if lanes > 2**18 else 1000
@@ -91,7 +91,7 @@ def autoreset_loop(lanes: int, devices: tuple) -> Cell:
     env = hp.make("HeartPole-v0")
 
     def step(key, state, action):
-        state, _, reward, _, _ = hp.step_autoreset(env, state, action, key)
+        state, _, reward, _, _, _ = hp.step_autoreset(env, state, action, key)
         return state, reward
 
     return usual_loop(lambda key: env.reset(key)[0], step, env.num_actions, lanes, devices)

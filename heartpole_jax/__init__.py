@@ -2,8 +2,9 @@
 
     import heartpole_jax as hp
 
-    state, obs = hp.reset(key)
-    state, obs, reward, done = hp.step(state, hp.Action.COFFEE, key)
+    reset_key, step_key = jax.random.split(jax.random.key(0))
+    state, obs = hp.reset(reset_key)
+    state, obs, reward, done = hp.step(state, hp.Action.COFFEE, step_key)
 
 Importing makes no array and touches no device.
 """

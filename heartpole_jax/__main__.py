@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     _use_all_cores()
     try:
         options.command(options)
-    except (ValueError, TypeError, ImportError, OSError) as error:
+    except (ValueError, ImportError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -96,9 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m heartpole_jax", description="HeartPole in JAX.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    board = commands.add_parser(
-        "leaderboard", help="scripted policies ranked by expected return", description=_leaderboard.__doc__
-    )
+    board = commands.add_parser("leaderboard", help="scripted policies ranked by expected return")
     board.set_defaults(command=_leaderboard)
     board.add_argument("--policies", nargs="+", metavar="NAME", help=f"of {', '.join(map(repr, policies.SCRIPTED))}")
     board.add_argument("--episodes", type=_count, default=65_536, help="for each policy (default %(default)s)")
@@ -146,7 +144,8 @@ def _use_all_cores() -> None:
         return
     # Too late where JAX is in use already, as when `main` is called from a program: then as many devices as there are.
     with contextlib.suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        jax.config.update("jax_num_cpu_devices", cores)
 
 
 if __name__ == "__main__":

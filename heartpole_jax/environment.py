@@ -78,17 +78,19 @@ def make(name: str) -> Environment:
 
 def step_autoreset(
     env: Environment, state: ArrayTree, action: Numeric, key: PRNGKey, params: Any = None
-) -> tuple[ArrayTree, Array, Array, Array, Array]:
-    """A step that starts a new episode where one has ended: (state, obs, reward, done, last_obs).
+) -> tuple[ArrayTree, Array, Array, Array, Array, Array]:
+    """A step that starts a new episode where one has ended: (state, obs, reward, done, terminated, last_obs).
 
-    `last_obs` is the true observation after the action, whatever `done` says: the one to bootstrap from. `state` and
-    `obs` are those to go on with: after a `done` they belong to the next episode.
+    `last_obs` is the true observation after the action, whatever `done` says: the one to bootstrap from, unless
+    `terminated` says that the episode has truly ended there. `state` and `obs` are those to go on with: after a `done`
+    they belong to the next episode.
     """
     step_key, reset_key = jax.random.split(key)
     next_state, last_obs, reward, done = env.step(state, action, step_key, params)
     reset_state, reset_obs = env.reset(reset_key, params)
+    terminated = env.terminated(next_state)
     state = jax.tree.map(lambda fresh, old: jnp.where(done, fresh, old), reset_state, next_state)
-    return state, jnp.where(done, reset_obs, last_obs), reward, done, last_obs
+    return state, jnp.where(done, reset_obs, last_obs), reward, done, terminated, last_obs
 
 
 def checked(env: Environment) -> Environment:
@@ -102,7 +104,7 @@ def checked(env: Environment) -> Environment:
     NOTHING.
     """
 
-    def transition_info(state, action, noise, params):
+    def transition_info(state, action, noise, params=None):
         checkify.check(
             (action >= 0) & (action < env.num_actions),
             "action must be in 0 .. {last}, got {action}",
@@ -111,11 +113,11 @@ def checked(env: Environment) -> Environment:
         )
         old_obs = env.observe(state)  # checked as well: a heart attack would wipe an infinite hypertension out
         checkify.check(jnp.all(jnp.isfinite(old_obs)), "observation is not finite: {obs}", obs=old_obs)
-        next_state, obs, reward, done, info = env.transition_info(state, action, noise, params)
+        next_state, obs, reward, done, info = env.transition_info(state, action, noise, env._params(params))
         checkify.check(jnp.all(jnp.isfinite(obs)), "observation is not finite: {obs}", obs=obs)
         checkify.check(jnp.isfinite(reward), "reward is not finite: {reward}", reward=reward)
         return next_state, obs, reward, done, info
 
     return dataclasses.replace(
-        env, transition=lambda *args: transition_info(*args)[:4], transition_info=transition_info
+        env, transition=lambda *args, **kwargs: transition_info(*args, **kwargs)[:4], transition_info=transition_info
     )

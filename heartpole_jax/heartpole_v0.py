@@ -115,6 +115,9 @@ class EnvParams:
 _IN_UNIT_INTERVAL = ("heart_attack_proclivity", "expected_penalty", "hypertension_decay", "intoxication_decay")
 _POSITIVE = ("fatigue_width", "ballmer_peak_width")
 _NON_NEGATIVE = (
+    "heart_attack_penalty",
+    "ballmer_steepness",
+    "ballmer_peak_height",
     "coffee_hypertension_low",
     "beer_hypertension_low",
     "beer_intoxication_low",
@@ -155,8 +158,8 @@ def sample_noise(key: PRNGKey) -> Noise:
 
 
 def sample_wake_up(key: PRNGKey) -> Array:
-    """The die of a reset: one uniform in [0, 1), a float of shape ()."""
-    return threefry.uniforms(key, 1)[0]
+    """The die of a reset: one uniform in [0, 1), a float of shape (). Independent of `sample_noise` of the same key."""
+    return threefry.uniforms(key, 1, first_block=4)[0]
 
 
 def initial_state(u: Numeric, params: EnvParams | None = None) -> EnvState:

@@ -14,10 +14,11 @@ m decisions left and a price of lambda for a half-hour,
 
     V(m) = E_a max over n <= m of [ sum_{j<n} p(a - D(j)) - lambda n  +  (n < m) (V(m - n) - 16 lambda) ],
 
-where p is the productivity and 16 lambda pays for the night. The lambda with V(T) = 0 is the largest E[W] / E[t]
-(Dinkelbach 1967, "On nonlinear fractional programming"), and the maximising n tell when to sleep. The score of that
-policy, E[W/t], is then computed exactly. For any policy the two ratios differ by no more than
-sd(t) sd(W - lambda t) / (t E[t]), less than 0.0001 here, as t varies by one per cent: so much could be missing at most.
+where p is the productivity and 16 lambda pays for the night. (The first day may also have length 0.) The lambda with
+V(T) = 0 is the largest E[W] / E[t] (Dinkelbach 1967, "On nonlinear fractional programming"), and the maximising n tell
+when to sleep. The score of that policy, E[W/t], is then computed as well. For any policy the two ratios differ by no
+more than sd(t) sd(W - lambda t) / (t E[t]), less than 0.0001 here, as t varies by one per cent: so much could be
+missing at most. The expectation over a is a midpoint rule, whose error is smaller still.
 """
 
 import dataclasses
@@ -32,7 +33,7 @@ from heartpole_jax import heartpole_v0, physiology
 from heartpole_jax.heartpole_v0 import SLEEP_HALF_HOURS, EnvParams
 
 _WAKE_UP_NODES = 256  # midpoint rule over the waking alertness
-_LONGEST_DAY = 96  # decisions; far beyond any sensible bedtime
+_LONGEST_DAY = 96  # decisions to begin with; longer where that turns out too short
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,73 +93,97 @@ def _solve(params: EnvParams) -> SoberOptimum:
     low, high = float(params.wake_up_alertness_low), float(params.wake_up_alertness_high)
     rested = low + (high - low) * (np.arange(_WAKE_UP_NODES) + 0.5) / _WAKE_UP_NODES
     _check_rested_is_productive(rested, params)
-    half_hours = np.arange(min(num_steps, _LONGEST_DAY))
-    decay = _in_float64(physiology.alertness_decay)(half_hours, params.fatigue_onset, params.fatigue_width)
-    fatigue = np.cumsum(decay) - decay
-    work = np.cumsum(_productivity(rested[:, None] - fatigue, 0.0, params), axis=1)
-
-    price = 0.0
+    longest = min(num_steps, _LONGEST_DAY)
     while True:
-        days, expected_work, expected_time = _best_days(work, price, num_steps)
-        if expected_work / expected_time <= price + 1e-12:
+        half_hours = np.arange(longest)
+        decay = _in_float64(physiology.alertness_decay)(half_hours, params.fatigue_onset, params.fatigue_width)
+        fatigue = np.cumsum(decay) - decay
+        work = np.cumsum(_productivity(rested[:, None] - fatigue, 0.0, params), axis=1)
+        work = np.concatenate([np.zeros((rested.size, 1)), work], axis=1)  # (nodes, day length)
+        first, days = _best_schedule(work, num_steps)
+        if longest == num_steps or not np.any(days[longest + 1 :] == longest):
             break
-        price = expected_work / expected_time
-    score = _expected_score(days, work, num_steps)
+        longest = min(num_steps, 2 * longest)  # some would have stayed up for longer
+    score = _expected_score(first, days, work)
     return SoberOptimum(
         score=score,
         heart_attacks=heart_attack_floor(params),
         expected_return=score - float(params.heart_attack_penalty) * heart_attack_floor(params),
-        bedtimes=_bedtimes(days, rested, fatigue),
+        bedtimes=_bedtimes(first, days, rested, fatigue),
     )
 
 
-def _best_days(work: np.ndarray, price: float, num_steps: int) -> tuple[np.ndarray, float, float]:
-    """Day lengths (num_steps + 1, nodes) that maximise work - price * time, and their expected work and time."""
-    nodes, longest = work.shape
+def _best_schedule(work: np.ndarray, num_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """The day lengths with the largest E[W] / E[t], by Dinkelbach's iteration on the price of a half-hour."""
+    price = 0.0
+    while True:
+        first, days, expected_work, expected_time = _best_days(work, price, num_steps)
+        if expected_work / expected_time <= price + 1e-12:
+            return first, days
+        price = expected_work / expected_time
+
+
+def _best_days(work: np.ndarray, price: float, num_steps: int) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Day lengths that maximise work - price * time, and their expected work and time.
+
+    The lengths are (nodes,) for the first day, 0 to begin with sleep, and (num_steps + 1, nodes) for a day that a night
+    has come before, by the decisions left.
+    """
+    nodes, longest = np.arange(work.shape[0]), work.shape[1] - 1
     value, total_work, total_time = np.zeros(num_steps + 1), np.zeros(num_steps + 1), np.zeros(num_steps + 1)
-    days = np.zeros((num_steps + 1, nodes), np.int64)
+    days = np.zeros((num_steps + 1, nodes.size), np.int64)
     lengths = np.arange(1, longest + 1)
     for left in range(1, num_steps + 1):
         n = lengths[: min(left, longest)]
         night = np.where(n < left, SLEEP_HALF_HOURS, 0)
-        gain = work[:, : n.size] + (value[left - n] - price * (n + night))
+        gain = work[:, 1 : n.size + 1] + (value[left - n] - price * (n + night))
         best = np.argmax(gain, axis=1)
         days[left] = n[best]
-        value[left] = gain[np.arange(nodes), best].mean()
-        total_work[left] = np.mean(work[np.arange(nodes), best] + total_work[left - n[best]])
+        value[left] = gain[nodes, best].mean()
+        total_work[left] = np.mean(work[nodes, n[best]] + total_work[left - n[best]])
         total_time[left] = np.mean(n[best] + night[best] + total_time[left - n[best]])
-    return days, float(total_work[num_steps]), float(total_time[num_steps])
+    first = np.where(gain[nodes, best] >= value[num_steps] - price * SLEEP_HALF_HOURS, days[num_steps], 0)
+    rest = num_steps - first
+    first_work = work[nodes, first] + total_work[rest]
+    first_time = first + np.where(rest > 0, SLEEP_HALF_HOURS, 0) + total_time[rest]
+    return first, days, float(first_work.mean()), float(first_time.mean())
 
 
-def _expected_score(days: np.ndarray, work: np.ndarray, num_steps: int) -> float:
-    """E[W/t] at the end of the episode, when days are as long as `days` says.
+def _expected_score(first: np.ndarray, days: np.ndarray, work: np.ndarray) -> float:
+    """E[W/t] at the end of the episode, when days are as long as `first` and `days` say.
 
     By recursion over the decisions left, for every number of nights k slept so far at once: `inverse` is E[1/t], and
     `earned` the part of E[W/t] still to come. The time at the end is num_steps + 16 * nights.
     """
-    nodes, most_nights = np.arange(work.shape[0]), num_steps + 1
-    inverse = np.zeros((num_steps + 1, most_nights + 1))
-    earned = np.zeros_like(inverse)
-    inverse[0] = 1.0 / (num_steps + SLEEP_HALF_HOURS * np.arange(most_nights + 1))
+    num_steps, longest = days.shape[0] - 1, work.shape[1] - 1
+    nights = np.arange(num_steps + 2)
+    rows = {0: (1.0 / (num_steps + SLEEP_HALF_HOURS * nights), np.zeros(nights.size))}
+
+    def row(left, today):
+        inverse, earned = np.zeros(nights.size), np.zeros(nights.size)
+        for length in np.unique(today):
+            who = today == length
+            inverse_after, earned_after = rows[left - length]
+            if left > length:  # a night follows: one column on, and one night too many is never reached
+                inverse_after, earned_after = (np.append(x[1:], 0.0) for x in (inverse_after, earned_after))
+            inverse += who.sum() * inverse_after
+            earned += who.sum() * earned_after + work[who, length].sum() * inverse_after
+        return inverse / today.size, earned / today.size
+
     for left in range(1, num_steps + 1):
-        lengths, number = np.unique(days[left], return_counts=True)
-        for length, count in zip(lengths, number, strict=True):
-            after = left - length
-            night = 1 if after else 0
-            span = most_nights + 1 - night
-            day_work = work[nodes[days[left] == length], length - 1].sum()
-            inverse[left, :span] += count * inverse[after, night:]
-            earned[left, :span] += count * earned[after, night:] + day_work * inverse[after, night:]
-        inverse[left] /= nodes.size
-        earned[left] /= nodes.size
-    return float(earned[num_steps, 0])
+        rows[left] = row(left, days[left])
+        rows.pop(left - longest - 1, None)  # no later day is so long
+    _, earned = row(num_steps, first)
+    return float(earned[0])
 
 
-def _bedtimes(days: np.ndarray, rested: np.ndarray, fatigue: np.ndarray) -> np.ndarray:
+def _bedtimes(first: np.ndarray, days: np.ndarray, rested: np.ndarray, fatigue: np.ndarray) -> np.ndarray:
     """The day lengths as thresholds on what a patient shows: (steps left, steps awake) -> alertness to sleep below."""
     num_steps, nodes = days.shape[0] - 1, rested.size
     bounds = np.append((rested[:-1] + rested[1:]) / 2, np.inf)  # above each node
     bedtimes = np.full((num_steps + 1, fatigue.size + 1), -np.inf)
+    if np.any(first == 0):
+        bedtimes[num_steps, 0] = bounds[np.count_nonzero(first == 0) - 1]
     for awake in range(1, fatigue.size):
         # With `left` decisions to go, the day began with left + awake. The least rested should be asleep by now.
         asleep = np.count_nonzero(days[awake + 1 :] <= awake, axis=1)
@@ -191,7 +216,7 @@ def _in_float64(function: Callable) -> Callable:
     """`function` of numbers and NumPy arrays, computed in float64 whatever JAX's default, as a NumPy array."""
 
     def call(*args):
-        with jax.enable_x64(True):
+        with jax.ensure_compile_time_eval(), jax.enable_x64(True):
             return np.asarray(function(*(jnp.asarray(x, jnp.float64) for x in args)))
 
     return call

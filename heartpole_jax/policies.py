@@ -9,18 +9,19 @@ import jax.numpy as jnp
 from chex import Numeric
 
 from heartpole_jax import threefry, validation
-from heartpole_jax.heartpole_v0 import NUM_ACTIONS, OBS_NAMES, Action, EnvParams
+from heartpole_jax.heartpole_v0 import NUM_ACTIONS, OBS_NAMES, Action, EnvParams, check_action
 from heartpole_jax.optimum import sober_optimum
 from heartpole_jax.policy import Policy
 
 _ALERTNESS = OBS_NAMES.index("alertness")
 _INTOXICATION = OBS_NAMES.index("intoxication")
+_TIME_ELAPSED = OBS_NAMES.index("time_elapsed")
 _TIME_SINCE_SLEPT = OBS_NAMES.index("time_since_slept")
 
 
 def always(action: Numeric) -> Policy:
-    """The same action at every step."""
-    return Policy(act=_always, params=jnp.asarray(action, jnp.int32))
+    """The same action at every step. Raises as `transition` does for an action that is none."""
+    return Policy(act=_always, params=check_action(action))
 
 
 def uniformly_random() -> Policy:
@@ -102,8 +103,9 @@ def _rested(limits, carry, obs, draw):
 
 
 def _coffee_after_waking(alertness, carry, obs, draw):
-    # The half-hour worked after sleep has already passed, so a day's first decision comes with 1 (in the first day, 0).
-    morning = obs[_TIME_SINCE_SLEPT] <= 1
+    # The half-hour worked after sleep has already passed, so a day's first decision comes with 1, but the first day's.
+    first, awake_for_one = obs[_TIME_ELAPSED] == 0, obs[_TIME_SINCE_SLEPT] == 1
+    morning = first | (awake_for_one & (obs[_TIME_ELAPSED] > 1))
     awake = jnp.where(morning, Action.COFFEE, Action.NOTHING)
     return jnp.where(~morning & (obs[_ALERTNESS] < alertness), Action.SLEEP, awake), carry
 

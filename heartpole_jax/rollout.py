@@ -38,6 +38,7 @@ class Transition:
     action: Array  # int32
     reward: Array
     done: Array  # bool, the time limit or a true end
+    terminated: Array  # bool, a true end
     next_state: ArrayTree  # before any reset
     next_obs: Array  # the true last observation, whatever `done` says
     info: ArrayTree  # what the environment's transition_info tells
@@ -85,7 +86,7 @@ def rollout(
     record: Callable[[Transition], ArrayTree] | None = None,
     autoreset: bool = False,
     start: Lanes | None = None,
-    block_lanes: int = _BLOCK_LANES,
+    block_lanes: int | None = None,
     devices: Sequence[jax.Device] | None = None,
 ) -> Rollout:
     """Rolls `num_envs` patients out for `num_steps` decisions. Pure; can be jitted, vmapped and differentiated.
@@ -105,7 +106,8 @@ def rollout(
       record: transition -> anything, stacked over the steps. Steps after an episode's end are recorded too.
       autoreset: begin a new episode where one is done (`Transition.next_obs` stays the true last one).
       start: `Rollout.lanes` of an earlier call, to go on from there with the same key.
-      block_lanes: patients simulated at a time on a device, unless something is recorded. Changes no result.
+      block_lanes: patients simulated at a time on a device, unless something is recorded. By default what fits a CPU's
+        cache, and on other devices all of them. Changes no result.
       devices: spread the patients over these devices. Changes no result.
 
     Returns:
@@ -119,12 +121,17 @@ def rollout(
     threefry.key_words(key)
     params = env.default_params if params is None else params
     num_steps = _time_limit(params) if num_steps is None else num_steps
+    if block_lanes is None:
+        platform = devices[0].platform if devices else jax.default_backend()
+        block_lanes = _BLOCK_LANES if platform == "cpu" else num_envs
     for name, size in (("num_envs", num_envs), ("num_steps", num_steps), ("block_lanes", block_lanes)):
         _check_size(name, size)
     if devices is not None:
         devices = tuple(devices)
         if not devices:
             raise ValueError("devices must name at least one device, got none; leave it out for the default device")
+    if start is not None and start.time.shape != (num_envs,):
+        raise ValueError(f"start must hold num_envs lanes, got {start.time.shape[0]} and num_envs {num_envs}")
     # Parameters that are plain numbers are compiled in, which makes the program up to twice as fast on a CPU.
     leaves, treedef = jax.tree.flatten(params)
     constants = None
@@ -244,6 +251,7 @@ def _run_block(policy: Policy, params, dice: _Dice, lanes: Lanes, env, num_steps
         next_state, next_obs, reward, done, info = env.transition_info(state, action, noise, params)
         return next_carry, Transition(
             state=state, obs=obs, action=jnp.asarray(action, jnp.int32), reward=reward, done=jnp.asarray(done, bool),
+            terminated=env.terminated(next_state),
             next_state=next_state, next_obs=next_obs, info=info,
         )  # fmt: skip
 
@@ -340,8 +348,12 @@ def _check_memory(result: Rollout, devices: Sequence[jax.Device]) -> None:
     """Refuses, while tracing, what could not be held: before a compiler or an allocator gets to see it."""
     needed = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(result))
     memory = [(device.memory_stats() or {}).get("bytes_limit", 0) for device in devices]
-    # CPU devices do not tell, and share the machine's.
-    available = sum(memory) if all(memory) else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if all(memory):
+        available = sum(memory)
+    elif hasattr(os, "sysconf"):  # CPU devices do not tell, and share the machine's
+        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    else:
+        return
     if needed > available:
         raise ValueError(
             f"this rollout would return {needed / 2**30:.1f} GiB, and there are {available / 2**30:.1f} GiB: "

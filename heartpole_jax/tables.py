@@ -83,7 +83,7 @@ def provenance(rows: Sequence[Row], seed: int) -> dict[str, Any]:
     """What produced these rows: versions, devices, seed, episodes."""
     devices = jax.devices()
     return {
-        "heartpole_jax": metadata.version("heartpole-jax"),
+        "heartpole_jax": _version(),
         "jax": jax.__version__,
         "python": platform.python_version(),
         "devices": f"{len(devices)} x {devices[0].device_kind}",
@@ -91,6 +91,13 @@ def provenance(rows: Sequence[Row], seed: int) -> dict[str, Any]:
         "seed": seed,
         "episodes": rows[0].evaluation.num_episodes,
     }
+
+
+def _version() -> str:
+    try:
+        return metadata.version("heartpole-jax")
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def format_estimate(value: Estimate) -> str:

@@ -35,6 +35,8 @@ def threefry2x32(key: tuple[Array, Array], counter: tuple[Array, Array], num_rou
 def key_words(key: PRNGKey) -> tuple[Array, Array]:
     """The two words of one typed or raw key, uint32 scalars; a four-word key (rbg) is hashed down to two.
 
+    JAX's checker of reused keys (`jax_debug_key_reuse`) does not see what is drawn from these words.
+
     Raises:
       TypeError: if `key` is neither a typed key nor raw uint32 key data.
       ValueError: if it is a batch of keys, or not of two or four words.
@@ -56,8 +58,8 @@ def key_words(key: PRNGKey) -> tuple[Array, Array]:
     return threefry2x32((data[0], data[1]), (data[2], data[3]))
 
 
-def uniforms(key: PRNGKey, num: int) -> tuple[Array, ...]:
-    """`num` independent uniforms in [0, 1), scalars of JAX's default float.
+def uniforms(key: PRNGKey, num: int, first_block: int = 0) -> tuple[Array, ...]:
+    """`num` independent uniforms in [0, 1), scalars of JAX's default float, from the blocks `first_block` on.
 
     In float32 each has 24 random bits (a grain of 6e-8), in float64 53. They are what Threefry-2x32-13 makes of `key`;
     `jax.random` makes other numbers of it (20 rounds), so splitting the same key elsewhere is no collision.
@@ -65,8 +67,8 @@ def uniforms(key: PRNGKey, num: int) -> tuple[Array, ...]:
     words = key_words(key)
     dtype = jnp.result_type(float)
     if dtype == jnp.float64:
-        return tuple(_double(*_block(words, i)) for i in range(num))
-    pairs = (_block(words, i) for i in range((num + 1) // 2))
+        return tuple(_double(*_block(words, first_block + i)) for i in range(num))
+    pairs = (_block(words, first_block + i) for i in range((num + 1) // 2))
     return tuple(_single(word) for pair in pairs for word in pair)[:num]
 
 

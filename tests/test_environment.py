@@ -40,12 +40,13 @@ def test_an_environment_is_a_static_argument():
 def test_autoreset_steps_and_starts_again_after_the_true_last_observation():
     step = jax.jit(lambda state, key: hp.step_autoreset(ENV, state, hp.Action.SLEEP, key, hp.EnvParams(max_steps=2)))
     state, obs = ENV.reset(jax.random.key(0))
-    state, obs, _, done, last_obs = step(state, jax.random.key(1))
+    state, obs, _, done, terminated, last_obs = step(state, jax.random.key(1))
     assert not done
     np.testing.assert_array_equal(obs, last_obs)
     assert (float(obs[4]), int(state.num_steps)) == (17, 1)
-    state, obs, _, done, last_obs = step(state, jax.random.key(2))
+    state, obs, _, done, terminated, last_obs = step(state, jax.random.key(2))
     assert done
+    assert not terminated
     assert (float(last_obs[4]), float(obs[4]), int(state.num_steps)) == (34, 0, 0)
     np.testing.assert_array_equal(obs, ENV.observe(state))
     assert obs[0] != last_obs[0]
@@ -58,9 +59,16 @@ def test_autoreset_takes_its_step_and_its_start_from_the_two_halves_of_the_key()
     start, start_obs = ENV.reset(reset_key)
     result = hp.step_autoreset(ENV, state, hp.Action.BEER, jax.random.key(1), hp.EnvParams(max_steps=1))
     np.testing.assert_array_equal(result[1], start_obs)
-    np.testing.assert_array_equal(result[4], last_obs)
+    np.testing.assert_array_equal(result[5], last_obs)
     assert float(result[2]) == float(reward)
     assert float(result[0].alertness) == float(start.alertness)
+
+
+def test_a_reset_and_a_step_with_one_key_throw_different_dice():
+    key = jax.random.key(0)
+    u = (float(hp.reset(key)[0].alertness) - 0.7) / 0.6
+    noise = hp.sample_noise(key)
+    assert all(abs(u - float(x)) > 1e-6 for x in jax.tree.leaves(noise))
 
 
 def test_a_key_used_for_two_autoreset_steps_is_caught():

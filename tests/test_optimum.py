@@ -76,6 +76,37 @@ def test_bedtimes_wait_in_the_evening_of_the_episode():
     assert np.all(bedtimes[:, -1] == np.inf)
 
 
+def test_who_hardly_tires_stays_up_for_longer_than_any_table_we_begin_with():
+    params = EnvParams(fatigue_onset=400.0, fatigue_width=20.0, max_steps=300)
+    optimum = sober_optimum(params)
+    assert optimum.bedtimes.shape[1] > 200
+    awake = evaluate(policies.make("nothing"), jax.random.key(0), params, num_episodes=4096)
+    assert awake.regret.mean > -5 * awake.regret.standard_error
+
+
+def test_who_wakes_up_badly_at_once_goes_back_to_bed():
+    params = EnvParams(wake_up_alertness_low=0.0, wake_up_alertness_high=2.0, max_steps=100)
+    assert 0.1 < sober_optimum(params).bedtimes[100, 0] < 1.0
+    found = evaluate(policies.optimal(params), jax.random.key(1), params, num_episodes=65_536)
+    assert abs(found.regret.mean) < 5 * found.regret.standard_error
+    actions = rollout(policies.optimal(params), jax.random.key(1), params, num_envs=4096, num_steps=1, record=_slept)
+    assert 0.1 < np.mean(actions.records) < 0.4
+
+
+def _slept(transition):
+    return transition.action == Action.SLEEP
+
+
+def test_the_optimal_policy_can_be_made_inside_jit():
+    params = EnvParams(max_steps=5, fatigue_onset=3.21)  # not solved before
+
+    @jax.jit
+    def returns(key):
+        return rollout(policies.optimal(params), key, params, num_envs=2).totals
+
+    assert np.all(np.isfinite(returns(jax.random.key(0))))
+
+
 def test_parameters_that_are_not_numbers_are_refused():
     with pytest.raises(ValueError, match="plain numbers"):
         sober_optimum(EnvParams(heart_attack_proclivity=jnp.array([0.1, 0.2])))

@@ -48,9 +48,8 @@ def test_coffee_comes_once_after_each_night():
         for record in (action_of, obs_of)
     )
     after_night = np.concatenate([[True], np.asarray(actions[:-1]) == Action.SLEEP])
-    # The first day starts at time_since_slept 0, so that its second decision looks like a morning as well.
     assert np.all(actions[after_night] == Action.COFFEE)
-    assert np.sum(actions == Action.COFFEE) == np.sum(after_night) + 1
+    assert np.sum(actions == Action.COFFEE) == np.sum(after_night)
     assert np.all(obs[actions == Action.SLEEP, 0] < 0.4)
 
 
@@ -93,6 +92,13 @@ def test_a_sweep_of_a_policys_threshold_is_one_vmap():
 
 def _slept(transition):
     return transition.action == Action.SLEEP
+
+
+def test_a_policy_of_no_action_is_refused():
+    with pytest.raises(TypeError, match=r"action must be an integer in 0 \.\. 3, got 1\.7"):
+        policies.always(1.7)
+    with pytest.raises(ValueError, match="got 7"):
+        policies.always(7)
 
 
 def test_an_unknown_policy_is_refused_with_a_suggestion():

@@ -230,3 +230,25 @@ def test_no_tracer_leaks_out_of_a_rollout(leaks_raise):
         return hp.rollout(TURNS, key, params, num_envs=2, num_steps=3, autoreset=True).totals.mean()
 
     assert jnp.isfinite(jax.jit(jax.grad(mean_return))(40.0, jax.random.key(0)))
+
+
+def test_a_true_end_is_told_from_a_time_limit():
+    """The counter ends after 3 steps by itself, HeartPole after 3 by its time limit."""
+    ends = hp.rollout(
+        RANDOM, jax.random.key(0), env=probe_environments.counter(3), num_envs=2, num_steps=5, autoreset=True,
+        record=lambda t: (t.done, t.terminated),
+    ).records  # fmt: skip
+    np.testing.assert_array_equal(ends[0][:, 0], [False, False, True, False, False])
+    np.testing.assert_array_equal(ends[0], ends[1])
+    done, terminated = (
+        everything_of(RANDOM, params=hp.EnvParams(max_steps=3)).records.done,
+        everything_of(RANDOM, params=hp.EnvParams(max_steps=3)).records.terminated,
+    )
+    assert done[2:].all()
+    assert not terminated.any()
+
+
+def test_lanes_of_another_number_are_refused():
+    lanes = hp.rollout(RANDOM, jax.random.key(0), num_envs=8, num_steps=2).lanes
+    with pytest.raises(ValueError, match="start must hold num_envs lanes, got 8 and num_envs 4"):
+        hp.rollout(RANDOM, jax.random.key(0), num_envs=4, num_steps=2, start=lanes)

@@ -44,6 +44,7 @@ def episode(actions=ACTIONS, times=TIMES, heart_attacks=HEART_ATTACKS, hypertens
         action=np.array(actions, np.int32),
         reward=np.array(REWARDS if num_steps == len(REWARDS) else [0.0] * num_steps, np.float32),
         done=np.zeros(num_steps, bool),
+        terminated=np.zeros(num_steps, bool),
         next_state=jax.tree.map(lambda x: x[1:], whole),
         next_obs=np.zeros((num_steps, 6), np.float32),
         info=StepInfo(
