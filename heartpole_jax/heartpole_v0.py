@@ -114,22 +114,10 @@ class EnvParams:
 
 _IN_UNIT_INTERVAL = ("heart_attack_proclivity", "expected_penalty", "hypertension_decay", "intoxication_decay")
 _POSITIVE = ("fatigue_width", "ballmer_peak_width")
-_NON_NEGATIVE = (
-    "heart_attack_penalty",
-    "ballmer_steepness",
-    "ballmer_peak_height",
-    "coffee_hypertension_low",
-    "beer_hypertension_low",
-    "beer_intoxication_low",
-)
-_RANGES = (
-    "wake_up_alertness",
-    "coffee_alertness",
-    "coffee_hypertension",
-    "beer_alertness_loss",
-    "beer_hypertension",
-    "beer_intoxication",
-)
+_NON_NEGATIVE = ("heart_attack_penalty", "ballmer_steepness", "ballmer_peak_height",
+                 "coffee_hypertension_low", "beer_hypertension_low", "beer_intoxication_low")  # fmt: skip
+_RANGES = ("wake_up_alertness", "coffee_alertness", "coffee_hypertension",
+           "beer_alertness_loss", "beer_hypertension", "beer_intoxication")  # fmt: skip
 
 
 def validate(params: EnvParams) -> None:

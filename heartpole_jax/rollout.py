@@ -9,7 +9,6 @@ that is cut in two goes on with the same dice. Differently compiled programs may
 
 import dataclasses
 import functools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ import numpy as np
 from chex import Array, ArrayTree, PRNGKey
 from jax.sharding import Mesh, PartitionSpec
 
-from heartpole_jax import struct, threefry
+from heartpole_jax import struct, threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0, Environment
 from heartpole_jax.policy import Policy, as_policy
 
@@ -125,7 +124,7 @@ def rollout(
         platform = devices[0].platform if devices else jax.default_backend()
         block_lanes = _BLOCK_LANES if platform == "cpu" else num_envs
     for name, size in (("num_envs", num_envs), ("num_steps", num_steps), ("block_lanes", block_lanes)):
-        _check_size(name, size)
+        validation.check_size(name, size)
     if devices is not None:
         devices = tuple(devices)
         if not devices:
@@ -151,8 +150,8 @@ def stream(
     Their `records`, one after the other, are those of the whole, and their `totals` add up to its totals. `options` are
     those of `rollout`.
     """
-    _check_size("num_steps", num_steps)
-    _check_size("chunk_steps", chunk_steps)
+    validation.check_size("num_steps", num_steps)
+    validation.check_size("chunk_steps", chunk_steps)
     lanes = options.pop("start", None)
     for done in range(0, num_steps, chunk_steps):
         piece = rollout(policy, key, params, num_steps=min(chunk_steps, num_steps - done), start=lanes, **options)
@@ -205,7 +204,7 @@ def _rollout(
         # From (blocks, steps, lanes) to (steps, lanes). One block a device here, so this copies only between devices.
         records=jax.tree.map(lambda x: jnp.swapaxes(unite(jnp.swapaxes(x, 1, 2)), 0, 1), records),
     )
-    _check_memory(result, devices or jax.devices()[:1])
+    validation.check_fits(result, devices or jax.devices()[:1])
     return result
 
 
@@ -335,27 +334,3 @@ def _time_limit(params: Any) -> int:
     if max_steps is None or isinstance(max_steps, jax.core.Tracer) or np.ndim(max_steps) > 0:
         raise ValueError(f"num_steps is needed where params.max_steps is no known number, got {max_steps!r}")
     return int(max_steps)
-
-
-def _check_size(name: str, size: Any) -> None:
-    if isinstance(size, bool) or not isinstance(size, int | np.integer):
-        raise TypeError(f"{name} must be a whole number known before tracing, got {size!r}")
-    if not 1 <= size < 2**31:
-        raise ValueError(f"{name} must be at least 1 and below 2^31, got {size}")
-
-
-def _check_memory(result: Rollout, devices: Sequence[jax.Device]) -> None:
-    """Refuses, while tracing, what could not be held: before a compiler or an allocator gets to see it."""
-    needed = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(result))
-    memory = [(device.memory_stats() or {}).get("bytes_limit", 0) for device in devices]
-    if all(memory):
-        available = sum(memory)
-    elif hasattr(os, "sysconf"):  # CPU devices do not tell, and share the machine's
-        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    else:
-        return
-    if needed > available:
-        raise ValueError(
-            f"this rollout would return {needed / 2**30:.1f} GiB, and there are {available / 2**30:.1f} GiB: "
-            "record less, take fewer num_envs or num_steps, or go through them in pieces with `stream`"
-        )

@@ -5,6 +5,7 @@ Parameters are checked when they are built, as far as their values are known the
 
 import difflib
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -69,6 +70,34 @@ def check_ranges(params: Any, names: Sequence[str]) -> None:
             raise ValueError(
                 f"{type(params).__name__}.{name}_low must not exceed {name}_high, got {low!r} and {high!r}"
             )
+
+
+def check_size(name: str, size: Any) -> None:
+    """Raises TypeError where `size` is no whole number, ValueError where it is below 1 or beyond int32."""
+    if isinstance(size, bool) or not isinstance(size, int | np.integer):
+        raise TypeError(f"{name} must be a whole number known before tracing, got {size!r}")
+    if not 1 <= size < 2**31:
+        raise ValueError(f"{name} must be at least 1 and below 2^31, got {size}")
+
+
+def check_fits(result: Any, devices: Sequence[jax.Device]) -> None:
+    """Raises ValueError where the arrays of `result` could not be held.
+
+    Called while tracing, on what a rollout will return: before a compiler or an allocator gets to see it.
+    """
+    needed = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(result))
+    memory = [(device.memory_stats() or {}).get("bytes_limit", 0) for device in devices]
+    if all(memory):
+        available = sum(memory)
+    elif hasattr(os, "sysconf"):  # CPU devices do not tell, and share the machine's
+        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    else:
+        return
+    if needed > available:
+        raise ValueError(
+            f"this rollout would return {needed / 2**30:.1f} GiB, and there are {available / 2**30:.1f} GiB: "
+            "record less, take fewer num_envs or num_steps, or go through them in pieces with `stream`"
+        )
 
 
 def _known(params: Any) -> dict[str, Any]:
