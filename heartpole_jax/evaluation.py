@@ -230,9 +230,11 @@ def _without_luck(values: np.ndarray, luck: np.ndarray) -> np.ndarray:
     """`values` less beta `luck`, beta by regression on the other half of the episodes. `luck` has mean 0."""
     adjusted = np.array(values, np.float64)
     for here, there in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
-        spread = np.mean(luck[there] ** 2)
+        # Centred, though the mean of luck is known to be 0: so a policy that never drinks gets beta = 1 to the digit.
+        centred = luck[there] - luck[there].mean()
+        spread = np.mean(centred**2)
         if spread > 0:
-            adjusted[here] -= np.mean((values[there] - values[there].mean()) * luck[there]) / spread * luck[here]
+            adjusted[here] -= np.mean(values[there] * centred) / spread * luck[here]
     return adjusted
 
 

@@ -77,6 +77,12 @@ def test_luck_is_regressed_out_with_the_other_halfs_coefficient():
     np.testing.assert_array_equal(evaluation._without_luck(values, np.zeros(4)), values)
 
 
+def test_a_few_episodes_are_enough_where_luck_is_all_there_is():
+    # Returns that are -100 luck and nothing else leave nothing over, whatever the sample's mean luck.
+    luck = np.array([1.3, 2.0, -1.0, -2.5, 0.7, 0.1])
+    np.testing.assert_allclose(evaluation._without_luck(3.0 - 100 * luck, luck), np.full(6, 3.0), atol=1e-9)
+
+
 def test_the_estimate_is_unbiased_where_heart_attacks_are_certain_to_be_common():
     # risk 0.25 at rest and nothing to raise it: 50 attacks in 200 decisions, exactly known.
     params = EnvParams(max_steps=200, heart_attack_threshold=0.0)
