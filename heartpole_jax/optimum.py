@@ -33,6 +33,7 @@ from heartpole_jax import heartpole_v0, physiology
 from heartpole_jax.heartpole_v0 import SLEEP_HALF_HOURS, EnvParams
 
 _WAKE_UP_NODES = 256  # midpoint rule over the waking alertness
+_MOST_STEPS = 20_000  # time and memory grow with their square
 _LONGEST_DAY = 96  # decisions to begin with; longer where that turns out too short
 
 
@@ -78,12 +79,18 @@ def sober_optimum(params: EnvParams | None = None) -> SoberOptimum:
     """The best policy without drinks, for parameters that are plain numbers. Takes a second; cached.
 
     Raises:
-      ValueError: if the parameters are arrays or tracers, or if somebody more rested can be less productive
-        (waking alertness near `anxiety_threshold`), on whose absence the bedtimes rely.
+      ValueError: if the parameters are arrays or tracers, if an episode has more than 20,000 decisions, or if somebody
+        more rested can be less productive (waking alertness near `anxiety_threshold`), on whose absence the bedtimes
+        rely.
     """
     params = EnvParams() if params is None else params
     if not all(isinstance(value, int | float | np.number) for value in vars(params).values()):
         raise ValueError(f"sober_optimum needs parameters that are plain numbers, got {params}")
+    if params.max_steps > _MOST_STEPS:
+        raise ValueError(
+            f"sober_optimum is a dynamic program over the decisions of an episode, {_MOST_STEPS:,} at most, "
+            f"got max_steps {params.max_steps:,}; evaluate shorter episodes, or use rollout"
+        )
     return _solve(params)
 
 

@@ -112,3 +112,5 @@ def test_parameters_that_are_not_numbers_are_refused():
         sober_optimum(EnvParams(heart_attack_proclivity=jnp.array([0.1, 0.2])))
     with pytest.raises(ValueError, match="wake_up_alertness_high"):
         sober_optimum(EnvParams(wake_up_alertness_high=5.0))
+    with pytest.raises(ValueError, match="20,000 at most, got max_steps 2,000,000"):
+        sober_optimum(EnvParams(max_steps=2_000_000))
