@@ -69,7 +69,20 @@ def uniforms(key: PRNGKey, num: int, first_block: int = 0) -> tuple[Array, ...]:
     if dtype == jnp.float64:
         return tuple(_double(*_block(words, first_block + i)) for i in range(num))
     pairs = (_block(words, first_block + i) for i in range((num + 1) // 2))
-    return tuple(_single(word) for pair in pairs for word in pair)[:num]
+    return tuple(as_uniform(word) for pair in pairs for word in pair)[:num]
+
+
+def random_words(key: PRNGKey, num: int) -> tuple[Array, ...]:
+    """`num` random uint32 scalars: the words of `uniforms(key, num)`, before they are made floats."""
+    words = key_words(key)
+    pairs = (_block(words, i) for i in range((num + 1) // 2))
+    return tuple(word for pair in pairs for word in pair)[:num]
+
+
+def as_uniform(word: Array) -> Array:
+    """A random uint32 as a float32 uniform in [0, 1), of 24 random bits."""
+    # Through int32, whose conversion to float is one instruction where uint32's is several.
+    return (word >> 8).astype(jnp.int32).astype(jnp.float32) * jnp.float32(2.0**-24)
 
 
 def random_int(key: PRNGKey, num: int) -> Array:
@@ -98,11 +111,6 @@ def key_at(words: tuple[Array, Array], lane: Array, time: Array) -> PRNGKey:
 
 def _block(words: tuple[Array, Array], index: int):
     return threefry2x32(words, (jnp.uint32(index), jnp.uint32(0)))
-
-
-def _single(word: Array) -> Array:
-    # Through int32, whose conversion to float is one instruction where uint32's is several.
-    return (word >> 8).astype(jnp.int32).astype(jnp.float32) * jnp.float32(2.0**-24)
 
 
 def _double(high: Array, low: Array) -> Array:

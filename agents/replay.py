@@ -1,0 +1,131 @@
+"""The replay buffer: a ring of packed rows, one a transition, all lanes of a step side by side.
+
+A row is (obs, next_obs, reward, code), 4 bytes each: 8 obs_size + 8 bytes a transition, 56 for HeartPole, and nothing
+besides. `code` says the action and whether the episode ended there, by the clock or truly. One array means one write and
+one gather an update, whatever is stored. Rewards and observations are kept raw: what a learner makes of them is its own.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from chex import Array
+
+from heartpole_jax import struct
+
+
+@struct.dataclass
+class Batch:
+    """Sampled transitions of n steps, leaves of shape (batch, ...)."""
+
+    obs: Array
+    action: Array  # int32, the first
+    reward: Array  # (batch, n), 0 after an episode's end
+    next_obs: Array  # the true observation after the last step
+    num_steps: Array  # int32, steps until next_obs: n, or fewer where the episode ended before
+    done: Array  # bool, the episode ended there, by the clock or truly
+    terminated: Array  # bool, it truly ended
+
+
+class Code(NamedTuple):
+    """What a row's last number tells."""
+
+    action: Array
+    done: Array
+    terminated: Array
+
+
+def empty(num_slots: int, num_envs: int, obs_size: int, dtype) -> Array:
+    """A buffer of `num_slots` steps of `num_envs` lanes, (num_slots, num_envs, 2 obs_size + 2), zeros."""
+    return jnp.zeros((num_slots, num_envs, 2 * obs_size + 2), dtype)
+
+
+def row_bytes(obs_size: int, itemsize: int = 4) -> int:
+    """Bytes of one stored transition."""
+    return (2 * obs_size + 2) * itemsize
+
+
+def pack(
+    obs: Array, action: Array, reward: Array, next_obs: Array, done: Array, terminated: Array, num_actions: int
+) -> Array:
+    """One transition as a row, (2 obs_size + 2,)."""
+    code = action + num_actions * (done.astype(jnp.int32) + terminated.astype(jnp.int32))
+    tail = jnp.concatenate([jnp.reshape(reward, 1).astype(obs.dtype), jnp.reshape(code, 1).astype(obs.dtype)])
+    return jnp.concatenate([obs.ravel(), next_obs.ravel(), tail])
+
+
+def unpack_code(code: Array, num_actions: int) -> Code:
+    """The action, done and terminated of rows' last numbers. An end that is true is also done."""
+    code = code.astype(jnp.int32)
+    ending = code // num_actions
+    return Code(action=code - num_actions * ending, done=ending >= 1, terminated=ending >= 2)
+
+
+def write(buffer: Array, rows: Array, num_written: Array) -> Array:
+    """The buffer with `rows`, (steps, num_envs, width), in the place of its oldest.
+
+    `num_written` is the number of steps written before, int32. The number of slots must be a multiple of the steps
+    written at a time, always the same: no write runs over the end.
+    """
+    return jax.lax.dynamic_update_slice(buffer, rows, (num_written % buffer.shape[0], 0, 0))
+
+
+def sample(buffer: Array, words: Array, num_written: Array, num_steps: int, num_actions: int) -> Batch:
+    """Transitions of `num_steps` steps, uniformly among all that lie whole in the buffer, with replacement.
+
+    Args:
+      buffer: (num_slots, num_envs, width).
+      words: random uint32, one for each transition wanted.
+      num_written: steps written so far, int32, at least `num_steps`.
+      num_steps: n, static. An episode's end within the n steps ends the transition there.
+      num_actions: as for `pack`.
+    """
+    num_slots, num_envs, width = buffer.shape
+    obs_size = width // 2 - 1
+    filled = jnp.minimum(num_written, num_slots)
+    oldest = jnp.where(num_written > num_slots, num_written % num_slots, 0)
+    # Which of the (filled - n + 1) * num_envs starts.
+    start = random_below(words, (filled - num_steps + 1) * num_envs)
+    age, lane = start // num_envs, start % num_envs
+    first_slot = oldest + age
+    rows = buffer.reshape(num_slots * num_envs, width)
+
+    def row_at(i):
+        slot = first_slot + i
+        index = jnp.where(slot >= num_slots, slot - num_slots, slot) * num_envs + lane
+        return rows.at[index].get(mode="promise_in_bounds")
+
+    first = row_at(0)
+    code = unpack_code(first[:, -1], num_actions)
+    batch = Batch(
+        obs=first[:, :obs_size],
+        action=code.action,
+        reward=first[:, None, -2],
+        next_obs=first[:, obs_size : 2 * obs_size],
+        num_steps=jnp.ones_like(code.action),
+        done=code.done,
+        terminated=code.terminated,
+    )
+    for i in range(1, num_steps):
+        row = row_at(i)
+        code, over = unpack_code(row[:, -1], num_actions), batch.done
+        batch = batch.replace(
+            reward=jnp.concatenate([batch.reward, jnp.where(over, 0, row[:, -2])[:, None]], axis=1),
+            next_obs=jnp.where(over[:, None], batch.next_obs, row[:, obs_size : 2 * obs_size]),
+            num_steps=batch.num_steps + ~over,
+            done=over | code.done,
+            terminated=jnp.where(over, batch.terminated, code.terminated),
+        )
+    return batch
+
+
+def random_below(words: Array, num: Array) -> Array:
+    """int32 uniform over 0 .. num - 1 from random uint32 `words`: the high half of words * num, `num` below 2^31.
+
+    The bias is below num / 2^32. Put together from 16-bit halves, since JAX has no 64-bit integers by default.
+    """
+    num = jnp.asarray(num, jnp.uint32)
+    low, high = num & 0xFFFF, num >> 16
+    middle = (words >> 16) * low + ((words & 0xFFFF) * low >> 16)
+    carry = ((words & 0xFFFF) * high + (middle & 0xFFFF)) >> 16
+    return ((words >> 16) * high + (middle >> 16) + carry).astype(jnp.int32)

@@ -1,0 +1,115 @@
+"""Whole training runs: init, training and evaluation as one pure function, to be jitted once and vmapped over anything.
+
+result = jax.jit(train, static_argnames=...)(key, hyperparams, config, env, num_chunks=10, iterations_per_chunk=2_500)
+"""
+
+import functools
+import math
+import os
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from chex import Array, PRNGKey
+
+from agents import dqn, replay
+from agents.config import DQNConfig, Hyperparams
+from heartpole_jax import Environment, rollout, struct, threefry
+from heartpole_jax.environment import HEARTPOLE_V0
+
+_EVALUATION = 100  # what a key's dice are for, apart from those in dqn
+
+
+@struct.dataclass
+class Training:
+    """What `train` returns."""
+
+    train_state: dqn.TrainState
+    metrics: dqn.Metrics  # leaves of shape (num_chunks,)
+    mean_return: Array  # (num_chunks,) of the greedy policy, see `evaluate`; NaN without evaluation episodes
+
+
+@functools.partial(
+    jax.jit, static_argnames=("config", "env", "num_chunks", "iterations_per_chunk", "evaluation_episodes")
+)
+def train(
+    key: PRNGKey,
+    hyperparams: Hyperparams,
+    config: DQNConfig,
+    env: Environment = HEARTPOLE_V0,
+    *,
+    num_chunks: int,
+    iterations_per_chunk: int,
+    evaluation_episodes: int = 0,
+    params: Any = None,
+) -> Training:
+    """A whole run: `num_chunks` times `iterations_per_chunk` iterations of `dqn.train_chunk`, evaluated after each.
+
+    One compiled program. `jax.vmap(train)` over keys, hyperparameters and params is a sweep.
+    """
+    evaluation_key = dqn.key_of(threefry.derive(key, _EVALUATION))
+
+    def chunk(train_state, _):
+        train_state, metrics = dqn.train_chunk(train_state, hyperparams, config, env, iterations_per_chunk, params)
+        if evaluation_episodes:
+            weights = train_state.average_params
+            value = evaluate(weights, evaluation_key, hyperparams, config, env, evaluation_episodes, params)
+        else:
+            value = jnp.full((), jnp.nan)
+        return train_state, (metrics, value)
+
+    train_state = dqn.init(key, hyperparams, config, env, params)
+    train_state, (metrics, values) = jax.lax.scan(chunk, train_state, length=num_chunks)
+    return Training(train_state=train_state, metrics=metrics, mean_return=values)
+
+
+def evaluate(
+    weights: Array,
+    key: PRNGKey,
+    hyperparams: Hyperparams,
+    config: DQNConfig,
+    env: Environment = HEARTPOLE_V0,
+    num_episodes: int = 16,
+    params: Any = None,
+) -> Array:
+    """The mean return of the greedy policy, raw rewards, over whole episodes: a scalar.
+
+    Where the environment has an `expected_penalty` it is 1 here, so that no heart attack's luck is in it: 16 episodes
+    tell a sober policy's expected return to 0.003. `heartpole_jax.evaluation.evaluate` measures finer, outside jit.
+    """
+    params = dqn.env_params(env, params, 1.0)
+    # Summed as differences from the shift, which stands for most of HeartPole's reward: float32 keeps more digits.
+    shift = hyperparams.reward_shift
+    total = lambda transition: (transition.reward + shift, jnp.ones_like(transition.reward))
+    sums, steps = rollout(
+        dqn.greedy(weights, config, env), key, params, env=env, num_envs=num_episodes,
+        num_steps=int(env.default_params.max_steps), total=total,
+    ).totals  # fmt: skip
+    return jnp.mean(sums) - shift * jnp.mean(steps)
+
+
+def memory_bytes(config: DQNConfig, env: Environment = HEARTPOLE_V0, population: int = 1) -> int:
+    """Bytes that a training run holds: for each member `buffer_size` rows of 8 obs_size + 8 bytes (56 for HeartPole)."""
+    rows = config.buffer_size * replay.row_bytes(math.prod(env.obs_shape), jnp.result_type(float).itemsize)
+    weights = dqn.num_weights(config, env) * jnp.result_type(float).itemsize
+    return population * (rows + 8 * weights)  # three networks, two moments, the gradient and what becomes of it
+
+
+def check_fits(config: DQNConfig, env: Environment = HEARTPOLE_V0, population: int = 1) -> int:
+    """`memory_bytes`. Raises ValueError where that is more than the device (or, for CPUs, the machine) has."""
+    needed = memory_bytes(config, env, population)
+    available = _memory()
+    if available is not None and needed > available:
+        raise ValueError(
+            f"this run would hold {needed / 2**30:.1f} GiB, and there are {available / 2**30:.1f} GiB: take a smaller "
+            f"buffer_size (now {config.buffer_size:,} for each of {population:,} members)"
+        )
+    return needed
+
+
+def _memory() -> int | None:
+    device = jax.devices()[0]
+    limit = (device.memory_stats() or {}).get("bytes_limit")
+    if limit or device.platform != "cpu" or not hasattr(os, "sysconf"):
+        return limit
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
