@@ -5,7 +5,7 @@ import math
 
 from chex import Numeric
 
-from agents import networks
+from agents.transforms import TRANSFORMS
 from heartpole_jax import struct, validation
 
 
@@ -14,7 +14,7 @@ class DQNConfig:
     """What sets shapes and the program: static, hashable. Raises ValueError or TypeError for what cannot be."""
 
     hidden_sizes: tuple[int, ...] = (64, 64)  # of the Q-network
-    transform: str = "raw"  # of observations, one of networks.TRANSFORMS
+    transform: str = "raw"  # of observations, one of transforms.TRANSFORMS
     dueling: bool = False  # a value and advantages in the place of q_values
     double: bool = False  # the online network chooses the action that the target network values
     n_step: int = 1  # rewards in a target
@@ -31,7 +31,7 @@ class DQNConfig:
             validation.check_size(name, getattr(self, name))
         for size in self.hidden_sizes:
             validation.check_size("each of hidden_sizes", size)
-        networks.transform(self.transform)
+        validation.look_up(TRANSFORMS, self.transform, "transform")
         steps = self.num_envs * self.steps_per_iteration
         if self.buffer_size % steps:
             raise ValueError(
@@ -54,8 +54,10 @@ class DQNConfig:
 
 @struct.dataclass
 class Hyperparams:
-    """What can be swept: numbers or arrays, all leaves. The defaults are Stable-Baselines3's. Steps are decisions of all
-    lanes together. Raises ValueError or TypeError, as `EnvParams`, for values known and out of range."""
+    """What can be swept: numbers or arrays, all leaves. The defaults are Stable-Baselines3's.
+
+    Steps are decisions of all lanes together. Raises ValueError or TypeError for values known and out of range.
+    """
 
     learning_rate: Numeric = 1e-4
     final_learning_rate: Numeric = 1.0  # as a share of learning_rate, reached linearly ...

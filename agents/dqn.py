@@ -8,8 +8,6 @@ both calls and evaluation in one program; `jax.vmap(train)` over keys and hyperp
 
 Every random number depends on the train state's key, its lane and its time alone: training in chunks, of whatever size,
 or resumed from a saved state, gives the same bits.
-
-Source: Mnih et al., "Human-level control through deep reinforcement learning" (2015); double: van Hasselt et al. (2016).
 """
 
 import dataclasses
@@ -19,13 +17,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from chex import Array, ArrayTree, Numeric, PRNGKey
-from jax.flatten_util import ravel_pytree
 
-from agents import networks, replay
+from agents import learning, networks, replay
 from agents.config import DQNConfig, Hyperparams
-from heartpole_jax import Environment, Policy, struct, threefry, validation
+from heartpole_jax import Environment, struct, threefry
 from heartpole_jax.environment import HEARTPOLE_V0
 
 _BLOCK_ITERATIONS = 16  # iterations whose dice are drawn together, at most
@@ -90,19 +86,19 @@ def init(
         return env.initial_state(env.sample_start(threefry.key_at(start_words, lane, jnp.uint32(0))), params)
 
     env_state = jax.vmap(start)(jnp.arange(config.num_envs, dtype=jnp.uint32))
-    weights, _ = ravel_pytree(_init_network(key_of(threefry.derive(key, _NETWORK)), config, env))
+    weights = networks.init_weights(key_of(threefry.derive(key, _NETWORK)), config, env)
     return TrainState(
         key=key,
         iteration=jnp.zeros((), jnp.int32),
         env_state=env_state,
         episode_return=jnp.zeros(config.num_envs),
         buffer=replay.empty(
-            config.buffer_size // config.num_envs, config.num_envs, _obs_size(env), jnp.result_type(float)
+            config.buffer_size // config.num_envs, config.num_envs, math.prod(env.obs_shape), jnp.result_type(float)
         ),
         online_params=weights,
         target_params=weights,
         average_params=weights,
-        opt_state=_optimizer(hyperparams).init(weights),
+        opt_state=learning.optimizer(hyperparams).init(weights),
     )
 
 
@@ -124,10 +120,9 @@ def train_chunk(
     block = max(size for size in range(1, _BLOCK_ITERATIONS + 1) if num_iterations % size == 0)
 
     def run_block(carry, _):
-        train_state, totals = carry
-        dice = _draw(train_state.key, train_state.iteration, block, config, env)
-        step = lambda carry, dice: (_iterate(*carry, dice, hyperparams, config, env, params), None)
-        return jax.lax.scan(step, (train_state, totals), dice)
+        dice = _draw(carry[0].key, carry[0].iteration, block, config, env)
+        step = lambda carry, dice: (_iterate(carry[0], carry[1], dice, hyperparams, config, env, params), None)
+        return jax.lax.scan(step, carry, dice)
 
     (train_state, totals), _ = jax.lax.scan(
         run_block, (train_state, jnp.zeros(len(_TOTALS))), length=num_iterations // block
@@ -135,79 +130,11 @@ def train_chunk(
     return train_state, _metrics(train_state, totals, hyperparams, config)
 
 
-def greedy(weights: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Policy:
-    """The policy that takes the best action by the network `weights`, flat: `train_state.average_params`."""
-    return Policy(act=_Greedy(config, env), params=weights)
-
-
-def q_values(weights: Array, obs: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Array:
-    """The values of all actions, in the units of `reward_scale`: raw observations (batch, size) to (batch, actions)."""
-    scale = networks.transform(config.transform).value_scale(obs)
-    return scale[:, None] * _network_output(weights, obs, config, env)
-
-
-def weights_as_tree(weights: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> ArrayTree:
-    """Flat weights as the flax network's parameters."""
-    return _unravel(config, env)(weights)
-
-
-def num_weights(config: DQNConfig, env: Environment = HEARTPOLE_V0) -> int:
-    """The length of a flat vector of weights."""
-    shapes = jax.eval_shape(lambda: _init_network(jax.random.key(0), config, env))
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))
-
-
 def epsilon_at(env_steps: Numeric, hyperparams: Hyperparams) -> Array:
     """The share of random actions after `env_steps` steps: 1 until `learning_starts`, linear from start to end."""
     progress = jnp.clip(env_steps / hyperparams.epsilon_steps, 0.0, 1.0)
     scheduled = hyperparams.epsilon_start + progress * (hyperparams.epsilon_end - hyperparams.epsilon_start)
     return jnp.where(env_steps < hyperparams.learning_starts, 1.0, scheduled)
-
-
-def learning_rate_at(env_steps: Numeric, hyperparams: Hyperparams) -> Array:
-    """The learning rate after `env_steps` steps, linear from `learning_rate` to `final_learning_rate` of it."""
-    progress = jnp.clip(env_steps / hyperparams.learning_rate_steps, 0.0, 1.0)
-    return hyperparams.learning_rate * (1.0 + progress * (hyperparams.final_learning_rate - 1.0))
-
-
-def td_loss(output: Array, targets: Array, action: Array, huber_width: Numeric) -> tuple[Array, Array]:
-    """The Huber loss of the chosen actions' values, a mean over the batch, and its gradient with respect to `output`.
-
-    Args:
-      output: (batch, actions) of the network.
-      targets: (batch,), constants.
-      action: int32 (batch,).
-      huber_width: |td_error| beyond which the loss is linear.
-    """
-    chosen = jnp.arange(output.shape[1]) == action[:, None]
-    td_error = jnp.sum(jnp.where(chosen, output, 0.0), axis=1) - targets
-    clipped = jnp.clip(td_error, -huber_width, huber_width)
-    loss = jnp.mean(clipped * (td_error - 0.5 * clipped))
-    return loss, jnp.where(chosen, clipped[:, None] / output.shape[0], 0.0)
-
-
-def td_targets(
-    batch: replay.Batch, online_params: Array, target_params: Array, hyperparams: Hyperparams, config, env
-) -> Array:
-    """What the network's output should be for each of the batch's actions, (batch,): in units of the value scale."""
-    value_scale = networks.transform(config.transform).value_scale
-    next_output = _network_output(target_params, batch.next_obs, config, env)
-    if config.double:
-        best = jnp.argmax(_network_output(online_params, batch.next_obs, config, env), axis=1)
-        next_value = jnp.take_along_axis(next_output, best[:, None], axis=1)[:, 0]
-    else:
-        next_value = jnp.max(next_output, axis=1)
-    next_value = next_value * value_scale(batch.next_obs)
-    ended = batch.done if config.time_limit_is_terminal else batch.terminated
-    rewards = hyperparams.reward_scale * (batch.reward + hyperparams.reward_shift)
-    if config.n_step == 1:
-        target = rewards[:, 0] + jnp.where(ended, 0.0, hyperparams.discount * next_value)
-    else:
-        time = jnp.arange(config.n_step)
-        rewards = jnp.where(time < batch.num_steps[:, None], rewards * hyperparams.discount**time, 0.0)
-        bootstrap = hyperparams.discount**batch.num_steps * next_value
-        target = rewards.sum(axis=1) + jnp.where(ended, 0.0, bootstrap)
-    return target / value_scale(batch.obs)
 
 
 _TOTALS = ("num_updates", "loss", "q_value", "grad_norm", "num_episodes", "episode_return")
@@ -260,20 +187,33 @@ def _iterate(train_state: TrainState, totals: Array, dice: _Dice, hyperparams, c
     """One iteration: (train_state, totals)."""
     steps_before = train_state.iteration * config.env_steps_per_iteration
     train_state, finished = _act(train_state, dice, epsilon_at(steps_before, hyperparams), config, env, params)
-    train_state = train_state.replace(iteration=train_state.iteration + 1)
+    train_state = dataclasses.replace(train_state, iteration=train_state.iteration + 1)
 
     steps_after = train_state.iteration * config.env_steps_per_iteration
     num_written = train_state.iteration * config.steps_per_iteration
-    learning = (steps_after > hyperparams.learning_starts) & (num_written >= config.n_step)
+    learn = (steps_after > hyperparams.learning_starts) & (num_written >= config.n_step)
     learned = jnp.zeros(4)
     for update in range(config.updates_per_iteration):
-        train_state, one = _learn(train_state, dice.sample[update], learning, steps_before, hyperparams, config, env)
-        learned = learned + one
+        words = dice.sample[update]
+        batch = replay.sample(train_state.buffer, words, num_written, config.n_step, env.num_actions)
+        online_params, opt_state, step = learning.gradient_step(
+            batch, train_state.online_params, train_state.target_params, train_state.opt_state,
+            learning.learning_rate_at(steps_before, hyperparams), hyperparams, config, env,
+        )  # fmt: skip
+        # Selected, not branched on: the same program for a population whose members begin to learn at different times.
+        train_state = dataclasses.replace(
+            train_state,
+            online_params=jnp.where(learn, online_params, train_state.online_params),
+            opt_state=jax.tree.map(functools.partial(jnp.where, learn), opt_state, train_state.opt_state),
+        )
+        told = jnp.stack([jnp.ones(()), step.loss, step.q_value, step.grad_norm])
+        learned = learned + jnp.where(learn, told, 0.0)
     online, target, average = train_state.online_params, train_state.target_params, train_state.average_params
     period = jnp.asarray(hyperparams.target_period, jnp.int32)
     due = steps_after // period > steps_before // period
     return (
-        train_state.replace(
+        dataclasses.replace(
+            train_state,
             target_params=target + jnp.where(due, hyperparams.target_tau, 0.0) * (online - target),
             average_params=average + hyperparams.average_tau * (online - average),
         ),
@@ -300,9 +240,10 @@ def _act(train_state: TrainState, dice: _Dice, epsilon, config, env, params):
 
     state, episode_return = train_state.env_state, train_state.episode_return
     rows, finished = [], jnp.zeros(2)
+    tree = networks.weights_as_tree(train_state.online_params, config, env)
     for i in range(config.steps_per_iteration):
         obs = jax.vmap(lambda state: _flat(env.observe(state)))(state)
-        output = _network_output(train_state.online_params, obs, config, env)
+        output = networks.apply(tree, obs, config, env)
         now = (dice.noise, dice.start, dice.explore, dice.random_action)
         state, episode_return, row, ended = jax.vmap(step)(
             state, episode_return, output, *jax.tree.map(lambda x, i=i: x[i], now)
@@ -310,41 +251,7 @@ def _act(train_state: TrainState, dice: _Dice, epsilon, config, env, params):
         rows.append(row[None])
         finished = finished + ended.sum(axis=0)
     buffer = replay.write(train_state.buffer, jnp.concatenate(rows), train_state.iteration * config.steps_per_iteration)
-    return train_state.replace(env_state=state, episode_return=episode_return, buffer=buffer), finished
-
-
-def _learn(train_state: TrainState, words: Array, learning: Array, env_steps: Array, hyperparams, config, env):
-    """One gradient step, where `learning`: (train_state, (updates, loss, mean value, gradient norm))."""
-    num_written = train_state.iteration * config.steps_per_iteration
-    batch = replay.sample(train_state.buffer, words, num_written, config.n_step, env.num_actions)
-    targets = td_targets(batch, train_state.online_params, train_state.target_params, hyperparams, config, env)
-
-    # The gradient with respect to the layers, then one flat vector: through the flat vector, autodiff would pad each
-    # layer to the whole and add them up.
-    features = networks.transform(config.transform).features(batch.obs)
-    layers = weights_as_tree(train_state.online_params, config, env)
-    output, pull_back = jax.vjp(lambda layers: _module(config, env).apply(layers, features), layers)
-    loss, cotangent = td_loss(output, targets, batch.action, hyperparams.huber_width)
-    gradient = jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(pull_back(cotangent)[0])])
-
-    updates, opt_state = _optimizer(hyperparams).update(gradient, train_state.opt_state)
-    step_size = learning_rate_at(env_steps, hyperparams)
-    online = train_state.online_params - step_size * updates
-    keep = functools.partial(jnp.where, learning)
-    value = jnp.mean(jnp.sum(jnp.where(jnp.arange(env.num_actions) == batch.action[:, None], output, 0.0), axis=1))
-    told = jnp.stack([jnp.ones(()), loss, value, optax.global_norm(gradient)])
-    return train_state.replace(
-        online_params=keep(online, train_state.online_params),
-        opt_state=jax.tree.map(keep, opt_state, train_state.opt_state),
-    ), keep(told, jnp.zeros_like(told))
-
-
-def _optimizer(hyperparams: Hyperparams) -> optax.GradientTransformation:
-    """Clipping and Adam; without the learning rate, which is a schedule of ours. Its state depends on no number here."""
-    return optax.chain(
-        optax.clip_by_global_norm(hyperparams.max_grad_norm),
-        optax.scale_by_adam(hyperparams.adam_b1, hyperparams.adam_b2, hyperparams.adam_epsilon),
-    )
+    return dataclasses.replace(train_state, env_state=state, episode_return=episode_return, buffer=buffer), finished
 
 
 def _metrics(train_state: TrainState, totals: Array, hyperparams: Hyperparams, config: DQNConfig) -> Metrics:
@@ -360,42 +267,8 @@ def _metrics(train_state: TrainState, totals: Array, hyperparams: Hyperparams, c
         num_episodes=sums["num_episodes"],
         episode_return=mean("episode_return", "num_episodes"),
         epsilon=epsilon_at(env_steps, hyperparams),
-        learning_rate=learning_rate_at(env_steps, hyperparams),
+        learning_rate=learning.learning_rate_at(env_steps, hyperparams),
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Greedy:
-    """An `act` of a `Policy`: equal for equal networks, so that jit finds its program again."""
-
-    config: DQNConfig
-    env: Environment
-
-    def __call__(self, weights, carry, obs, draw):
-        output = _network_output(weights, _flat(obs)[None], self.config, self.env)[0]
-        return jnp.argmax(output).astype(jnp.int32), carry
-
-
-def _network_output(weights: Array, obs: Array, config: DQNConfig, env: Environment) -> Array:
-    features = networks.transform(config.transform).features(obs)
-    return _module(config, env).apply(_unravel(config, env)(weights), features)
-
-
-@functools.cache
-def _module(config: DQNConfig, env: Environment) -> networks.QNetwork:
-    return networks.QNetwork(config.hidden_sizes, env.num_actions, config.dueling)
-
-
-def _init_network(key: PRNGKey, config: DQNConfig, env: Environment) -> ArrayTree:
-    features = networks.transform(config.transform).features(jnp.zeros((1, _obs_size(env))))
-    return _module(config, env).init(key, features)
-
-
-@functools.cache
-def _unravel(config: DQNConfig, env: Environment):
-    shapes = jax.eval_shape(lambda: _init_network(jax.random.key(0), config, env))
-    with jax.ensure_compile_time_eval():
-        return ravel_pytree(jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes))[1]
 
 
 def env_params(env: Environment, params: Any, expected_penalty: Numeric) -> Any:
@@ -408,10 +281,6 @@ def env_params(env: Environment, params: Any, expected_penalty: Numeric) -> Any:
 
 def key_of(words: tuple[Array, Array]) -> PRNGKey:
     return threefry.key_at(words, jnp.uint32(0), jnp.uint32(0))
-
-
-def _obs_size(env: Environment) -> int:
-    return math.prod(env.obs_shape)
 
 
 def _flat(obs: Array) -> Array:

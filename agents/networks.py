@@ -1,82 +1,24 @@
-"""The Q-network: raw observations in, one value an action out. Its fixed transform of the observation lives here too.
+"""The Q-network: raw observations in, one value an action out. All weights are one flat vector.
 
-Learners want numbers near 1, and HeartPole's alertness runs to -958 and its work_done to thousands. So a network begins
-with a fixed function of the raw observation, named in the configuration and saved with the policy: whoever loads the
-policy hands it raw observations. Transforms take the array library as an argument, since saved policies run in NumPy.
+One vector makes Adam and its clipping a handful of operations, whatever the number of layers.
 """
 
+import dataclasses
+import functools
+import itertools
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from chex import Array
+from chex import Array, ArrayTree, PRNGKey
+from jax.flatten_util import ravel_pytree
 
-from heartpole_jax import validation
-
-HALF_HOURS_A_DAY = 48.0
-
-
-def raw(obs: Any, xp: Any = jnp) -> Any:
-    """The observation as it is, (..., size)."""
-    return obs
-
-
-def heartpole_features(obs: Any, xp: Any = jnp) -> Any:
-    """HeartPole's six numbers as ten of size about 1, (..., 10), none of them unbounded.
-
-    Alertness, wide and sharp around where a developer gets tired; hypertension, near 0 and on the scale of the risk;
-    blood alcohol, near the limit and at the Ballmer peak; hours awake; mean productivity so far; the time, on a log scale.
-    """
-    alertness, hypertension, intoxication, time_since_slept, time_elapsed, work_done = (obs[..., i] for i in range(6))
-    elapsed = xp.maximum(time_elapsed, 1.0)
-    return xp.stack(
-        [
-            xp.tanh(alertness - 0.5),
-            xp.tanh(4.0 * (alertness - 0.5)),
-            xp.tanh(alertness / 8.0),
-            xp.tanh(hypertension),
-            xp.tanh(hypertension / 6.0),
-            xp.tanh(20.0 * intoxication),
-            xp.exp(-0.5 * ((intoxication - 0.135) / 0.02) ** 2),
-            xp.tanh((time_since_slept - 16.0) / 16.0),
-            xp.tanh(2.0 * work_done / elapsed),
-            xp.log1p(time_elapsed) / 4.0 - 1.0,
-        ],
-        axis=-1,
-    )
-
-
-def constant(obs: Any, xp: Any = jnp) -> Any:
-    """1 for every observation, (...)."""
-    return xp.ones_like(obs[..., 0])
-
-
-def heartpole_days(obs: Any, xp: Any = jnp) -> Any:
-    """One over the days lived, the first counted in, (...): HeartPole's reward is the gain of a mean over all time, so
-    whatever a decision is worth shrinks like that."""
-    return HALF_HOURS_A_DAY / (obs[..., 4] + HALF_HOURS_A_DAY)
-
-
-class Transform(NamedTuple):
-    """What is done to observations before the network, and to its output after it."""
-
-    features: Callable[..., Any]  # obs (..., size), xp -> features (..., num_features)
-    value_scale: Callable[..., Any]  # obs (..., size), xp -> (...): q_values are the network's output times this
-
-
-TRANSFORMS = {
-    "raw": Transform(raw, constant),
-    "heartpole": Transform(heartpole_features, constant),
-    "heartpole-days": Transform(heartpole_features, heartpole_days),
-}
-
-
-def transform(name: str) -> Transform:
-    """The transform called `name`. Raises ValueError if there is none."""
-    return validation.look_up(TRANSFORMS, name, "transform")
+from agents.config import DQNConfig
+from agents.transforms import TRANSFORMS
+from heartpole_jax import Environment, Policy
+from heartpole_jax.environment import HEARTPOLE_V0
 
 
 @jax.custom_vjp
@@ -136,3 +78,73 @@ class QNetwork(nn.Module):
         heads = Dense(self.num_actions + 1)(x)
         value, advantages = heads[:, :1], heads[:, 1:]
         return value + advantages - advantages.mean(axis=1, keepdims=True)
+
+
+def init_weights(key: PRNGKey, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Array:
+    """Fresh weights, (num_weights,)."""
+    return ravel_pytree(_init(key, config, env))[0]
+
+
+def num_weights(config: DQNConfig, env: Environment = HEARTPOLE_V0) -> int:
+    """The length of a flat vector of weights."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(_shapes(config, env)))
+
+
+def weights_as_tree(weights: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> ArrayTree:
+    """Flat weights as the flax network's parameters."""
+    leaves, treedef = jax.tree.flatten(_shapes(config, env))
+    sizes = [math.prod(leaf.shape) for leaf in leaves]
+    ends = list(itertools.accumulate(sizes))
+    parts = [weights[end - size : end].reshape(leaf.shape) for leaf, size, end in zip(leaves, sizes, ends, strict=True)]
+    return jax.tree.unflatten(treedef, parts)
+
+
+def apply(tree: ArrayTree, obs: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Array:
+    """The network's output before the value scale: raw observations (batch, size) to (batch, num_actions).
+
+    `tree` is what `weights_as_tree` makes of flat weights.
+    """
+    features = TRANSFORMS[config.transform].features(obs, jnp)
+    return _module(config, env).apply(tree, features)
+
+
+def value_scale(obs: Array, config: DQNConfig) -> Array:
+    """What the output is multiplied by to give values, (batch,)."""
+    return TRANSFORMS[config.transform].value_scale(obs, jnp)
+
+
+def q_values(weights: Array, obs: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Array:
+    """The values of all actions, in the units of `reward_scale`: raw observations (batch, size) to (batch, actions)."""
+    return value_scale(obs, config)[:, None] * apply(weights_as_tree(weights, config, env), obs, config, env)
+
+
+def greedy(weights: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Policy:
+    """The policy that takes the best action by flat `weights`: of a train state, its `average_params`."""
+    return Policy(act=_Greedy(config, env), params=weights)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Greedy:
+    """An `act` of a `Policy`: equal for equal networks, so that jit finds its program again."""
+
+    config: DQNConfig
+    env: Environment
+
+    def __call__(self, weights: Array, carry: Any, obs: Array, draw: Any) -> tuple[Array, Any]:
+        tree = weights_as_tree(weights, self.config, self.env)
+        output = apply(tree, obs.reshape(1, -1), self.config, self.env)[0]  # the scale is positive
+        return jnp.argmax(output).astype(jnp.int32), carry
+
+
+def _module(config: DQNConfig, env: Environment) -> QNetwork:
+    return QNetwork(config.hidden_sizes, env.num_actions, config.dueling)
+
+
+def _init(key: PRNGKey, config: DQNConfig, env: Environment) -> ArrayTree:
+    features = TRANSFORMS[config.transform].features(jnp.zeros((1, math.prod(env.obs_shape))), jnp)
+    return _module(config, env).init(key, features)
+
+
+@functools.cache
+def _shapes(config: DQNConfig, env: Environment) -> ArrayTree:
+    return jax.eval_shape(lambda: _init(jax.random.key(0), config, env))

@@ -1,10 +1,12 @@
 """The replay buffer: a ring of packed rows, one a transition, all lanes of a step side by side.
 
 A row is (obs, next_obs, reward, code), 4 bytes each: 8 obs_size + 8 bytes a transition, 56 for HeartPole, and nothing
-besides. `code` says the action and whether the episode ended there, by the clock or truly. One array means one write and
-one gather an update, whatever is stored. Rewards and observations are kept raw: what a learner makes of them is its own.
+besides. `code` says the action and whether the episode ended there, by the clock or truly. One array means one write
+and one gather an update, whatever is stored. Rewards and observations are kept raw: what to make of them is the
+learner's business.
 """
 
+import dataclasses
 from typing import NamedTuple
 
 import jax
@@ -109,7 +111,8 @@ def sample(buffer: Array, words: Array, num_written: Array, num_steps: int, num_
     for i in range(1, num_steps):
         row = row_at(i)
         code, over = unpack_code(row[:, -1], num_actions), batch.done
-        batch = batch.replace(
+        batch = dataclasses.replace(
+            batch,
             reward=jnp.concatenate([batch.reward, jnp.where(over, 0, row[:, -2])[:, None]], axis=1),
             next_obs=jnp.where(over[:, None], batch.next_obs, row[:, obs_size : 2 * obs_size]),
             num_steps=batch.num_steps + ~over,

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from chex import Array, PRNGKey
 
-from agents import dqn, replay
+from agents import dqn, networks, replay
 from agents.config import DQNConfig, Hyperparams
 from heartpole_jax import Environment, rollout, struct, threefry
 from heartpole_jax.environment import HEARTPOLE_V0
@@ -82,16 +82,16 @@ def evaluate(
     shift = hyperparams.reward_shift
     total = lambda transition: (transition.reward + shift, jnp.ones_like(transition.reward))
     sums, steps = rollout(
-        dqn.greedy(weights, config, env), key, params, env=env, num_envs=num_episodes,
+        networks.greedy(weights, config, env), key, params, env=env, num_envs=num_episodes,
         num_steps=int(env.default_params.max_steps), total=total,
     ).totals  # fmt: skip
     return jnp.mean(sums) - shift * jnp.mean(steps)
 
 
 def memory_bytes(config: DQNConfig, env: Environment = HEARTPOLE_V0, population: int = 1) -> int:
-    """Bytes that a training run holds: for each member `buffer_size` rows of 8 obs_size + 8 bytes (56 for HeartPole)."""
+    """Bytes that a training run holds: for each member `buffer_size` rows of 8 obs_size + 8 bytes, and 8 networks."""
     rows = config.buffer_size * replay.row_bytes(math.prod(env.obs_shape), jnp.result_type(float).itemsize)
-    weights = dqn.num_weights(config, env) * jnp.result_type(float).itemsize
+    weights = networks.num_weights(config, env) * jnp.result_type(float).itemsize
     return population * (rows + 8 * weights)  # three networks, two moments, the gradient and what becomes of it
 
 

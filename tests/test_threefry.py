@@ -64,7 +64,7 @@ def test_uniforms_are_multiples_of_their_grain_below_one():
         assert u.dtype == jnp.float32
         assert ((grains == np.floor(grains)) & (grains >= 0) & (grains < 2**24)).all()
         assert (grains % 2 == 1).any(), "the last of 24 bits is never set"
-    assert float(threefry._single(jnp.uint32(0xFFFFFFFF))) == 1 - 2.0**-24
+    assert float(threefry.as_uniform(jnp.uint32(0xFFFFFFFF))) == 1 - 2.0**-24
 
 
 def test_in_64_bits_uniforms_have_53_bits(x64):

@@ -1,0 +1,69 @@
+"""The fixed transforms of observations that come before a Q-network, and the scale of values that comes after it.
+
+Learners want numbers near 1, and HeartPole's alertness runs to -958 and its work_done to thousands. So a network begins
+with a fixed function of the raw observation, named in the configuration and saved with the policy: whoever loads the
+policy hands it raw observations. Transforms take the array library as `xp`: saved policies run in NumPy.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+HALF_HOURS_A_DAY = 48.0
+
+
+def raw(obs: Any, xp: Any = np) -> Any:
+    """The observation as it is, (..., size)."""
+    return obs
+
+
+def heartpole_features(obs: Any, xp: Any = np) -> Any:
+    """HeartPole's six numbers as ten of size about 1, (..., 10), none of them unbounded.
+
+    Alertness, wide and sharp around where a developer gets tired; hypertension, near 0 and on the scale of the risk;
+    blood alcohol, near the limit and at the Ballmer peak; hours awake; mean productivity so far; the time, on a log
+    scale.
+    """
+    alertness, hypertension, intoxication, time_since_slept, time_elapsed, work_done = (obs[..., i] for i in range(6))
+    elapsed = xp.maximum(time_elapsed, 1.0)
+    return xp.stack(
+        [
+            xp.tanh(alertness - 0.5),
+            xp.tanh(4.0 * (alertness - 0.5)),
+            xp.tanh(alertness / 8.0),
+            xp.tanh(hypertension),
+            xp.tanh(hypertension / 6.0),
+            xp.tanh(20.0 * intoxication),
+            xp.exp(-0.5 * ((intoxication - 0.135) / 0.02) ** 2),
+            xp.tanh((time_since_slept - 16.0) / 16.0),
+            xp.tanh(2.0 * work_done / elapsed),
+            xp.log1p(time_elapsed) / 4.0 - 1.0,
+        ],
+        axis=-1,
+    )
+
+
+def constant(obs: Any, xp: Any = np) -> Any:
+    """1 for every observation, (...)."""
+    return xp.ones_like(obs[..., 0])
+
+
+def heartpole_days(obs: Any, xp: Any = np) -> Any:
+    """One over the days lived, the first counted in, (...): HeartPole's reward is the gain of a mean over all time, so
+    whatever a decision is worth shrinks like that."""
+    return HALF_HOURS_A_DAY / (obs[..., 4] + HALF_HOURS_A_DAY)
+
+
+class Transform(NamedTuple):
+    """What is done to observations before the network, and to its output after it."""
+
+    features: Callable[..., Any]  # obs (..., size), xp -> features (..., num_features)
+    value_scale: Callable[..., Any]  # obs (..., size), xp -> (...): q_values are the network's output times this
+
+
+TRANSFORMS = {
+    "raw": Transform(raw, constant),
+    "heartpole": Transform(heartpole_features, constant),
+    "heartpole-days": Transform(heartpole_features, heartpole_days),
+}

@@ -1,0 +1,129 @@
+"""gymnax's environments as an `Environment`: `from_gymnax("CartPole-v1")`.
+
+gymnax's `step` begins the next episode by itself and hands its first observation back. Here `step` is gymnax's
+`step_env`, which does not, so that the last observation of an episode is the true one. gymnax (1.0 or newer) tells a
+true end from the time limit, and so does the `Environment`: `terminated` is the one, `done` either.
+
+Its dice cannot be told from its dynamics, so the noise of a step is the key itself, and so is the start of a reset.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from chex import Array, ArrayTree, Numeric, PRNGKey
+
+from heartpole_jax import struct, validation
+from heartpole_jax.environment import Environment
+
+try:
+    import gymnax
+    from gymnax.environments.spaces import Discrete
+except ImportError as error:
+    raise ImportError("gymnax's environments need gymnax: pip install 'heartpole-jax[gymnax]'") from error
+
+
+@struct.dataclass
+class State:
+    """gymnax's state, and what only a step of gymnax's can tell of it: both may depend on a key, an action, parameters."""
+
+    gymnax: ArrayTree
+    obs: Array
+    terminated: Array  # bool, a true end
+
+
+@struct.dataclass
+class Params:
+    """gymnax's parameters; `max_steps` is their time limit, under the name that this package gives it."""
+
+    gymnax: Any
+
+    @property
+    def max_steps(self) -> Any:
+        return self.gymnax.max_steps_in_episode
+
+
+def from_gymnax(env: Any, params: Any = None) -> Environment:
+    """A gymnax environment as an `Environment` called "gymnax:<name>".
+
+    Its parameters are `Params`: other ones are `Params(gymnax=...)`. Observations keep their shape; they and rewards are
+    JAX's default float, whatever gymnax makes them. Gradients do not pass a step: gymnax stops them. Every call makes
+    another `Environment`, for which jit compiles again: keep it.
+
+    Args:
+      env: the name of one of `gymnax.registered_envs`, or an environment of gymnax's.
+      params: gymnax's parameters for it, the environment's own defaults where None.
+
+    Raises:
+      ValueError: for an unknown name, actions that are not Discrete, observations that are not one array.
+      TypeError: if `env` is neither a name nor an environment.
+      ImportError: on importing this module without gymnax.
+    """
+    name = env if isinstance(env, str) else getattr(env, "name", None)
+    if isinstance(env, str):
+        validation.look_up({known: known for known in gymnax.registered_envs}, env, "gymnax environment")
+        env, _ = gymnax.make(env)
+    if not all(hasattr(env, function) for function in ("step_env", "reset_env", "is_truncated")):
+        raise TypeError(f"env must be a name or an environment of gymnax 1.0 or newer, got {env!r}")
+    params = env.default_params if params is None else params
+
+    actions = env.action_space(params)
+    if not isinstance(actions, Discrete):
+        raise ValueError(
+            f"the actions of gymnax's {name!r} must be Discrete, numbered from 0, got {actions}; take an environment "
+            "whose actions are, or make the actions to choose from a list of your own in a gymnax environment around it"
+        )
+    obs, _ = jax.eval_shape(env.reset_env, jax.random.key(0), params)
+    if not isinstance(obs, jax.ShapeDtypeStruct):
+        raise ValueError(
+            f"the observation of gymnax's {name!r} must be one array, got {obs}; "
+            "flatten it in a gymnax environment around it"
+        )
+    transition_info = functools.partial(_transition_info, env, params)
+    return Environment(
+        name=f"gymnax:{name}",
+        num_actions=actions.n,
+        obs_shape=obs.shape,
+        default_params=Params(gymnax=params),
+        sample_start=_itself,
+        initial_state=functools.partial(_initial_state, env),
+        sample_noise=_itself,
+        transition=_without_info(transition_info),
+        transition_info=transition_info,
+        observe=lambda state: state.obs,
+        terminated=lambda state: state.terminated,
+    )
+
+
+def _itself(key: PRNGKey) -> PRNGKey:
+    return key
+
+
+def _initial_state(env: Any, start: PRNGKey, params: Params) -> State:
+    obs, state = env.reset_env(start, params.gymnax)
+    return State(gymnax=_settled(state), obs=_as_float(obs), terminated=jnp.zeros((), bool))
+
+
+def _transition_info(env: Any, default_params: Any, state: State, action: Numeric, noise: PRNGKey, params=None):
+    """What gymnax's own `step` does before it resets: (state, obs, reward, done, info)."""
+    params = default_params if params is None else params.gymnax
+    obs, after, reward, terminated, info = env.step_env(noise, state.gymnax, action, params)
+    terminated = jnp.asarray(terminated, bool)
+    done = terminated | jnp.asarray(env.is_truncated(after, params), bool)
+    obs = _as_float(obs)
+    return State(gymnax=_settled(after), obs=obs, terminated=terminated), obs, _as_float(reward), done, info
+
+
+def _without_info(transition_info: Callable) -> Callable:
+    return lambda *args, **kwargs: transition_info(*args, **kwargs)[:4]
+
+
+def _as_float(x: Any) -> Array:
+    return jnp.asarray(x).astype(jnp.result_type(float))
+
+
+def _settled(tree: ArrayTree) -> ArrayTree:
+    """The tree with arrays in the place of Python's numbers, whose type would change with the next step."""
+    return jax.tree.map(lambda x: jax.lax.convert_element_type(x, jnp.result_type(x)), tree)
