@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from chex import Array, ArrayTree, Numeric, PRNGKey
 
-from agents import learning, networks, replay
+from agents import learning, networks, packing, replay
 from agents.config import DQNConfig, Hyperparams
 from heartpole_jax import Environment, struct, threefry
 from heartpole_jax.environment import HEARTPOLE_V0
@@ -119,14 +119,20 @@ def train_chunk(
     params = env_params(env, params, hyperparams.expected_penalty)
     block = max(size for size in range(1, _BLOCK_ITERATIONS + 1) if num_iterations % size == 0)
 
-    def run_block(carry, _):
-        dice = _draw(carry[0].key, carry[0].iteration, block, config, env)
-        step = lambda carry, dice: (_iterate(carry[0], carry[1], dice, hyperparams, config, env, params), None)
-        return jax.lax.scan(step, carry, dice)
+    lane_form = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), train_state.env_state)
+    unpack_state = packing.unpacker(lane_form)
 
-    (train_state, totals), _ = jax.lax.scan(
-        run_block, (train_state, jnp.zeros(len(_TOTALS))), length=num_iterations // block
-    )
+    def run_block(carry, _):
+        train_state, totals = carry
+        plans = _plan(train_state.key, train_state.iteration, block, hyperparams, config, env)
+        step = lambda carry, plan: (
+            _iterate(carry[0], carry[1], plan, unpack_state, hyperparams, config, env, params), None
+        )  # fmt: skip
+        return jax.lax.scan(step, (train_state, totals), plans)
+
+    packed = dataclasses.replace(train_state, env_state=jax.vmap(packing.pack)(train_state.env_state))
+    (packed, totals), _ = jax.lax.scan(run_block, (packed, jnp.zeros(len(_TOTALS))), length=num_iterations // block)
+    train_state = dataclasses.replace(packed, env_state=jax.vmap(unpack_state)(packed.env_state))
     return train_state, _metrics(train_state, totals, hyperparams, config)
 
 
@@ -141,117 +147,148 @@ _TOTALS = ("num_updates", "loss", "q_value", "grad_norm", "num_episodes", "episo
 
 
 @struct.dataclass
-class _Dice:
-    """The dice of one iteration."""
+class _Luck:
+    """The dice of one lane's step."""
 
-    noise: ArrayTree  # (steps, num_envs, ...) of the environment
-    start: ArrayTree  # (steps, num_envs, ...) of a reset, if one comes
-    explore: Array  # (steps, num_envs) uniforms: below epsilon the action is random
-    random_action: Array  # int32 (steps, num_envs)
-    sample: Array  # uint32 (updates, batch_size)
+    noise: ArrayTree  # of the environment
+    start: ArrayTree  # of a reset, if one comes
+    explore: Array  # bool: the action is random
+    random_action: Array  # int32
 
 
-def _draw(key: PRNGKey, first_iteration: Array, num_iterations: int, config: DQNConfig, env: Environment) -> _Dice:
-    """The dice of some iterations, leaves of shape (num_iterations, ...).
+@struct.dataclass
+class _Plan:
+    """What is known of an iteration before it: dice and schedules."""
 
-    Together, since XLA on a CPU would otherwise hash again for each array that depends on a die.
+    luck: Array  # int32 (steps, num_envs, words), packed `_Luck`
+    slot: Array  # int32, where in the buffer the iteration's steps go
+    sample: Array  # int32 (updates, batch_size), which transitions the updates read
+    learn: Array  # bool, updates count
+    learning_rate: Array
+    target_share: Array  # of the online network in the target network's update, 0 where none is due
+
+
+def _plan(key, first_iteration, num_iterations: int, hyperparams, config: DQNConfig, env: Environment) -> _Plan:
+    """The plans of some iterations, leaves of shape (num_iterations, ...).
+
+    All together, since every operation in the innermost loop costs XLA on a CPU about 80 ns, however small it is.
     """
     noise, policy, start, sample = (threefry.derive(key, use) for use in (_NOISE, _POLICY, _START, _SAMPLE))
-    steps, lanes = config.steps_per_iteration, config.num_envs
-    first = first_iteration.astype(jnp.uint32)
+    steps, lanes, updates = config.steps_per_iteration, config.num_envs, config.updates_per_iteration
+    iteration = first_iteration + jnp.arange(num_iterations)
 
-    def of_step(time, lane):
-        explore, chance = threefry.random_words(threefry.key_at(policy, lane, time), 2)
-        return (
-            env.sample_noise(threefry.key_at(noise, lane, time)),
-            env.sample_start(threefry.key_at(start, lane, time + 1)),
-            threefry.as_uniform(explore),
-            replay.random_below(chance, env.num_actions),
+    def luck(time, lane):
+        explore, chance = threefry.random_words(threefry.key_at(policy, lane, time.astype(jnp.uint32)), 2)
+        return packing.pack(
+            _Luck(
+                noise=env.sample_noise(threefry.key_at(noise, lane, time.astype(jnp.uint32))),
+                start=env.sample_start(threefry.key_at(start, lane, time.astype(jnp.uint32) + 1)),
+                explore=threefry.as_uniform(explore) < epsilon_at(time * lanes, hyperparams),
+                random_action=replay.random_below(chance, env.num_actions),
+            )
         )
 
-    times = first * jnp.uint32(steps) + jnp.arange(num_iterations * steps, dtype=jnp.uint32)
-    over_lanes = jax.vmap(of_step, in_axes=(None, 0))
-    per_step = jax.vmap(over_lanes, in_axes=(0, None))(times, jnp.arange(lanes, dtype=jnp.uint32))
-    per_step = jax.tree.map(lambda x: x.reshape(num_iterations, steps, *x.shape[1:]), per_step)
+    time = iteration[:, None] * steps + jnp.arange(steps)
+    lane = jnp.arange(lanes, dtype=jnp.uint32)
+    over_lanes = jax.vmap(luck, in_axes=(None, 0))
+    over_steps = jax.vmap(over_lanes, in_axes=(0, None))
 
-    updates = config.updates_per_iteration
-    num_pairs = -(-config.batch_size // 2)
-    update = first * jnp.uint32(updates) + jnp.arange(num_iterations * updates, dtype=jnp.uint32)
-    pair = jnp.arange(num_pairs, dtype=jnp.uint32)
-    words = jnp.concatenate(threefry.threefry2x32(sample, (update[:, None], pair[None, :])), axis=1)
-    words = words[:, : config.batch_size].reshape(num_iterations, updates, config.batch_size)
-    return _Dice(noise=per_step[0], start=per_step[1], explore=per_step[2], random_action=per_step[3], sample=words)
+    update = (iteration[:, None] * updates + jnp.arange(updates)).astype(jnp.uint32)
+    pair = jnp.arange(-(-config.batch_size // 2), dtype=jnp.uint32)
+    words = jnp.concatenate(threefry.threefry2x32(sample, (update[..., None], pair)), axis=-1)
+    written = (iteration + 1) * steps
+    num_slots = config.buffer_size // lanes
+    where = replay.choose(
+        words[..., : config.batch_size], written[:, None, None], config.n_step, num_slots, lanes
+    )  # fmt: skip
+
+    before = iteration * config.env_steps_per_iteration
+    after = before + config.env_steps_per_iteration
+    period = jnp.asarray(hyperparams.target_period, jnp.int32)
+    return _Plan(
+        luck=jax.vmap(over_steps, in_axes=(0, None))(time, lane),
+        slot=jax.lax.rem(iteration * steps, num_slots),
+        sample=where,
+        learn=(after > hyperparams.learning_starts) & (written >= config.n_step),
+        learning_rate=learning.learning_rate_at(before, hyperparams),
+        target_share=jnp.where(after // period > before // period, hyperparams.target_tau, 0.0),
+    )
 
 
-def _iterate(train_state: TrainState, totals: Array, dice: _Dice, hyperparams, config, env, params):
+def _iterate(train_state: TrainState, totals: Array, plan: _Plan, unpack_state, hyperparams, config, env, params):
     """One iteration: (train_state, totals)."""
-    steps_before = train_state.iteration * config.env_steps_per_iteration
-    train_state, finished = _act(train_state, dice, epsilon_at(steps_before, hyperparams), config, env, params)
-    train_state = dataclasses.replace(train_state, iteration=train_state.iteration + 1)
-
-    steps_after = train_state.iteration * config.env_steps_per_iteration
-    num_written = train_state.iteration * config.steps_per_iteration
-    learn = (steps_after > hyperparams.learning_starts) & (num_written >= config.n_step)
+    train_state, finished = _act(train_state, plan, unpack_state, config, env, params)
     learned = jnp.zeros(4)
     for update in range(config.updates_per_iteration):
-        words = dice.sample[update]
-        batch = replay.sample(train_state.buffer, words, num_written, config.n_step, env.num_actions)
+        batch = replay.read(train_state.buffer, plan.sample[update], config.n_step, env.num_actions)
         online_params, opt_state, step = learning.gradient_step(
-            batch, train_state.online_params, train_state.target_params, train_state.opt_state,
-            learning.learning_rate_at(steps_before, hyperparams), hyperparams, config, env,
+            batch, train_state.online_params, train_state.target_params, train_state.opt_state, plan.learning_rate,
+            hyperparams, config, env,
         )  # fmt: skip
         # Selected, not branched on: the same program for a population whose members begin to learn at different times.
         train_state = dataclasses.replace(
             train_state,
-            online_params=jnp.where(learn, online_params, train_state.online_params),
-            opt_state=jax.tree.map(functools.partial(jnp.where, learn), opt_state, train_state.opt_state),
+            online_params=jnp.where(plan.learn, online_params, train_state.online_params),
+            opt_state=jax.tree.map(functools.partial(jnp.where, plan.learn), opt_state, train_state.opt_state),
         )
         told = jnp.stack([jnp.ones(()), step.loss, step.q_value, step.grad_norm])
-        learned = learned + jnp.where(learn, told, 0.0)
+        learned = learned + jnp.where(plan.learn, told, 0.0)
     online, target, average = train_state.online_params, train_state.target_params, train_state.average_params
-    period = jnp.asarray(hyperparams.target_period, jnp.int32)
-    due = steps_after // period > steps_before // period
     return (
         dataclasses.replace(
             train_state,
-            target_params=target + jnp.where(due, hyperparams.target_tau, 0.0) * (online - target),
+            iteration=train_state.iteration + 1,
+            target_params=target + plan.target_share * (online - target),
             average_params=average + hyperparams.average_tau * (online - average),
         ),
         totals + jnp.concatenate([learned, finished]),
     )
 
 
-def _act(train_state: TrainState, dice: _Dice, epsilon, config, env, params):
+def _act(train_state: TrainState, plan: _Plan, unpack_state, config, env, params):
     """Some decisions of every lane, written into the buffer: (train_state, (episodes finished, sum of returns))."""
+    tree = networks.weights_as_tree(train_state.online_params, config, env)
+    unpack_luck = packing.unpacker(_luck_form(env))
 
-    def step(state, episode_return, output, noise, start, explore, random_action):
-        obs = env.observe(state)
-        action = jnp.where(explore < epsilon, random_action, jnp.argmax(output).astype(jnp.int32))
-        next_state, next_obs, reward, done = env.transition(state, action, noise, params)
-        terminated = env.terminated(next_state)
+    def step(words, episode_return, output, luck):
+        state, luck = unpack_state(words), unpack_luck(luck)
+        action = jnp.where(luck.explore, luck.random_action, jnp.argmax(output).astype(jnp.int32))
+        next_state, next_obs, reward, done = env.transition(state, action, luck.noise, params)
         row = replay.pack(
-            _flat(obs), action, reward, _flat(next_obs), jnp.asarray(done), jnp.asarray(terminated), env.num_actions
-        )
+            _flat(env.observe(state)), action, reward, _flat(next_obs), jnp.asarray(done),
+            jnp.asarray(env.terminated(next_state)), env.num_actions,
+        )  # fmt: skip
         episode_return = episode_return + reward
         finished = jnp.where(done, jnp.stack([jnp.ones_like(episode_return), episode_return]), 0.0)
-        fresh = env.initial_state(start, params)
-        next_state = jax.tree.map(lambda new, old: jnp.where(done, new, old), fresh, next_state)
-        return next_state, jnp.where(done, 0.0, episode_return), row, finished
+        fresh = packing.pack(env.initial_state(luck.start, params))
+        words = jnp.where(done, fresh, packing.pack(next_state))
+        return words, jnp.where(done, 0.0, episode_return), row, finished
 
-    state, episode_return = train_state.env_state, train_state.episode_return
-    rows, finished = [], jnp.zeros(2)
-    tree = networks.weights_as_tree(train_state.online_params, config, env)
-    for i in range(config.steps_per_iteration):
-        obs = jax.vmap(lambda state: _flat(env.observe(state)))(state)
+    def all_lanes(carry, luck):
+        words, episode_return, finished = carry
+        obs = jax.vmap(lambda words: _flat(env.observe(unpack_state(words))))(words)
         output = networks.apply(tree, obs, config, env)
-        now = (dice.noise, dice.start, dice.explore, dice.random_action)
-        state, episode_return, row, ended = jax.vmap(step)(
-            state, episode_return, output, *jax.tree.map(lambda x, i=i: x[i], now)
+        words, episode_return, rows, ended = jax.vmap(step)(words, episode_return, output, luck)
+        return (words, episode_return, finished + ended.sum(axis=0)), rows
+
+    lanes = (train_state.env_state, train_state.episode_return, jnp.zeros(2))
+    (words, episode_return, finished), rows = jax.lax.scan(all_lanes, lanes, plan.luck)
+    buffer = replay.write(train_state.buffer, rows, plan.slot)
+    return dataclasses.replace(train_state, env_state=words, episode_return=episode_return, buffer=buffer), finished
+
+
+@functools.cache
+def _luck_form(env: Environment) -> _Luck:
+    def luck():
+        key = jax.random.key(0)
+        return _Luck(
+            noise=env.sample_noise(key),
+            start=env.sample_start(key),
+            explore=jnp.array(True),
+            random_action=jnp.int32(0),
         )
-        rows.append(row[None])
-        finished = finished + ended.sum(axis=0)
-    buffer = replay.write(train_state.buffer, jnp.concatenate(rows), train_state.iteration * config.steps_per_iteration)
-    return dataclasses.replace(train_state, env_state=state, episode_return=episode_return, buffer=buffer), finished
+
+    return jax.eval_shape(luck)
 
 
 def _metrics(train_state: TrainState, totals: Array, hyperparams: Hyperparams, config: DQNConfig) -> Metrics:

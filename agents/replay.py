@@ -59,45 +59,47 @@ def pack(
 def unpack_code(code: Array, num_actions: int) -> Code:
     """The action, done and terminated of rows' last numbers. An end that is true is also done."""
     code = code.astype(jnp.int32)
-    ending = code // num_actions
+    ending = jax.lax.div(code, num_actions)
     return Code(action=code - num_actions * ending, done=ending >= 1, terminated=ending >= 2)
 
 
-def write(buffer: Array, rows: Array, num_written: Array) -> Array:
-    """The buffer with `rows`, (steps, num_envs, width), in the place of its oldest.
+def write(buffer: Array, rows: Array, slot: Array) -> Array:
+    """The buffer with `rows`, (steps, num_envs, width), from `slot` on: the steps written before, modulo the slots.
 
-    `num_written` is the number of steps written before, int32. The number of slots must be a multiple of the steps
-    written at a time, always the same: no write runs over the end.
+    The number of slots must be a multiple of the steps written at a time, always the same: no write runs over the end.
     """
-    return jax.lax.dynamic_update_slice(buffer, rows, (num_written % buffer.shape[0], 0, 0))
+    return jax.lax.dynamic_update_slice(buffer, rows, (slot, 0, 0))
 
 
-def sample(buffer: Array, words: Array, num_written: Array, num_steps: int, num_actions: int) -> Batch:
-    """Transitions of `num_steps` steps, uniformly among all that lie whole in the buffer, with replacement.
+def choose(words: Array, num_written: Array, num_steps: int, num_slots: int, num_envs: int) -> Array:
+    """Where to begin, uniformly among all transitions of `num_steps` steps that lie whole in the buffer.
 
     Args:
-      buffer: (num_slots, num_envs, width).
       words: random uint32, one for each transition wanted.
       num_written: steps written so far, int32, at least `num_steps`.
-      num_steps: n, static. An episode's end within the n steps ends the transition there.
-      num_actions: as for `pack`.
+      num_steps: n, static.
+      num_slots, num_envs: the buffer's.
+
+    Returns:
+      int32 like `words`: slot * num_envs + lane.
+    """
+    wrapped = num_written > num_slots
+    oldest = jnp.where(wrapped, jax.lax.rem(num_written, num_slots), 0)
+    num_starts = jnp.where(wrapped, num_slots, num_written) - num_steps + 1
+    start = random_below(words, jnp.maximum(num_starts, 1) * num_envs) + oldest * num_envs
+    return jnp.where(start >= num_slots * num_envs, start - num_slots * num_envs, start)
+
+
+def read(buffer: Array, where: Array, num_steps: int, num_actions: int) -> Batch:
+    """The transitions of `num_steps` steps that begin at `where`, int32 (batch,), see `choose`.
+
+    An episode's end within the n steps ends the transition there.
     """
     num_slots, num_envs, width = buffer.shape
     obs_size = width // 2 - 1
-    filled = jnp.minimum(num_written, num_slots)
-    oldest = jnp.where(num_written > num_slots, num_written % num_slots, 0)
-    # Which of the (filled - n + 1) * num_envs starts.
-    start = random_below(words, (filled - num_steps + 1) * num_envs)
-    age, lane = start // num_envs, start % num_envs
-    first_slot = oldest + age
-    rows = buffer.reshape(num_slots * num_envs, width)
-
-    def row_at(i):
-        slot = first_slot + i
-        index = jnp.where(slot >= num_slots, slot - num_slots, slot) * num_envs + lane
-        return rows.at[index].get(mode="promise_in_bounds")
-
-    first = row_at(0)
+    num_rows = num_slots * num_envs
+    rows = buffer.reshape(num_rows, width)
+    first = rows.at[where].get(mode="promise_in_bounds")
     code = unpack_code(first[:, -1], num_actions)
     batch = Batch(
         obs=first[:, :obs_size],
@@ -109,7 +111,9 @@ def sample(buffer: Array, words: Array, num_written: Array, num_steps: int, num_
         terminated=code.terminated,
     )
     for i in range(1, num_steps):
-        row = row_at(i)
+        index = where + i * num_envs
+        index = jnp.where(index >= num_rows, index - num_rows, index)
+        row = rows.at[index].get(mode="promise_in_bounds")
         code, over = unpack_code(row[:, -1], num_actions), batch.done
         batch = dataclasses.replace(
             batch,
