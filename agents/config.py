@@ -14,7 +14,7 @@ class DQNConfig:
     """What sets shapes and the program: static, hashable. Raises ValueError or TypeError for what cannot be."""
 
     hidden_sizes: tuple[int, ...] = (64, 64)  # of the Q-network
-    transform: str = "raw"  # of observations, one of transforms.TRANSFORMS
+    transform: str = "raw"  # of observations, fixed: raw, heartpole, heartpole-days
     dueling: bool = False  # a value and advantages in the place of q_values
     double: bool = False  # the online network chooses the action that the target network values
     n_step: int = 1  # rewards in a target
@@ -59,17 +59,17 @@ class Hyperparams:
     Steps are decisions of all lanes together. Raises ValueError or TypeError for values known and out of range.
     """
 
-    learning_rate: Numeric = 1e-4
+    learning_rate: Numeric = 1e-4  # of Adam, at first
     final_learning_rate: Numeric = 1.0  # as a share of learning_rate, reached linearly ...
     learning_rate_steps: Numeric = 1  # ... after so many steps
-    adam_b1: Numeric = 0.9
-    adam_b2: Numeric = 0.999
-    adam_epsilon: Numeric = 1e-8
-    max_grad_norm: Numeric = 10.0
+    adam_b1: Numeric = 0.9  # decay of the gradient's running mean
+    adam_b2: Numeric = 0.999  # decay of its square's
+    adam_epsilon: Numeric = 1e-8  # added to the root of that
+    max_grad_norm: Numeric = 10.0  # the whole gradient is scaled down to it
     huber_width: Numeric = 1.0  # of |td_error|, beyond which the loss is linear
-    discount: Numeric = 0.99
-    epsilon_start: Numeric = 1.0
-    epsilon_end: Numeric = 0.05
+    discount: Numeric = 0.99  # of a reward, for each decision until it
+    epsilon_start: Numeric = 1.0  # share of random actions at first
+    epsilon_end: Numeric = 0.05  # share of random actions from then on
     epsilon_steps: Numeric = 50_000  # steps from the one to the other, linearly
     learning_starts: Numeric = 100  # steps of random actions before the first update
     target_period: Numeric = 10_000  # steps between updates of the target network

@@ -188,14 +188,14 @@ def _plan(key, first_iteration, num_iterations: int, hyperparams, config: DQNCon
             )
         )
 
-    time = iteration[:, None] * steps + jnp.arange(steps)
+    time = iteration[:, None] * steps + jnp.arange(steps)[None]
     lane = jnp.arange(lanes, dtype=jnp.uint32)
     over_lanes = jax.vmap(luck, in_axes=(None, 0))
     over_steps = jax.vmap(over_lanes, in_axes=(0, None))
 
-    update = (iteration[:, None] * updates + jnp.arange(updates)).astype(jnp.uint32)
+    update = (iteration[:, None] * updates + jnp.arange(updates)[None]).astype(jnp.uint32)
     pair = jnp.arange(-(-config.batch_size // 2), dtype=jnp.uint32)
-    words = jnp.concatenate(threefry.threefry2x32(sample, (update[..., None], pair)), axis=-1)
+    words = jnp.concatenate(threefry.threefry2x32(sample, (update[..., None], pair[None, None])), axis=-1)
     written = (iteration + 1) * steps
     num_slots = config.buffer_size // lanes
     where = replay.choose(

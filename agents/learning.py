@@ -57,7 +57,7 @@ def gradient_step(
     (gradient,) = pull_back(cotangent)
     gradient = jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(gradient)])
     updates, opt_state = optimizer(hyperparams).update(gradient, opt_state)
-    step = Step(loss=loss, q_value=jnp.mean(_of_action(output, batch.action)), grad_norm=optax.global_norm(gradient))
+    step = Step(loss=loss, q_value=jnp.mean(_of_action(output, batch.action)), grad_norm=jnp.linalg.norm(gradient))
     return online_params - learning_rate * updates, opt_state, step
 
 
@@ -84,8 +84,8 @@ def td_targets(
     next_value = next_value * networks.value_scale(batch.next_obs, config)
     ended = batch.done if config.time_limit_is_terminal else batch.terminated
     rewards = hyperparams.reward_scale * (batch.reward + hyperparams.reward_shift)
-    taken = jnp.arange(config.n_step) < batch.num_steps[:, None]
-    discounts = hyperparams.discount ** jnp.arange(config.n_step)
+    taken = jnp.arange(config.n_step)[None] < batch.num_steps[:, None]
+    discounts = hyperparams.discount ** jnp.arange(config.n_step)[None]
     returns = jnp.sum(jnp.where(taken, rewards * discounts, 0.0), axis=1)
     bootstrap = jnp.where(ended, 0.0, hyperparams.discount**batch.num_steps * next_value)
     return (returns + bootstrap) / networks.value_scale(batch.obs, config)
@@ -103,10 +103,10 @@ def td_loss(output: Array, targets: Array, action: Array, huber_width: Numeric) 
     td_error = _of_action(output, action) - targets
     clipped = jnp.clip(td_error, -huber_width, huber_width)
     loss = jnp.mean(clipped * (td_error - 0.5 * clipped))
-    chosen = jnp.arange(output.shape[1]) == action[:, None]
+    chosen = jnp.arange(output.shape[1])[None] == action[:, None]
     return loss, jnp.where(chosen, clipped[:, None] / output.shape[0], 0.0)
 
 
 def _of_action(output: Array, action: Array) -> Array:
     """The entry of each action, (batch, num_actions) to (batch,). By comparison: gathers are slow on accelerators."""
-    return jnp.sum(jnp.where(jnp.arange(output.shape[1]) == action[:, None], output, 0.0), axis=1)
+    return jnp.sum(jnp.where(jnp.arange(output.shape[1])[None] == action[:, None], output, 0.0), axis=1)

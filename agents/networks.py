@@ -35,7 +35,7 @@ def matmul(x: Array, kernel: Array) -> Array:
 def _matmul(x: Array, kernel: Array) -> Array:
     if kernel.size > _WRITTEN_OUT:
         return x @ kernel
-    return sum(x[:, i, None] * kernel[i] for i in range(kernel.shape[0]))
+    return sum(x[:, i, None] * kernel[i][None] for i in range(kernel.shape[0]))
 
 
 _WRITTEN_OUT = 128  # entries of the largest kernel written out, by measurement
@@ -57,7 +57,7 @@ class Dense(nn.Module):
         uniform = lambda key, shape: jax.random.uniform(key, shape, minval=-bound, maxval=bound)
         kernel = self.param("kernel", uniform, (x.shape[-1], self.size))
         bias = self.param("bias", uniform, (self.size,))
-        return matmul(x, kernel) + bias
+        return matmul(x, kernel) + bias[None]
 
 
 class QNetwork(nn.Module):

@@ -5,6 +5,7 @@ of a small environment that is most of the time.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -46,10 +47,17 @@ def _to_words(leaf: Array) -> Array:
 def _from_words(words: Array, leaf: Array) -> Array:
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         data = jax.eval_shape(jax.random.key_data, leaf)
-        return jax.random.wrap_key_data(_from_words(words, data), impl=jax.random.key_impl(leaf))
+        return jax.random.wrap_key_data(_from_words(words, data), impl=_key_impl(leaf))
     if leaf.dtype.itemsize < 4:
         floating = jnp.issubdtype(leaf.dtype, jnp.floating)
         whole = jax.lax.bitcast_convert_type(words, jnp.float32) if floating else words
         return whole.astype(leaf.dtype).reshape(leaf.shape)
     words = words.reshape(*leaf.shape, 2) if leaf.dtype.itemsize == 8 else words.reshape(leaf.shape)
     return jax.lax.bitcast_convert_type(words, leaf.dtype)
+
+
+def _key_impl(key: Array) -> Any:
+    """The generator of a typed key, also of the mere form of one."""
+    found: list[Any] = []
+    jax.eval_shape(lambda key: found.append(jax.random.key_impl(key)), key)
+    return found[0]

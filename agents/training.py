@@ -10,7 +10,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from chex import Array, PRNGKey
+from jax.sharding import Mesh, PartitionSpec
 
 from agents import dqn, networks, replay
 from agents.config import DQNConfig, Hyperparams
@@ -63,6 +65,72 @@ def train(
     return Training(train_state=train_state, metrics=metrics, mean_return=values)
 
 
+@struct.dataclass
+class Population:
+    """What `train_population` returns, leaves of shape (num_members, ...)."""
+
+    weights: Array  # the policies: each member's average_params
+    metrics: dqn.Metrics  # (num_members, num_chunks)
+    mean_return: Array  # (num_members, num_chunks)
+
+
+@functools.partial(
+    jax.jit,
+    static_argnames=(
+        "config", "env", "num_chunks", "iterations_per_chunk", "evaluation_episodes", "slice_members", "devices",
+    ),
+)  # fmt: skip
+def train_population(
+    keys: PRNGKey,
+    hyperparams: Hyperparams,
+    config: DQNConfig,
+    env: Environment = HEARTPOLE_V0,
+    *,
+    num_chunks: int,
+    iterations_per_chunk: int,
+    evaluation_episodes: int = 0,
+    params: Any = None,
+    slice_members: int = 16,
+    devices: tuple[jax.Device, ...] | None = None,
+) -> Population:
+    """`train` for every key, in slices of `slice_members` that fit the cache, divided among `devices`. One program.
+
+    Only a slice's buffers exist at a time, on each device.
+
+    Args:
+      keys: (num_members,) of them, a multiple of the devices. Each device's share that is no multiple of
+        `slice_members` is one slice.
+      hyperparams: leaves of shape () or (num_members,).
+    """
+    num_members = keys.shape[0]
+    num_devices = len(devices) if devices else 1
+    if num_members % num_devices:
+        raise ValueError(f"the members must be a multiple of the {num_devices} devices, got {num_members}")
+    share = num_members // num_devices
+    members = share if share % slice_members else slice_members
+    hyperparams = jax.tree.map(lambda x: jnp.broadcast_to(jnp.asarray(x), (num_members,)), hyperparams)
+
+    def one(member):
+        key, hyperparams = member
+        result = train(
+            key, hyperparams, config, env, num_chunks=num_chunks, iterations_per_chunk=iterations_per_chunk,
+            evaluation_episodes=evaluation_episodes, params=params,
+        )  # fmt: skip
+        return Population(
+            weights=result.train_state.average_params, metrics=result.metrics, mean_return=result.mean_return
+        )
+
+    def run(population):
+        slices = jax.tree.map(lambda x: x.reshape(-1, members, *x.shape[1:]), population)
+        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), jax.lax.map(jax.vmap(one), slices))
+
+    if devices:
+        split = PartitionSpec("members")
+        mesh = Mesh(np.array(devices), ("members",))
+        run = jax.shard_map(run, mesh=mesh, in_specs=(split,), out_specs=split, check_vma=False)
+    return run((keys, hyperparams))
+
+
 def evaluate(
     weights: Array,
     key: PRNGKey,
@@ -102,7 +170,7 @@ def check_fits(config: DQNConfig, env: Environment = HEARTPOLE_V0, population: i
     if available is not None and needed > available:
         raise ValueError(
             f"this run would hold {needed / 2**30:.1f} GiB, and there are {available / 2**30:.1f} GiB: take a smaller "
-            f"buffer_size (now {config.buffer_size:,} for each of {population:,} members)"
+            f"buffer_size (now {config.buffer_size:,}{f' for each of {population:,} members' if population > 1 else ''})"
         )
     return needed
 

@@ -17,7 +17,7 @@ from heartpole_jax.rollout import everything, rollout
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit status, 2 for bad input."""
     options = _parser().parse_args(arguments)
-    _use_all_cores()
+    use_all_cores()
     try:
         options.command(options)
     except (ValueError, ImportError, OSError) as error:
@@ -138,7 +138,7 @@ def _seed(text: str) -> int:
     return value
 
 
-def _use_all_cores() -> None:
+def use_all_cores() -> None:
     """One CPU device a core: XLA divides a step's small loops among threads badly, whole patients it divides well."""
     if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
         return

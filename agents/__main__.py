@@ -1,0 +1,136 @@
+"""The command line: `python -m agents train | evaluate | leaderboard`."""
+
+import contextlib
+import functools
+import importlib
+import importlib.util
+import io
+import os
+import re
+import sys
+import typing
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import jax
+import tyro
+from chex import Numeric
+
+from agents import chunks, recipes
+from agents.evaluate_command import Evaluate, Leaderboard, evaluate, leaderboard
+from agents.train_command import INTERRUPTED, Train, train
+from heartpole_jax.__main__ import use_all_cores
+
+_DESCRIPTION = "A DQN that lives where its environment does. Each command has a --help of its own."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns the exit status: 2 for bad input, 1 for a run that failed, 130 for Ctrl-C."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    _prepare_xla()
+    try:
+        options, command = _parse(arguments)
+        return command(options) or 0
+    except (ValueError, ImportError, OSError) as error:
+        return _fail(error, 2)
+    except (chunks.Diverged, jax.errors.JaxRuntimeError) as error:
+        return _fail(error, 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+
+
+def _parse(arguments: Sequence[str]) -> tuple[Any, Callable[[Any], int | None]]:
+    """The options, and the function that they are for. Raises ValueError for what cannot be understood."""
+    commands: dict[type, Callable[[Any], int | None]] = {
+        Train: functools.partial(train, arguments=arguments),
+        Evaluate: evaluate,
+        Leaderboard: leaderboard,
+    }
+    kinds = [
+        Annotated[Train, tyro.conf.subcommand("train", default=_from_recipe(arguments))],
+        Annotated[Evaluate, tyro.conf.subcommand("evaluate")],
+        Annotated[Leaderboard, tyro.conf.subcommand("leaderboard")],
+    ]
+    if importlib.util.find_spec("agents.tutorial"):
+        tutorial = importlib.import_module("agents.tutorial")
+        kind = next(iter(typing.get_type_hints(tutorial.main).values()))
+        commands[kind] = tutorial.main
+        kinds.append(Annotated[kind, tyro.conf.subcommand("tutorial")])
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(printed):
+            options = tyro.cli(
+                typing.cast(Any, typing.Union[tuple(kinds)]),  # noqa: UP007
+                prog="python -m agents", description=_DESCRIPTION, args=arguments, registry=_REGISTRY,
+            )  # fmt: skip
+    except SystemExit as exit:
+        if exit.code:
+            raise ValueError(_one_line(printed.getvalue())) from None
+        raise
+    return options, commands[type(options)]
+
+
+def _from_recipe(arguments: Sequence[str]) -> Train:
+    """`train` with the recipe that the arguments ask for, so that its values are the flags' defaults."""
+    recipe, env = (_value_of(flag, arguments) if arguments[:1] == ["train"] else None for flag in ("--recipe", "--env"))
+    if recipe is not None:
+        return Train.of(recipes.find(recipe), recipe)
+    found = recipes.for_env(env or "HeartPole-v0")
+    return Train.of(found, found.name)
+
+
+def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
+    for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
+        if argument == flag:
+            return following
+        if argument.startswith(f"{flag}="):
+            return argument.removeprefix(f"{flag}=")
+    return None
+
+
+def _one_line(box: str) -> str:
+    """What tyro says of a mistake in a box of several lines: the message, and the nearest flag or what is known."""
+    rows = [re.sub(r"\x1b\[[0-9;]*m", "", row).strip("│╰╯ ") for row in box.splitlines()[1:]]  # the first is a title
+    told = " ".join("\n" if set(row) <= {"─", "-"} else row for row in rows)  # sections lie between rules
+    sections = [section.strip() for section in told.split("\n") if section.strip()] or ["cannot understand this"]
+    message = re.sub(r"^Error parsing (--\S+: )?(\S+: )?", r"\1", sections[0])
+    hints = [re.sub(r"^Perhaps you meant: +(--[\w.-]+).*", r"did you mean \1?", section) for section in sections[1:]]
+    return "; ".join([message, *(hint for hint in hints if hint.startswith(("did you mean", "Available")))])
+
+
+def _prepare_xla() -> None:
+    """Settings that must come before JAX's first array; too late, they change nothing."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    # Dividing the small products of a small network among threads takes longer than the products.
+    if "xla_cpu_multi_thread_eigen" not in flags:
+        flags += " --xla_cpu_multi_thread_eigen=false"
+    # One lane's steps as one kernel, and not as twenty (docs/performance.md).
+    if "xla_backend_extra_options" not in flags:
+        flags += " --xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=20000"
+    os.environ["XLA_FLAGS"] = flags.strip()
+    use_all_cores()
+
+
+def _fail(error: Exception | str, status: int) -> int:
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    return status
+
+
+def _numeric(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec | None:
+    """How tyro reads a `Numeric`: as a float."""
+    if info.type != Numeric:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="FLOAT",
+        instance_from_str=lambda words: float(words[0]),
+        is_instance=lambda value: isinstance(value, int | float),
+        str_from_instance=lambda value: [f"{value:.10g}"],
+    )
+
+
+_REGISTRY = tyro.constructors.ConstructorRegistry()
+_REGISTRY.primitive_rule(_numeric)
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""A training run in chunks: compiled once, left only between chunks, where somebody watches.
+
+    for record, weights in train(key, recipe.hyperparams, recipe.config, env, plan(recipe.num_steps, recipe.config)):
+        print(record["env_steps"], record["loss"])
+
+The chunks change no result: `training.train`, one program for the whole run, gives the same bits.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from chex import PRNGKey
+
+from agents import dqn, judging, training
+from agents.config import DQNConfig, Hyperparams
+from heartpole_jax import Environment, threefry, validation
+
+EVALUATION_EPISODES = 16  # of the greedy policy after every chunk
+_BLOCK = 16  # iterations whose dice are drawn together: what a chunk should be a multiple of
+_EVALUATION = 100  # what a key's dice are for, as in `training`
+
+
+class Diverged(RuntimeError):
+    """The loss or the weights are no longer finite."""
+
+
+class Plan(NamedTuple):
+    """A run in equal chunks, so that one program does them all."""
+
+    num_chunks: int
+    iterations: int  # a chunk
+    env_steps: int  # a chunk, decisions of all lanes together
+
+    @property
+    def num_steps(self) -> int:
+        return self.num_chunks * self.env_steps
+
+
+def plan(num_steps: int, config: DQNConfig, num_chunks: int = 50) -> Plan:
+    """About `num_chunks` equal chunks that make about `num_steps` decisions of all lanes together.
+
+    Raises:
+      ValueError: if `num_steps` is less than the smallest chunk, or beyond int32.
+    """
+    validation.check_size("num_steps", num_steps)
+    validation.check_size("num_chunks", num_chunks)
+    smallest = _BLOCK * config.env_steps_per_iteration
+    if num_steps < smallest:
+        raise ValueError(
+            f"num_steps must be at least one chunk, {_BLOCK} iterations of {config.env_steps_per_iteration:,} steps = "
+            f"{smallest:,}, got {num_steps:,}"
+        )
+    blocks = num_steps / smallest
+    blocks_a_chunk = max(1, round(blocks / num_chunks))
+    chunks = max(1, round(blocks / blocks_a_chunk))
+    while chunks * blocks_a_chunk * smallest >= 2**31:  # rounding up must not pass int32 either
+        chunks -= 1
+    return Plan(chunks, blocks_a_chunk * _BLOCK, blocks_a_chunk * smallest)
+
+
+def check(hyperparams: Hyperparams, config: DQNConfig, env: Environment, num_steps: int) -> None:
+    """Raises ValueError for a run in which nothing would be learned, or whose transform is of another environment."""
+    if hyperparams.learning_starts >= num_steps:
+        raise ValueError(
+            f"learning_starts must be below the run's {num_steps:,} steps, or nothing is learned, "
+            f"got {hyperparams.learning_starts:,.0f}"
+        )
+    if config.transform != "raw" and not env.name.startswith("HeartPole"):
+        raise ValueError(f"transform {config.transform!r} is of HeartPole's observations, got {env.name}; take 'raw'")
+
+
+def train(
+    key: PRNGKey, hyperparams: Hyperparams, config: DQNConfig, env: Environment, plan: Plan
+) -> Iterator[tuple[dict[str, float | None], np.ndarray]]:
+    """After every chunk what happened in it (None for what did not) and the policy's weights, (num_weights,).
+
+    Raises:
+      Diverged: where the loss or the weights are not finite, after handing over the chunk's record.
+    """
+    train_state = _apart(dqn.init(key, hyperparams, config, env))
+    evaluation_key = dqn.key_of(threefry.derive(key, _EVALUATION))
+
+    def chunk(train_state, hyperparams):
+        return dqn.train_chunk(train_state, hyperparams, config, env, plan.iterations)
+
+    def evaluate(weights, hyperparams):
+        return training.evaluate(weights, evaluation_key, hyperparams, config, env, EVALUATION_EPISODES)
+
+    # Compiled ahead: no chunk's time has compiling in it, and no chunk can compile again. The train state is donated:
+    # the buffer is written in place, and not copied.
+    run_chunk = jax.jit(chunk, donate_argnums=0).lower(train_state, hyperparams).compile()
+    greedy_return = jax.jit(evaluate).lower(train_state.average_params, hyperparams).compile()
+    judging.regret(env, 0.0)  # the best return is computed once, which takes a second: not in the first chunk's time
+    started = time.perf_counter()
+    for i in range(plan.num_chunks):
+        before = time.perf_counter()
+        train_state, metrics = jax.block_until_ready(run_chunk(train_state, hyperparams))
+        seconds = time.perf_counter() - before
+        weights = np.array(train_state.average_params)  # a copy: the next chunk takes the train state's memory
+        value = float(greedy_return(train_state.average_params, hyperparams))
+        record = {name: _number(value) for name, value in vars(jax.device_get(metrics)).items()}
+        record |= {
+            "env_steps": (i + 1) * plan.env_steps,
+            "greedy_return": _number(value),
+            "regret": _number(judging.regret(env, value)),
+            "seconds": time.perf_counter() - started,
+            "steps_per_second": plan.env_steps / seconds,
+        }
+        yield record, weights
+        _check_finite(record, weights)
+
+
+def _apart(train_state: dqn.TrainState) -> dqn.TrainState:
+    """With memory of its own for every leaf but the buffer, which has its own: no memory can be donated twice."""
+    rest = jax.tree.map(jnp.copy, dataclasses.replace(train_state, buffer=()))
+    return dataclasses.replace(rest, buffer=train_state.buffer)
+
+
+def _number(value: Any) -> float | None:
+    """A float, or None where there is none: JSON knows no NaN."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _check_finite(record: dict[str, float | None], weights: np.ndarray) -> None:
+    updated = bool(record["num_updates"])
+    bad = [name for name in ("loss", "grad_norm") if updated and record[name] is None]
+    bad += ["weights"] if not np.all(np.isfinite(weights)) else []
+    if bad:
+        raise Diverged(
+            f"training diverged: {', '.join(bad)} no longer finite after {record['env_steps']:,} steps; take a smaller "
+            "learning_rate, max_grad_norm or reward_scale"
+        )

@@ -1,0 +1,99 @@
+"""The learning curve of a run: how good the policy was, the loss, and the schedules, over the steps."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from heartpole_jax.drawing import style
+
+_LOWEST_REGRET = 1e-3  # what the 16 episodes after a chunk can tell from 0
+_MARGINS = {"left": 0.085, "right": 0.9, "top": 0.87, "bottom": 0.095, "hspace": 0.42}
+
+
+def draw(records: Sequence[Mapping[str, float | None]], title: str) -> style.Figure:
+    """A figure of a run's records, `runs.read_metrics(folder)`: regret, or the return where none is known, above.
+
+    Raises:
+      ValueError: for no records.
+      ImportError: on importing this module without matplotlib.
+    """
+    if not records:
+        raise ValueError("a learning curve needs at least one record, got none")
+    steps = _column(records, "env_steps")
+    figure = style.new_figure(style.SLIDE)
+    grid = figure.add_gridspec(3, 1, height_ratios=[2.0, 1.0, 1.0], **_MARGINS)
+    worth = figure.add_subplot(grid[0])
+    loss, schedule = (figure.add_subplot(grid[i], sharex=worth) for i in (1, 2))
+    for axes in (worth, loss, schedule):
+        style.clean(axes)
+        axes.set_xlim(0, steps[-1])
+        axes.xaxis.set_major_formatter(style.FuncFormatter(lambda value, _: _short(value)))
+        axes.xaxis.set_major_locator(style.MaxNLocator(10, steps=[1, 2, 5, 10]))
+    for axes in (worth, loss):
+        axes.tick_params(axis="x", labelbottom=False)
+    if np.any(np.isfinite(_column(records, "regret"))):
+        _draw_regret(worth, steps, _column(records, "regret"))
+    else:
+        _draw_returns(worth, steps, _column(records, "greedy_return"), _column(records, "episode_return"))
+    _plot(loss, "loss: Huber, mean over a chunk's updates", steps, _column(records, "loss"), style.BLUE)
+    _logarithmic(loss, _column(records, "loss"))
+    _draw_schedules(schedule, steps, _column(records, "epsilon"), _column(records, "learning_rate"))
+    figure.text(_MARGINS["left"], 0.945, title, fontsize=style.TITLE_SIZE, color=style.INK)
+    return figure
+
+
+def _draw_regret(axes: style.Axes, steps: np.ndarray, regret: np.ndarray) -> None:
+    shown = np.where(np.isfinite(regret), np.maximum(regret, _LOWEST_REGRET), np.nan)
+    name = f"regret of the greedy policy, 16 episodes after every chunk (below {_LOWEST_REGRET:g} drawn there)"
+    _plot(axes, name, steps, shown, style.VERMILLION)
+    _logarithmic(axes, shown)
+    axes.grid(axis="y", color=style.PALE, linewidth=0.6)
+
+
+def _draw_returns(axes: style.Axes, steps: np.ndarray, greedy: np.ndarray, exploring: np.ndarray) -> None:
+    _plot(axes, "return: of the greedy policy, and of the episodes while training (sky)", steps, exploring, style.SKY)
+    _plot(axes, "", steps, greedy, style.VERMILLION)
+
+
+def _draw_schedules(axes: style.Axes, steps: np.ndarray, epsilon: np.ndarray, learning_rate: np.ndarray) -> None:
+    _plot(axes, "epsilon (left), learning rate (right, orange)", steps, epsilon, style.INK, write=False)
+    axes.set_ylim(0, 1.05 * max(np.nanmax(epsilon), 0.1))
+    axes.set_xlabel("steps, of all lanes together", fontsize=style.TEXT_SIZE, color=style.GREY)
+    right = axes.twinx()
+    style.clean(right)
+    right.plot(steps, learning_rate, color=style.ORANGE, linewidth=2.0)
+    right.set_ylim(0, 1.05 * np.nanmax(learning_rate) or 1.0)
+    right.yaxis.set_major_locator(style.MaxNLocator(3))
+    right.yaxis.set_major_formatter(style.FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _plot(axes: style.Axes, name: str, steps: np.ndarray, values: np.ndarray, colour: str, write: bool = True) -> None:
+    axes.plot(steps, values, color=colour, linewidth=2.0, marker="o" if len(steps) < 3 else None)
+    if name:
+        axes.set_title(name, loc="left", fontsize=style.TEXT_SIZE, color=style.INK, pad=4)
+    if write and np.isfinite(values[-1]):
+        style.beside(axes, values[-1], style.number(values[-1]), colour)
+
+
+def _logarithmic(axes: style.Axes, values: np.ndarray) -> None:
+    """A logarithmic axis, where there is anything to show on one; marked at 2 and 5 as well where it is short."""
+    positive = values[values > 0]
+    if not positive.size:
+        return
+    axes.set_yscale("log", subs=(2, 5))
+    plain = style.FuncFormatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_formatter(plain)
+    short = positive.max() < 30 * positive.min()
+    axes.yaxis.set_minor_formatter(plain if short else style.FuncFormatter(lambda value, _: ""))
+    axes.tick_params(axis="y", which="minor", labelsize=style.TICK_SIZE, labelcolor=style.GREY, color=style.PALE)
+
+
+def _column(records: Sequence[Mapping[str, float | None]], name: str) -> np.ndarray:
+    return np.array([record[name] if record[name] is not None else np.nan for record in records], np.float64)
+
+
+def _short(steps: float) -> str:
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(steps) >= size:
+            return f"{steps / size:g}{letter}"
+    return f"{steps:g}"

@@ -1,0 +1,229 @@
+"""A trained policy in two files: `policy.safetensors`, the weights by name, and `policy.json`, what they are.
+
+    save(folder, weights, config, env_name, provenance)
+    policy = load(folder)
+    policy.act(obs)  # NumPy alone: JAX is imported for `save` and `as_policy` only
+
+Nothing is unpickled. Either file carries its checksum (in policy.json), so that an altered one is refused.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from agents import files
+from agents.transforms import TRANSFORMS
+
+SCHEMA_VERSION = 1
+WEIGHTS, DESCRIPTION = "policy.safetensors", "policy.json"
+_FIELDS = ("env", "obs_shape", "num_actions", "hidden_sizes", "transform", "dueling", "shapes", "weights_sha256",
+           "provenance")  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SavedPolicy:
+    """A Q-network that runs in NumPy, with its transform: it takes raw observations."""
+
+    env: str  # as `environments.make` knows it
+    obs_shape: tuple[int, ...]
+    num_actions: int
+    hidden_sizes: tuple[int, ...]
+    transform: str  # one of `transforms.TRANSFORMS`
+    dueling: bool
+    weights: Mapping[str, np.ndarray]  # by their path in the tree of flax, as "params/Dense_0/kernel"
+    provenance: Mapping[str, Any]  # seed, steps, versions, hyperparameters
+
+    def q_values(self, obs: Any) -> np.ndarray:
+        """The values of all actions, as `networks.q_values`: raw observations (..., *obs_shape) to (..., num_actions).
+
+        Raises:
+          ValueError: for observations of another shape.
+        """
+        flat, leading = self._flat(obs)
+        scale = TRANSFORMS[self.transform].value_scale(flat, np)
+        return (scale[:, None] * self._output(flat)).reshape(*leading, self.num_actions)
+
+    def act(self, obs: Any) -> np.ndarray:
+        """The best action, (..., *obs_shape) to (...). Raises as `q_values`."""
+        flat, leading = self._flat(obs)
+        return np.argmax(self._output(flat), axis=-1).reshape(leading)
+
+    def as_policy(self) -> Any:
+        """The same as a `heartpole_jax.Policy`, for `rollout` and `evaluate`."""
+        from agents import environments, networks
+        from agents.config import DQNConfig
+
+        config = DQNConfig(hidden_sizes=self.hidden_sizes, transform=self.transform, dueling=self.dueling)
+        flat = np.concatenate([self.weights[name].ravel() for name in sorted(self.weights)])
+        return networks.greedy(flat, config, environments.make(self.env))
+
+    def _flat(self, obs: Any) -> tuple[np.ndarray, tuple[int, ...]]:
+        obs = np.asarray(obs, self.weights["params/Dense_0/kernel"].dtype)
+        leading = obs.shape[: obs.ndim - len(self.obs_shape)]
+        if obs.shape != (*leading, *self.obs_shape):
+            raise ValueError(f"obs must have the shape (..., {', '.join(map(str, self.obs_shape))}), got {obs.shape}")
+        return obs.reshape(-1, math.prod(self.obs_shape)), leading
+
+    def _output(self, obs: np.ndarray) -> np.ndarray:
+        """The network's output before the value scale, (batch, size) to (batch, num_actions)."""
+        x = TRANSFORMS[self.transform].features(obs, np)
+        for i in range(len(self.hidden_sizes) + 1):
+            x = x @ self.weights[f"params/Dense_{i}/kernel"] + self.weights[f"params/Dense_{i}/bias"]
+            if i < len(self.hidden_sizes):
+                x = np.maximum(x, 0)
+        if not self.dueling:
+            return x
+        value, advantages = x[:, :1], x[:, 1:]
+        return value + advantages - advantages.mean(axis=1, keepdims=True)
+
+
+def save(folder: Path | str, weights: Any, config: Any, env_name: str, provenance: Mapping[str, Any]) -> None:
+    """Writes the two files into `folder`, each of them whole or not at all.
+
+    Args:
+      folder: exists.
+      weights: flat, of a train state its `average_params`.
+      config: the `DQNConfig` of the network.
+      env_name: as `environments.make` knows it.
+      provenance: whatever JSON can hold.
+
+    Raises:
+      ValueError: for weights that are not finite.
+      OSError: where the files cannot be written.
+    """
+    import jax
+
+    from agents import environments, networks
+
+    env = environments.make(env_name)
+    tree = networks.weights_as_tree(np.asarray(weights), config, env)
+    paths, _ = jax.tree_util.tree_flatten_with_path(tree)
+    arrays = {"/".join(key.key for key in path): np.ascontiguousarray(leaf) for path, leaf in paths}
+    _check_finite(arrays, "weights")
+    content = safetensors.numpy.save(arrays)
+    description = {
+        "schema_version": SCHEMA_VERSION,
+        "env": env_name,
+        "obs_shape": list(env.obs_shape),
+        "num_actions": env.num_actions,
+        "hidden_sizes": list(config.hidden_sizes),
+        "transform": config.transform,
+        "dueling": config.dueling,
+        "shapes": {name: list(array.shape) for name, array in arrays.items()},
+        "weights_sha256": hashlib.sha256(content).hexdigest(),
+        "provenance": dict(provenance),
+    }
+    description["description_sha256"] = _checksum(description)
+    files.write_whole(Path(folder) / WEIGHTS, content)
+    files.write_whole(Path(folder) / DESCRIPTION, (json.dumps(description, indent=2) + "\n").encode())
+
+
+def load(folder: Path | str) -> SavedPolicy:
+    """The policy saved in `folder`.
+
+    Raises:
+      ValueError: for a missing file, an altered one, another schema version, an unknown transform, shapes other than
+        the description says, or weights that are not finite; it names the file.
+    """
+    path = Path(folder) / DESCRIPTION
+    description = _read_description(path)
+    if description["transform"] not in TRANSFORMS:
+        raise ValueError(
+            f"{path}: unknown transform {description['transform']!r}; known: {', '.join(map(repr, TRANSFORMS))}"
+        )
+    content = _read(Path(folder) / WEIGHTS)
+    if hashlib.sha256(content).hexdigest() != description["weights_sha256"]:
+        raise ValueError(
+            f"{Path(folder) / WEIGHTS} is not what was saved, its checksum is another ({len(content):,} bytes): "
+            "copy it again, or train again"
+        )
+    try:
+        weights = safetensors.numpy.load(content)
+    except Exception as error:
+        raise ValueError(f"{Path(folder) / WEIGHTS} is no safetensors file: {error}") from error
+    policy = SavedPolicy(
+        env=description["env"],
+        obs_shape=tuple(description["obs_shape"]),
+        num_actions=description["num_actions"],
+        hidden_sizes=tuple(description["hidden_sizes"]),
+        transform=description["transform"],
+        dueling=description["dueling"],
+        weights=weights,
+        provenance=description["provenance"],
+    )
+    said = {name: tuple(shape) for name, shape in description["shapes"].items()}
+    _check_shapes(said, _network_shapes(policy), f"{path}: the shapes")
+    _check_shapes({name: array.shape for name, array in weights.items()}, said, str(Path(folder) / WEIGHTS))
+    _check_finite(weights, str(Path(folder) / WEIGHTS))
+    return policy
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ValueError(
+            f"no saved policy in {path.parent}: {path.name} is missing; name a folder that "
+            "`python -m agents train` has written"
+        ) from None
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    try:
+        description = json.loads(_read(path).decode())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no JSON: {error}; copy it again, or train again") from error
+    version = description.get("schema_version") if isinstance(description, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ValueError(
+            f"{path} has schema version {version!r}, and this code reads {SCHEMA_VERSION}; load it with the version of "
+            "this project that wrote it"
+        )
+    missing = [name for name in (*_FIELDS, "description_sha256") if name not in description]
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(missing)}; copy it again, or train again")
+    if _checksum(description) != description["description_sha256"]:
+        raise ValueError(f"{path} is not what was saved, its checksum is another: copy it again, or train again")
+    return description
+
+
+def _checksum(description: Mapping[str, Any]) -> str:
+    """Of the description without its checksum, whatever its layout."""
+    rest = {name: value for name, value in description.items() if name != "description_sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _network_shapes(policy: SavedPolicy) -> dict[str, tuple[int, ...]]:
+    """The shapes of `networks.QNetwork` for this policy."""
+    obs = np.zeros((1, math.prod(policy.obs_shape)), np.float32)
+    features = TRANSFORMS[policy.transform].features(obs, np).shape[1]
+    sizes = [features, *policy.hidden_sizes, policy.num_actions + bool(policy.dueling)]
+    shapes: dict[str, tuple[int, ...]] = {}
+    for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
+        shapes |= {f"params/Dense_{i}/kernel": (inputs, outputs), f"params/Dense_{i}/bias": (outputs,)}
+    return shapes
+
+
+def _check_shapes(got: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]], where: str) -> None:
+    for name in sorted({*got, *expected}):
+        if got.get(name) != expected.get(name):
+            raise ValueError(
+                f"{where}: {name} should have the shape {expected.get(name, 'of nothing')}, "
+                f"got {got.get(name, 'nothing')}"
+            )
+
+
+def _check_finite(arrays: Mapping[str, np.ndarray], where: str) -> None:
+    for name, array in arrays.items():
+        if not np.all(np.isfinite(array)):
+            raise ValueError(f"{where}: {name} holds {np.sum(~np.isfinite(array)):,} numbers that are not finite")
