@@ -1,6 +1,7 @@
 # make demo    figures, an episode, and the leaderboard of scripted policies, in out/; sets everything up on the way
 # make test    lint, types, and the tests on $(PYTHON) and, where there is one, on python3.12 with the newest JAX
 # make bench   ours and the peers side by side (in a virtual environment of its own)
+# make bench-dqn   the same for training a DQN
 # make lint    ruff and mypy alone
 # PYTHON=python3.12 make test takes another interpreter.
 
@@ -12,7 +13,7 @@ RUN := $(VENV)/bin/python
 PYTHON312 := $(shell for python in python3.12 $$HOME/.pyenv/versions/3.12*/bin/python3.12 $${PYENV_ROOT:-/nonexistent}/versions/3.12*/bin/python3.12; do \
 	if $$python -c '' 2>/dev/null; then command -v $$python; break; fi; done)
 
-.PHONY: demo test test-one lint bench clean
+.PHONY: demo test test-one lint bench bench-dqn clean
 
 demo: $(VENV)/.installed
 	$(RUN) -m heartpole_jax figures --out out/figures
@@ -38,6 +39,9 @@ lint: $(VENV)/.installed-test
 bench: .venv-bench/.installed
 	.venv-bench/bin/python benchmarks/rollouts.py
 
+bench-dqn: .venv-bench-dqn/.installed
+	.venv-bench-dqn/bin/python benchmarks/dqn.py
+
 $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
@@ -57,6 +61,15 @@ $(VENV)/.installed-test: $(VENV)/.created pyproject.toml
 	.venv-bench/bin/python -m pip install --quiet --upgrade pip
 	.venv-bench/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt --editable .
 	.venv-bench/bin/python -m pip install --quiet --no-deps heartpole==1.2
+	touch $@
+
+# PyTorch first and alone, lest another package choose a build of several GB for other devices.
+.venv-bench-dqn/.installed: pyproject.toml benchmarks/requirements-dqn.txt
+	$(PYTHON) -m venv .venv-bench-dqn
+	.venv-bench-dqn/bin/python -m pip install --quiet --upgrade pip
+	.venv-bench-dqn/bin/python -m pip install --quiet torch==2.13.0
+	.venv-bench-dqn/bin/python -m pip install --quiet --requirement benchmarks/requirements-dqn.txt --editable .
+	.venv-bench-dqn/bin/python -m pip install --quiet --no-deps heartpole==1.2
 	touch $@
 
 clean:

@@ -5,7 +5,6 @@ import functools
 import importlib
 import importlib.util
 import io
-import os
 import re
 import sys
 import typing
@@ -16,7 +15,7 @@ import jax
 import tyro
 from chex import Numeric
 
-from agents import chunks, recipes
+from agents import chunks, recipes, xla
 from agents.evaluate_command import Evaluate, Leaderboard, evaluate, leaderboard
 from agents.train_command import INTERRUPTED, Train, train
 from heartpole_jax.__main__ import use_all_cores
@@ -27,7 +26,8 @@ _DESCRIPTION = "A DQN that lives where its environment does. Each command has a 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit status: 2 for bad input, 1 for a run that failed, 130 for Ctrl-C."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    _prepare_xla()
+    xla.prepare()
+    use_all_cores()
     try:
         options, command = _parse(arguments)
         return command(options) or 0
@@ -96,19 +96,6 @@ def _one_line(box: str) -> str:
     message = re.sub(r"^Error parsing (--\S+: )?(\S+: )?", r"\1", sections[0])
     hints = [re.sub(r"^Perhaps you meant: +(--[\w.-]+).*", r"did you mean \1?", section) for section in sections[1:]]
     return "; ".join([message, *(hint for hint in hints if hint.startswith(("did you mean", "Available")))])
-
-
-def _prepare_xla() -> None:
-    """Settings that must come before JAX's first array; too late, they change nothing."""
-    flags = os.environ.get("XLA_FLAGS", "")
-    # Dividing the small products of a small network among threads takes longer than the products.
-    if "xla_cpu_multi_thread_eigen" not in flags:
-        flags += " --xla_cpu_multi_thread_eigen=false"
-    # One lane's steps as one kernel, and not as twenty (docs/performance.md).
-    if "xla_backend_extra_options" not in flags:
-        flags += " --xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=20000"
-    os.environ["XLA_FLAGS"] = flags.strip()
-    use_all_cores()
 
 
 def _fail(error: Exception | str, status: int) -> int:

@@ -168,9 +168,10 @@ def check_fits(config: DQNConfig, env: Environment = HEARTPOLE_V0, population: i
     needed = memory_bytes(config, env, population)
     available = _memory()
     if available is not None and needed > available:
+        each = f" for each of {population:,} members" if population > 1 else ""
         raise ValueError(
             f"this run would hold {needed / 2**30:.1f} GiB, and there are {available / 2**30:.1f} GiB: take a smaller "
-            f"buffer_size (now {config.buffer_size:,}{f' for each of {population:,} members' if population > 1 else ''})"
+            f"buffer_size (now {config.buffer_size:,}{each})"
         )
     return needed
 
