@@ -21,7 +21,6 @@ from agents import dqn, judging, training
 from agents.config import DQNConfig, Hyperparams
 from heartpole_jax import Environment, threefry, validation
 
-EVALUATION_EPISODES = 16  # of the greedy policy after every chunk
 _BLOCK = 16  # iterations whose dice are drawn together: what a chunk should be a multiple of
 _EVALUATION = 100  # what a key's dice are for, as in `training`
 
@@ -76,7 +75,12 @@ def check(hyperparams: Hyperparams, config: DQNConfig, env: Environment, num_ste
 
 
 def train(
-    key: PRNGKey, hyperparams: Hyperparams, config: DQNConfig, env: Environment, plan: Plan
+    key: PRNGKey,
+    hyperparams: Hyperparams,
+    config: DQNConfig,
+    env: Environment,
+    plan: Plan,
+    evaluation_episodes: int = 16,
 ) -> Iterator[tuple[dict[str, float | None], np.ndarray]]:
     """After every chunk what happened in it (None for what did not) and the policy's weights, (num_weights,).
 
@@ -90,7 +94,7 @@ def train(
         return dqn.train_chunk(train_state, hyperparams, config, env, plan.iterations)
 
     def evaluate(weights, hyperparams):
-        return training.evaluate(weights, evaluation_key, hyperparams, config, env, EVALUATION_EPISODES)
+        return training.evaluate(weights, evaluation_key, hyperparams, config, env, evaluation_episodes)
 
     # Compiled ahead: no chunk's time has compiling in it, and no chunk can compile again. The train state is donated:
     # the buffer is written in place, and not copied.

@@ -25,7 +25,8 @@ from heartpole_jax import Environment, struct, threefry
 from heartpole_jax.environment import HEARTPOLE_V0
 
 _BLOCK_ITERATIONS = 16  # iterations whose dice are drawn together, at most
-_NOISE, _POLICY, _START, _SAMPLE, _NETWORK = range(5)  # what a key's dice are for
+# What a key's dice are for. Not 0 to 2: a rollout under the same key, as in evaluation, meets other luck.
+_NOISE, _POLICY, _START, _SAMPLE, _NETWORK = range(16, 21)
 
 
 @struct.dataclass
@@ -238,11 +239,16 @@ def _iterate(train_state: TrainState, totals: Array, plan: _Plan, unpack_state, 
         dataclasses.replace(
             train_state,
             iteration=train_state.iteration + 1,
-            target_params=target + plan.target_share * (online - target),
-            average_params=average + hyperparams.average_tau * (online - average),
+            target_params=_mix(target, online, plan.target_share),
+            average_params=_mix(average, online, hyperparams.average_tau),
         ),
         totals + jnp.concatenate([learned, finished]),
     )
+
+
+def _mix(old: Array, new: Array, share: Numeric) -> Array:
+    """Exactly `old` at share 0, exactly `new` at 1."""
+    return (1.0 - share) * old + share * new
 
 
 def _act(train_state: TrainState, plan: _Plan, unpack_state, config, env, params):

@@ -2,6 +2,8 @@
 
     env = "HeartPole-v0"
     num_steps = 2_000_000  # decisions of all lanes together
+    keep = "last"  # or "best": the policy of the chunk whose greedy policy did best
+    evaluation_episodes = 16  # of the greedy policy after every chunk
 
     [config]  # fields of DQNConfig other than its defaults
     hidden_sizes = [64, 64]
@@ -46,6 +48,8 @@ class Recipe:
     num_steps: int  # decisions of all lanes together
     config: DQNConfig
     hyperparams: Hyperparams  # plain floats
+    keep: str = "last"  # which policy a run ends with, that of the last chunk or of the best: "last" or "best"
+    evaluation_episodes: int = 16  # of the greedy policy after every chunk
 
 
 def named(name: str) -> Recipe:
@@ -83,21 +87,24 @@ def load(path: Path | str) -> Recipe:
         raise ValueError(f"cannot read the recipe {path}: {error.strerror}") from error
     except ValueError as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
-    known = {"env": str, "num_steps": int, "config": dict, "hyperparams": dict}
+    known = {"env": str, "num_steps": int, "keep": str, "evaluation_episodes": int, "config": dict, "hyperparams": dict}
     try:
         for key in content:
             validation.look_up(known, key, "key")
         for key in ("env", "num_steps"):
             if key not in content:
                 raise ValueError(f"{key} is missing")
+        for key in content.keys() - {"config", "hyperparams"}:
             _check_kind(key, content[key], known[key])
         validation.check_size("num_steps", content["num_steps"])
+        rest = {key: content[key] for key in ("keep", "evaluation_episodes") if key in content}
         return Recipe(
             name=path.stem,
             env=content["env"],
             num_steps=content["num_steps"],
             config=_read(DQNConfig, "config", content),
             hyperparams=_floats(_read(Hyperparams, "hyperparams", content)),
+            **rest,
         )
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error

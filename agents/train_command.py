@@ -1,11 +1,12 @@
 """`python -m agents train`: a run from its recipe to its saved, judged policy."""
 
 import dataclasses
+import math
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import jax
 import tyro
@@ -13,7 +14,7 @@ import tyro
 from agents import chunks, environments, evaluate_command, recipes, runs, saved_policy, training
 from agents.config import DQNConfig, Hyperparams
 from agents.progress import Progress
-from heartpole_jax import Environment
+from heartpole_jax import Environment, validation
 
 INTERRUPTED = 130  # the shells' status for Ctrl-C
 
@@ -36,13 +37,20 @@ class Train:
     """the run's folder, which must be new or empty"""
     num_chunks: int = 50
     """about so many times the policy is evaluated and a line of metrics written"""
+    keep: Literal["last", "best"] = "last"
+    """the policy at the end, or that of the chunk whose greedy policy did best"""
+    evaluation_episodes: int = 16
+    """of the greedy policy after every chunk"""
     episodes: evaluate_command.Episodes = None
     """in the final evaluation"""
 
     @classmethod
     def of(cls, recipe: recipes.Recipe, called: str) -> "Train":
         """The command with the recipe's values, and `called` for its name."""
-        return cls(called, recipe.env, recipe.num_steps, recipe.config, recipe.hyperparams)
+        return cls(
+            called, recipe.env, recipe.num_steps, recipe.config, recipe.hyperparams,
+            keep=recipe.keep, evaluation_episodes=recipe.evaluation_episodes,  # type: ignore[arg-type]
+        )  # fmt: skip
 
 
 def train(options: Train, arguments: Sequence[str] = ()) -> int:
@@ -57,6 +65,9 @@ def train(options: Train, arguments: Sequence[str] = ()) -> int:
     evaluate_command.check(options.episodes, options.seed)
     plan = chunks.plan(options.num_steps, options.config, options.num_chunks)
     chunks.check(options.hyperparams, options.config, env, plan.num_steps)
+    if options.keep not in ("last", "best"):
+        raise ValueError(f"keep must be 'last' or 'best', got {options.keep!r}")
+    validation.check_size("evaluation_episodes", options.evaluation_episodes)
     memory = training.check_fits(options.config, env)
     name = Path(options.recipe).stem
     folder = Path(options.out) if options.out else runs.default_folder(options.env, name, options.seed)
@@ -76,11 +87,14 @@ def _announce(options: Train, plan: chunks.Plan, memory: int, folder: Path) -> N
 
 def _train_in(run: runs.Run, options: Train, env: Environment, plan: chunks.Plan) -> int:
     key = jax.random.key(options.seed)
-    weights, steps, interrupted = None, 0, False
+    weights, steps, best, interrupted = None, 0, -math.inf, False
+    episodes = options.evaluation_episodes
     try:
         with Progress(plan.num_steps) as progress:
-            for record, latest in chunks.train(key, options.hyperparams, options.config, env, plan):
-                weights, steps = latest, int(record["env_steps"] or 0)
+            for record, latest in chunks.train(key, options.hyperparams, options.config, env, plan, episodes):
+                steps, value = int(record["env_steps"] or 0), record["greedy_return"]
+                if options.keep == "last" or weights is None or (value is not None and value > best):
+                    weights, best = latest, value if value is not None else -math.inf
                 run.record(record)
                 progress.update(record)
     except KeyboardInterrupt:
@@ -108,6 +122,8 @@ def _described(options: Train, num_steps: int) -> dict[str, Any]:
         "recipe": options.recipe,
         "seed": options.seed,
         "num_steps": num_steps,
+        "keep": options.keep,
+        "evaluation_episodes": options.evaluation_episodes,
         "config": dataclasses.asdict(options.config),
         "hyperparams": dict(vars(options.hyperparams)),
         "versions": runs.versions(),

@@ -29,6 +29,7 @@ class Training:
     train_state: dqn.TrainState
     metrics: dqn.Metrics  # leaves of shape (num_chunks,)
     mean_return: Array  # (num_chunks,) of the greedy policy, see `evaluate`; NaN without evaluation episodes
+    best_weights: Array  # (num_weights,) after the chunk of the greatest mean_return; without evaluation, the last
 
 
 @functools.partial(
@@ -51,25 +52,30 @@ def train(
     """
     evaluation_key = dqn.key_of(threefry.derive(key, _EVALUATION))
 
-    def chunk(train_state, _):
+    def chunk(carry, _):
+        train_state, best_value, best_weights = carry
         train_state, metrics = dqn.train_chunk(train_state, hyperparams, config, env, iterations_per_chunk, params)
+        weights = train_state.average_params
         if evaluation_episodes:
-            weights = train_state.average_params
             value = evaluate(weights, evaluation_key, hyperparams, config, env, evaluation_episodes, params)
+            better = value > best_value
         else:
-            value = jnp.full((), jnp.nan)
-        return train_state, (metrics, value)
+            value, better = jnp.full((), jnp.nan), jnp.array(True)
+        best = jnp.where(better, value, best_value), jnp.where(better, weights, best_weights)
+        return (train_state, *best), (metrics, value)
 
     train_state = dqn.init(key, hyperparams, config, env, params)
-    train_state, (metrics, values) = jax.lax.scan(chunk, train_state, length=num_chunks)
-    return Training(train_state=train_state, metrics=metrics, mean_return=values)
+    start = train_state, jnp.full((), -jnp.inf), train_state.average_params
+    (train_state, _, best_weights), (metrics, values) = jax.lax.scan(chunk, start, length=num_chunks)
+    return Training(train_state=train_state, metrics=metrics, mean_return=values, best_weights=best_weights)
 
 
 @struct.dataclass
 class Population:
     """What `train_population` returns, leaves of shape (num_members, ...)."""
 
-    weights: Array  # the policies: each member's average_params
+    weights: Array  # each member's average_params at the end
+    best_weights: Array  # as of `Training`
     metrics: dqn.Metrics  # (num_members, num_chunks)
     mean_return: Array  # (num_members, num_chunks)
 
@@ -117,7 +123,10 @@ def train_population(
             evaluation_episodes=evaluation_episodes, params=params,
         )  # fmt: skip
         return Population(
-            weights=result.train_state.average_params, metrics=result.metrics, mean_return=result.mean_return
+            weights=result.train_state.average_params,
+            best_weights=result.best_weights,
+            metrics=result.metrics,
+            mean_return=result.mean_return,
         )
 
     def run(population):

@@ -31,7 +31,8 @@ def heartpole_features(obs: Any, xp: Any = np) -> Any:
         [
             xp.tanh(alertness - 0.5),
             xp.tanh(4.0 * (alertness - 0.5)),
-            xp.tanh(alertness / 8.0),
+            _symlog(alertness, xp) / 3.0,
+            _symlog(alertness * HALF_HOURS_A_DAY / (time_elapsed + HALF_HOURS_A_DAY), xp),
             xp.tanh(hypertension),
             xp.tanh(hypertension / 6.0),
             xp.tanh(20.0 * intoxication),
@@ -42,6 +43,11 @@ def heartpole_features(obs: Any, xp: Any = np) -> Any:
         ],
         axis=-1,
     )
+
+
+def _symlog(x: Any, xp: Any) -> Any:
+    """x for small x, its logarithm for large, with its sign."""
+    return xp.sign(x) * xp.log1p(xp.abs(x))
 
 
 def constant(obs: Any, xp: Any = np) -> Any:

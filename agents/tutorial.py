@@ -9,11 +9,12 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tyro
 from chex import Array, PRNGKey
 
 from agents import dqn, networks, tutorial_text
@@ -42,8 +43,8 @@ class Tutorial:
     learning_starts: int = 100
     """random decisions before learning: 50,000 in the Stable-Baselines3 of the tutorial's time, 100 in today's"""
     num_episodes: int = 16_384
-    """of the evaluation without luck, which tells sober agents' expected returns to 0.0001"""
-    out: Path | None = None
+    """of the evaluation without luck, which tells sober agents' expected returns to 0.001"""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """folder for tutorial.json, which must not be there yet"""
 
 
