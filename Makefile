@@ -1,4 +1,4 @@
-# make demo    figures, an episode, and the leaderboard of scripted policies, in out/; sets everything up on the way
+# make demo    figures, an episode, a trained agent and the leaderboard, in out/; sets everything up on the way
 # make test    lint, types, and the tests on $(PYTHON) and, where there is one, on python3.12 with the newest JAX
 # make bench   ours and the peers side by side (in a virtual environment of its own)
 # make bench-dqn   the same for training a DQN
@@ -18,7 +18,8 @@ PYTHON312 := $(shell for python in python3.12 $$HOME/.pyenv/versions/3.12*/bin/p
 demo: $(VENV)/.installed
 	$(RUN) -m heartpole_jax figures --out out/figures
 	$(RUN) -m heartpole_jax episode --policy "coffee after waking" --seed 4 --out out/episode.png
-	$(RUN) -m heartpole_jax leaderboard --out out
+	rm -rf out/agent
+	$(RUN) -m agents train --out out/agent
 
 test: lint
 	$(MAKE) --no-print-directory test-one
@@ -48,7 +49,7 @@ $(VENV)/.created:
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.created pyproject.toml
-	$(RUN) -m pip install --quiet --editable '.[plot]'
+	$(RUN) -m pip install --quiet --editable '.[train]'
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.created pyproject.toml

@@ -40,7 +40,7 @@ def as_markdown(rows: Sequence[Row], params: EnvParams, seed: int) -> str:
     """A short report: what was run, the table, how to read it."""
     run = provenance(rows, seed)
     lines = [
-        "# HeartPole-v0: scripted policies by expected return",
+        "# HeartPole-v0: policies by expected return",
         "",
         *(f"- {key}: {value}" for key, value in run.items()),
         "",

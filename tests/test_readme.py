@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agents import __main__ as agents_main
 from heartpole_jax.__main__ import main
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -30,6 +31,13 @@ def test_the_commands_of_the_readme_run(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(shlex.split(command)) == 0
     assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", re.findall(r"^python -m agents (.+?)(?:  +#.*)?$", README, re.MULTILINE))
+def test_the_agents_commands_of_the_readme_are_understood(command):
+    options, run = agents_main._parse(shlex.split(command))
+    assert callable(run)
+    assert type(options).__name__.lower() == command.split()[0]
 
 
 def test_the_readme_has_something_to_run():
