@@ -93,13 +93,13 @@ def train(
     def chunk(train_state, hyperparams):
         return dqn.train_chunk(train_state, hyperparams, config, env, plan.iterations)
 
-    def evaluate(weights, hyperparams):
-        return training.evaluate(weights, evaluation_key, hyperparams, config, env, evaluation_episodes)
+    def evaluate(weights):
+        return training.evaluate(weights, evaluation_key, config, env, evaluation_episodes)
 
     # Compiled ahead: no chunk's time has compiling in it, and no chunk can compile again. The train state is donated:
     # the buffer is written in place, and not copied.
     run_chunk = jax.jit(chunk, donate_argnums=0).lower(train_state, hyperparams).compile()
-    greedy_return = jax.jit(evaluate).lower(train_state.average_params, hyperparams).compile()
+    greedy_return = jax.jit(evaluate).lower(train_state.average_params).compile()
     judging.regret(env, 0.0)  # the best return is computed once, which takes a second: not in the first chunk's time
     started = time.perf_counter()
     for i in range(plan.num_chunks):
@@ -107,7 +107,7 @@ def train(
         train_state, metrics = jax.block_until_ready(run_chunk(train_state, hyperparams))
         seconds = time.perf_counter() - before
         weights = np.array(train_state.average_params)  # a copy: the next chunk takes the train state's memory
-        value = float(greedy_return(train_state.average_params, hyperparams))
+        value = float(greedy_return(train_state.average_params))
         record = {name: _number(value) for name, value in vars(jax.device_get(metrics)).items()}
         record |= {
             "env_steps": (i + 1) * plan.env_steps,

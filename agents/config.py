@@ -80,7 +80,7 @@ class Hyperparams:
     expected_penalty: Numeric = 0.0  # the environment's parameter of this name, where it has one
 
 
-_POSITIVE = ("huber_width", "max_grad_norm", "adam_epsilon", "reward_scale", "target_period", "learning_rate_steps",
+_POSITIVE = ("huber_width", "max_grad_norm", "adam_epsilon", "reward_scale", "learning_rate_steps",
              "epsilon_steps")  # fmt: skip
 _NON_NEGATIVE = ("learning_rate", "final_learning_rate", "learning_starts")
 _SHARES = ("discount", "epsilon_start", "epsilon_end", "target_tau", "average_tau", "expected_penalty")
@@ -89,6 +89,7 @@ _SHARES = ("discount", "epsilon_start", "epsilon_end", "target_tau", "average_ta
 def _validate(hyperparams: Hyperparams) -> None:
     validation.check_numbers(hyperparams)
     validation.check_values(hyperparams, _POSITIVE, "greater than 0", lambda x: x > 0)
+    validation.check_values(hyperparams, ("target_period",), "at least 1", lambda x: x >= 1)
     validation.check_values(hyperparams, _NON_NEGATIVE, "at least 0", lambda x: x >= 0)
     validation.check_values(hyperparams, _SHARES, "in [0, 1]", lambda x: (x >= 0) & (x <= 1))
     validation.check_values(hyperparams, ("adam_b1", "adam_b2"), "in [0, 1)", lambda x: (x >= 0) & (x < 1))

@@ -6,8 +6,8 @@
 An iteration is `steps_per_iteration` decisions of every lane, then `updates_per_iteration` gradient steps. `train` does
 both calls and evaluation in one program; `jax.vmap(train)` over keys and hyperparameters is a sweep.
 
-Every random number depends on the train state's key, its lane and its time alone: training in chunks, of whatever size,
-or resumed from a saved state, gives the same bits.
+Every random number depends on the train state's key, its lane and its time alone: training in chunks, or resumed from a
+saved state, gives the same bits.
 """
 
 import dataclasses
@@ -114,8 +114,8 @@ def train_chunk(
 ) -> tuple[TrainState, Metrics]:
     """The train state after `num_iterations` more iterations, and what happened in them.
 
-    Fastest where `num_iterations` has a divisor near 16 (dice are drawn for so many iterations at once); the results
-    are the same for any.
+    Fastest for multiples of 16, since dice are drawn for so many iterations at once; chunks of such sizes give the same
+    bits. Other sizes meet the same dice, and may round a last digit differently.
     """
     params = env_params(env, params, hyperparams.expected_penalty)
     block = max(size for size in range(1, _BLOCK_ITERATIONS + 1) if num_iterations % size == 0)
@@ -176,7 +176,7 @@ def _plan(key, first_iteration, num_iterations: int, hyperparams, config: DQNCon
     """
     noise, policy, start, sample = (threefry.derive(key, use) for use in (_NOISE, _POLICY, _START, _SAMPLE))
     steps, lanes, updates = config.steps_per_iteration, config.num_envs, config.updates_per_iteration
-    iteration = first_iteration + jnp.arange(num_iterations)
+    iteration = first_iteration + jnp.arange(num_iterations, dtype=jnp.int32)
 
     def luck(time, lane):
         explore, chance = threefry.random_words(threefry.key_at(policy, lane, time.astype(jnp.uint32)), 2)
@@ -189,12 +189,12 @@ def _plan(key, first_iteration, num_iterations: int, hyperparams, config: DQNCon
             )
         )
 
-    time = iteration[:, None] * steps + jnp.arange(steps)[None]
+    time = iteration[:, None] * steps + jnp.arange(steps, dtype=jnp.int32)[None]
     lane = jnp.arange(lanes, dtype=jnp.uint32)
     over_lanes = jax.vmap(luck, in_axes=(None, 0))
     over_steps = jax.vmap(over_lanes, in_axes=(0, None))
 
-    update = (iteration[:, None] * updates + jnp.arange(updates)[None]).astype(jnp.uint32)
+    update = (iteration[:, None] * updates + jnp.arange(updates, dtype=jnp.int32)[None]).astype(jnp.uint32)
     pair = jnp.arange(-(-config.batch_size // 2), dtype=jnp.uint32)
     words = jnp.concatenate(threefry.threefry2x32(sample, (update[..., None], pair[None, None])), axis=-1)
     written = (iteration + 1) * steps
@@ -208,7 +208,7 @@ def _plan(key, first_iteration, num_iterations: int, hyperparams, config: DQNCon
     period = jnp.asarray(hyperparams.target_period, jnp.int32)
     return _Plan(
         luck=jax.vmap(over_steps, in_axes=(0, None))(time, lane),
-        slot=jax.lax.rem(iteration * steps, num_slots),
+        slot=jax.lax.rem(iteration * steps, jnp.int32(num_slots)),
         sample=where,
         learn=(after > hyperparams.learning_starts) & (written >= config.n_step),
         learning_rate=learning.learning_rate_at(before, hyperparams),
@@ -247,8 +247,8 @@ def _iterate(train_state: TrainState, totals: Array, plan: _Plan, unpack_state, 
 
 
 def _mix(old: Array, new: Array, share: Numeric) -> Array:
-    """Exactly `old` at share 0, exactly `new` at 1."""
-    return (1.0 - share) * old + share * new
+    """`old` with a share of `new`: exactly old at 0, exactly new at 1, and no drift where they are equal."""
+    return jnp.where(share == 1.0, new, old + share * (new - old))
 
 
 def _act(train_state: TrainState, plan: _Plan, unpack_state, config, env, params):
@@ -283,7 +283,6 @@ def _act(train_state: TrainState, plan: _Plan, unpack_state, config, env, params
     return dataclasses.replace(train_state, env_state=words, episode_return=episode_return, buffer=buffer), finished
 
 
-@functools.cache
 def _luck_form(env: Environment) -> _Luck:
     def luck():
         key = jax.random.key(0)

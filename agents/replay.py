@@ -59,7 +59,7 @@ def pack(
 def unpack_code(code: Array, num_actions: int) -> Code:
     """The action, done and terminated of rows' last numbers. An end that is true is also done."""
     code = code.astype(jnp.int32)
-    ending = jax.lax.div(code, num_actions)
+    ending = jax.lax.div(code, jnp.int32(num_actions))
     return Code(action=code - num_actions * ending, done=ending >= 1, terminated=ending >= 2)
 
 
@@ -84,7 +84,7 @@ def choose(words: Array, num_written: Array, num_steps: int, num_slots: int, num
       int32 like `words`: slot * num_envs + lane.
     """
     wrapped = num_written > num_slots
-    oldest = jnp.where(wrapped, jax.lax.rem(num_written, num_slots), 0)
+    oldest = jnp.where(wrapped, jax.lax.rem(num_written, jnp.int32(num_slots)), 0)
     num_starts = jnp.where(wrapped, num_slots, num_written) - num_steps + 1
     start = random_below(words, jnp.maximum(num_starts, 1) * num_envs) + oldest * num_envs
     return jnp.where(start >= num_slots * num_envs, start - num_slots * num_envs, start)

@@ -6,6 +6,7 @@ result = jax.jit(train, static_argnames=...)(key, hyperparams, config, env, num_
 import functools
 import math
 import os
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,8 +17,9 @@ from jax.sharding import Mesh, PartitionSpec
 
 from agents import dqn, networks, replay
 from agents.config import DQNConfig, Hyperparams
-from heartpole_jax import Environment, rollout, struct, threefry
+from heartpole_jax import Environment, Transition, rollout, struct, threefry
 from heartpole_jax.environment import HEARTPOLE_V0
+from heartpole_jax.optimum import resting_risk
 
 _EVALUATION = 100  # what a key's dice are for, apart from those in dqn
 
@@ -57,7 +59,7 @@ def train(
         train_state, metrics = dqn.train_chunk(train_state, hyperparams, config, env, iterations_per_chunk, params)
         weights = train_state.average_params
         if evaluation_episodes:
-            value = evaluate(weights, evaluation_key, hyperparams, config, env, evaluation_episodes, params)
+            value = evaluate(weights, evaluation_key, config, env, evaluation_episodes, params)
             better = value > best_value
         else:
             value, better = jnp.full((), jnp.nan), jnp.array(True)
@@ -143,7 +145,6 @@ def train_population(
 def evaluate(
     weights: Array,
     key: PRNGKey,
-    hyperparams: Hyperparams,
     config: DQNConfig,
     env: Environment = HEARTPOLE_V0,
     num_episodes: int = 16,
@@ -153,16 +154,28 @@ def evaluate(
 
     Where the environment has an `expected_penalty` it is 1 here, so that no heart attack's luck is in it: 16 episodes
     tell a sober policy's expected return to 0.003. `heartpole_jax.evaluation.evaluate` measures finer, outside jit.
+    An episode is of `params.max_steps` decisions at most, where that is traced of as many as by default.
     """
     params = dqn.env_params(env, params, 1.0)
-    # Summed as differences from the shift, which stands for most of HeartPole's reward: float32 keeps more digits.
-    shift = hyperparams.reward_shift
-    total = lambda transition: (transition.reward + shift, jnp.ones_like(transition.reward))
+    known = not isinstance(params.max_steps, jax.core.Tracer)
+    shift = _resting_penalty(env)
     sums, steps = rollout(
         networks.greedy(weights, config, env), key, params, env=env, num_envs=num_episodes,
-        num_steps=int(env.default_params.max_steps), total=total,
+        num_steps=int(params.max_steps if known else env.default_params.max_steps), total=_shifted_reward(shift),
     ).totals  # fmt: skip
     return jnp.mean(sums) - shift * jnp.mean(steps)
+
+
+@functools.cache
+def _shifted_reward(shift: float) -> Callable[[Transition], tuple[Array, Array]]:
+    """For `rollout` to sum: the reward + `shift`, and 1 for each step; the same function for the same number."""
+    return lambda transition: (transition.reward + shift, jnp.ones_like(transition.reward))
+
+
+def _resting_penalty(env: Environment) -> float:
+    """What a sober patient's reward lacks by the risk at rest, most of it: without it float32 keeps more digits."""
+    params = env.default_params
+    return params.heart_attack_penalty * resting_risk(params) if env is HEARTPOLE_V0 else 0.0
 
 
 def memory_bytes(config: DQNConfig, env: Environment = HEARTPOLE_V0, population: int = 1) -> int:
