@@ -139,6 +139,7 @@ def train_chunk(
 
 def epsilon_at(env_steps: Numeric, hyperparams: Hyperparams) -> Array:
     """The share of random actions after `env_steps` steps: 1 until `learning_starts`, linear from start to end."""
+    env_steps = jnp.asarray(env_steps, jnp.result_type(float))
     progress = jnp.clip(env_steps / hyperparams.epsilon_steps, 0.0, 1.0)
     scheduled = hyperparams.epsilon_start + progress * (hyperparams.epsilon_end - hyperparams.epsilon_start)
     return jnp.where(env_steps < hyperparams.learning_starts, 1.0, scheduled)

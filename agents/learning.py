@@ -33,6 +33,7 @@ def optimizer(hyperparams: Hyperparams) -> optax.GradientTransformation:
 
 def learning_rate_at(env_steps: Numeric, hyperparams: Hyperparams) -> Array:
     """The learning rate after `env_steps` steps, linear from `learning_rate` to `final_learning_rate` of it."""
+    env_steps = jnp.asarray(env_steps, jnp.result_type(float))
     progress = jnp.clip(env_steps / hyperparams.learning_rate_steps, 0.0, 1.0)
     return hyperparams.learning_rate * (1.0 + progress * (hyperparams.final_learning_rate - 1.0))
 

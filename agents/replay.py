@@ -68,7 +68,7 @@ def write(buffer: Array, rows: Array, slot: Array) -> Array:
 
     The number of slots must be a multiple of the steps written at a time, always the same: no write runs over the end.
     """
-    return jax.lax.dynamic_update_slice(buffer, rows, (slot, 0, 0))
+    return jax.lax.dynamic_update_slice_in_dim(buffer, rows, slot, axis=0)
 
 
 def choose(words: Array, num_written: Array, num_steps: int, num_slots: int, num_envs: int) -> Array:
