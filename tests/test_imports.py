@@ -6,9 +6,11 @@ import pathlib
 import subprocess
 import sys
 
+import agents
 import heartpole_jax
 
 PACKAGE = pathlib.Path(heartpole_jax.__file__).parent
+AGENTS = pathlib.Path(agents.__file__).parent
 # What is not named here is of the level of evaluation: above environment, below interop and drawing.
 LEVELS = {
     "struct": 0, "validation": 0, "threefry": 0, "physiology": 0, "menu": 0,
@@ -22,12 +24,14 @@ CORE = {"jax", "chex", "numpy", "heartpole_jax"}
 # Extras, each with the only folder that may import it.
 EXTRAS = {"matplotlib": "drawing", "PIL": "drawing", "gymnasium": "interop", "gymnax": "interop",
           "stable_baselines3": "interop"}  # fmt: skip
+# What agents may import besides the core and themselves. The rest comes through heartpole_jax.drawing and interop.
+TRAINING = {"agents", "flax", "optax", "tyro", "rich", "safetensors", "tensorboardX"}
 
 
-def modules():
+def modules(package=PACKAGE):
     """(top-level name below the package, path, every absolute module that it imports, anywhere in it)."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        below = path.relative_to(PACKAGE)
+    for path in sorted(package.rglob("*.py")):
+        below = path.relative_to(package)
         imported = set()
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
@@ -53,6 +57,16 @@ def test_extras_are_imported_in_their_place_only():
         for package in {module.partition(".")[0] for module in imported}:
             allowed = package in CORE or package in sys.stdlib_module_names or EXTRAS.get(package) == name
             assert allowed or (package == "optax" and name == "identification"), f"{path} imports {package}"
+
+
+def test_agents_import_the_library_and_never_the_reverse():
+    """The library is shipped without them."""
+    for _, path, imported in modules():
+        assert "agents" not in {module.partition(".")[0] for module in imported}, f"{path} imports agents"
+    for _, path, imported in modules(AGENTS):
+        for package in {module.partition(".")[0] for module in imported}:
+            allowed = package in CORE | TRAINING or package in sys.stdlib_module_names
+            assert allowed, f"agents/{path} imports {package}"
 
 
 def test_importing_makes_no_array_touches_no_device_and_needs_no_extra():

@@ -27,7 +27,7 @@ except ImportError as error:
 
 @struct.dataclass
 class State:
-    """gymnax's state, and what only a step of gymnax's can tell of it: both may depend on a key, an action, parameters."""
+    """gymnax's state, and what only a step of gymnax's can tell of it, since both may depend on its parameters."""
 
     gymnax: ArrayTree
     obs: Array
@@ -48,9 +48,9 @@ class Params:
 def from_gymnax(env: Any, params: Any = None) -> Environment:
     """A gymnax environment as an `Environment` called "gymnax:<name>".
 
-    Its parameters are `Params`: other ones are `Params(gymnax=...)`. Observations keep their shape; they and rewards are
-    JAX's default float, whatever gymnax makes them. Gradients do not pass a step: gymnax stops them. Every call makes
-    another `Environment`, for which jit compiles again: keep it.
+    Its parameters are `Params`: other ones are `Params(gymnax=...)`. Observations keep their shape; they and rewards
+    are JAX's default float, whatever gymnax makes them. Gradients do not pass a step: gymnax stops them. Every call
+    makes another `Environment`, for which jit compiles again: keep it.
 
     Args:
       env: the name of one of `gymnax.registered_envs`, or an environment of gymnax's.

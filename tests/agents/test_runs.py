@@ -161,7 +161,7 @@ def test_watching_a_run_changes_nothing():
     watched = list(chunks.train(jax.random.key(5), HYPERPARAMS, CONFIG, ENV, PLAN))
     whole = training.train(
         jax.random.key(5), HYPERPARAMS, CONFIG, ENV, num_chunks=3, iterations_per_chunk=32,
-        evaluation_episodes=chunks.EVALUATION_EPISODES,
+        evaluation_episodes=16,
     )  # fmt: skip
     np.testing.assert_allclose(watched[-1][1], whole.train_state.average_params, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose([record["greedy_return"] for record, _ in watched], whole.mean_return, rtol=1e-5)
