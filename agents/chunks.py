@@ -19,6 +19,7 @@ from chex import PRNGKey
 
 from agents import dqn, judging, training
 from agents.config import DQNConfig, Hyperparams
+from agents.transforms import TRANSFORMS
 from heartpole_jax import Environment, threefry, validation
 
 _BLOCK = 16  # iterations whose dice are drawn together: what a chunk should be a multiple of
@@ -70,8 +71,9 @@ def check(hyperparams: Hyperparams, config: DQNConfig, env: Environment, num_ste
             f"learning_starts must be below the run's {num_steps:,} steps, or nothing is learned, "
             f"got {hyperparams.learning_starts:,.0f}"
         )
-    if config.transform != "raw" and not env.name.startswith("HeartPole"):
-        raise ValueError(f"transform {config.transform!r} is of HeartPole's observations, got {env.name}; take 'raw'")
+    wanted = TRANSFORMS[config.transform].env
+    if wanted not in env.name:
+        raise ValueError(f"transform {config.transform!r} is of {wanted}'s observations, got {env.name}; take 'raw'")
 
 
 def train(

@@ -50,6 +50,11 @@ def _symlog(x: Any, xp: Any) -> Any:
     return xp.sign(x) * xp.log1p(xp.abs(x))
 
 
+def mountaincar_features(obs: Any, xp: Any = np) -> Any:
+    """MountainCar's position and velocity, (..., 2), each over its range: the velocity never exceeds 0.07."""
+    return xp.stack([(obs[..., 0] + 0.3) / 0.9, obs[..., 1] / 0.07], axis=-1)
+
+
 def constant(obs: Any, xp: Any = np) -> Any:
     """1 for every observation, (...)."""
     return xp.ones_like(obs[..., 0])
@@ -66,10 +71,12 @@ class Transform(NamedTuple):
 
     features: Callable[..., Any]  # obs (..., size), xp -> features (..., num_features)
     value_scale: Callable[..., Any]  # obs (..., size), xp -> (...): q_values are the network's output times this
+    env: str = ""  # part of the names of the environments whose observations it understands
 
 
 TRANSFORMS = {
     "raw": Transform(raw, constant),
-    "heartpole": Transform(heartpole_features, constant),
-    "heartpole-days": Transform(heartpole_features, heartpole_days),
+    "heartpole": Transform(heartpole_features, constant, "HeartPole"),
+    "heartpole-days": Transform(heartpole_features, heartpole_days, "HeartPole"),
+    "mountaincar": Transform(mountaincar_features, constant, "MountainCar"),
 }
