@@ -21,7 +21,8 @@ from chex import Array, ArrayTree, Numeric, PRNGKey
 
 from agents import learning, networks, packing, replay
 from agents.config import DQNConfig, Hyperparams
-from heartpole_jax import Environment, struct, threefry
+from agents.transforms import TRANSFORMS
+from heartpole_jax import Environment, struct, threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0
 
 _BLOCK_ITERATIONS = 16  # iterations whose dice are drawn together, at most
@@ -48,7 +49,7 @@ class TrainState:
 class Metrics:
     """What happened in a chunk, scalars."""
 
-    env_steps: Array  # float, since the beginning
+    env_steps: Array  # int32, since the beginning
     num_updates: Array  # in the chunk
     loss: Array  # mean over the chunk's updates; NaN where there was none
     q_value: Array  # mean of the chosen actions' values, before the value scale; NaN likewise
@@ -79,7 +80,17 @@ def init(
       config: static.
       env: any `Environment`.
       params: of the environment, its defaults where None.
+
+    Raises:
+      ValueError: if the transform takes observations of another size.
     """
+    obs_size = math.prod(env.obs_shape)
+    wanted = TRANSFORMS[config.transform].obs_size
+    if wanted not in (None, obs_size):
+        raise ValueError(
+            f"transform {config.transform!r} takes observations of {wanted} numbers, got {env.name} with {obs_size}; "
+            "take 'raw'"
+        )
     params = env_params(env, params, hyperparams.expected_penalty)
     start_words = threefry.derive(key, _START)
 
@@ -93,9 +104,7 @@ def init(
         iteration=jnp.zeros((), jnp.int32),
         env_state=env_state,
         episode_return=jnp.zeros(config.num_envs),
-        buffer=replay.empty(
-            config.buffer_size // config.num_envs, config.num_envs, math.prod(env.obs_shape), jnp.result_type(float)
-        ),
+        buffer=replay.empty(config.buffer_size // config.num_envs, config.num_envs, obs_size, jnp.result_type(float)),
         online_params=weights,
         target_params=weights,
         average_params=weights,
@@ -116,7 +125,11 @@ def train_chunk(
 
     Fastest for multiples of 16, since dice are drawn for so many iterations at once; chunks of such sizes give the same
     bits. Other sizes meet the same dice, and may round a last digit differently.
+
+    Raises:
+      ValueError, TypeError: if `num_iterations` is no whole number of at least 1.
     """
+    validation.check_size("num_iterations", num_iterations)
     params = env_params(env, params, hyperparams.expected_penalty)
     block = max(size for size in range(1, _BLOCK_ITERATIONS + 1) if num_iterations % size == 0)
 

@@ -72,11 +72,12 @@ class Transform(NamedTuple):
     features: Callable[..., Any]  # obs (..., size), xp -> features (..., num_features)
     value_scale: Callable[..., Any]  # obs (..., size), xp -> (...): q_values are the network's output times this
     env: str = ""  # part of the names of the environments whose observations it understands
+    obs_size: int | None = None  # numbers in them
 
 
 TRANSFORMS = {
     "raw": Transform(raw, constant),
-    "heartpole": Transform(heartpole_features, constant, "HeartPole"),
-    "heartpole-days": Transform(heartpole_features, heartpole_days, "HeartPole"),
-    "mountaincar": Transform(mountaincar_features, constant, "MountainCar"),
+    "heartpole": Transform(heartpole_features, constant, "HeartPole", 6),
+    "heartpole-days": Transform(heartpole_features, heartpole_days, "HeartPole", 6),
+    "mountaincar": Transform(mountaincar_features, constant, "MountainCar", 2),
 }
