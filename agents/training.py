@@ -132,6 +132,8 @@ def train_population(
         )
 
     def run(population):
+        if members == 1:  # a program without the axis of members is faster
+            return jax.lax.map(one, population)
         slices = jax.tree.map(lambda x: x.reshape(-1, members, *x.shape[1:]), population)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), jax.lax.map(jax.vmap(one), slices))
 

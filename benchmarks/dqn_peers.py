@@ -148,7 +148,7 @@ CONTENDERS = {
         build=build_rejax,
         departs="four lanes, since it learns after each step of all; squared loss; gradients clipped one by one; "
         "batches without replacement, by an order of the whole buffer",
-        populations=lambda population: population <= 64,  # minutes beyond
+        populations=lambda population: population <= 16,  # minutes beyond
     ),
     "purejaxrl pattern": Contender(
         "PureJaxRL's pattern, flashbax",
