@@ -116,7 +116,7 @@ def build_ours(settings: Settings, num_steps: int) -> Callable:
         devices = tuple(jax.devices())
         found = training.train_population(
             keys, hyperparams, dqn_config, num_chunks=1, iterations_per_chunk=num_steps // settings.train_every,
-            devices=devices if keys.shape[0] % (16 * len(devices)) == 0 else None,
+            devices=devices if keys.shape[0] % len(devices) == 0 else None,
         )  # fmt: skip
         return found.weights, found.metrics.num_updates.sum(axis=1), found.metrics
 
@@ -148,7 +148,7 @@ CONTENDERS = {
         build=build_rejax,
         departs="four lanes, since it learns after each step of all; squared loss; gradients clipped one by one; "
         "batches without replacement, by an order of the whole buffer",
-        populations=lambda population: population <= 16,  # minutes beyond
+        populations=one_alone,  # minutes for more
     ),
     "purejaxrl pattern": Contender(
         "PureJaxRL's pattern, flashbax",
