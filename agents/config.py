@@ -14,7 +14,7 @@ class DQNConfig:
     """What sets shapes and the program: static, hashable. Raises ValueError or TypeError for what cannot be."""
 
     hidden_sizes: tuple[int, ...] = (64, 64)  # of the Q-network
-    transform: str = "raw"  # of observations, fixed: raw, heartpole, heartpole-days, mountaincar
+    transform: str = "raw"  # of observations: raw, heartpole, heartpole-days, cartpole, mountaincar
     dueling: bool = False  # a value and advantages in the place of q_values
     double: bool = False  # the online network chooses the action that the target network values
     n_step: int = 1  # rewards in a target

@@ -50,6 +50,11 @@ def _symlog(x: Any, xp: Any) -> Any:
     return xp.sign(x) * xp.log1p(xp.abs(x))
 
 
+def cartpole_features(obs: Any, xp: Any = np) -> Any:
+    """CartPole's four numbers, (..., 4), near 1: place and angle over where an episode ends, both speeds over 2."""
+    return xp.stack([obs[..., 0] / 2.4, obs[..., 1] / 2.0, obs[..., 2] / 0.2095, obs[..., 3] / 2.0], axis=-1)
+
+
 def mountaincar_features(obs: Any, xp: Any = np) -> Any:
     """MountainCar's position and velocity, (..., 2), each over its range: the velocity never exceeds 0.07."""
     return xp.stack([(obs[..., 0] + 0.3) / 0.9, obs[..., 1] / 0.07], axis=-1)
@@ -79,5 +84,6 @@ TRANSFORMS = {
     "raw": Transform(raw, constant),
     "heartpole": Transform(heartpole_features, constant, "HeartPole", 6),
     "heartpole-days": Transform(heartpole_features, heartpole_days, "HeartPole", 6),
+    "cartpole": Transform(cartpole_features, constant, "CartPole", 4),
     "mountaincar": Transform(mountaincar_features, constant, "MountainCar", 2),
 }

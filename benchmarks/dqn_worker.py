@@ -47,7 +47,7 @@ def measure_stepwise(contender: Contender, settings: Settings, args: argparse.Na
     start_s = time.perf_counter() - started
     first_s, second_s = seconds(run.learn, WARM_UP_STEPS), seconds(run.learn, WARM_UP_STEPS)
     run.explored()
-    num_steps = args.steps or round(args.seconds / seconds(run.learn, 4 * WARM_UP_STEPS) * 4 * WARM_UP_STEPS)
+    num_steps = args.steps or 4 * round(args.seconds / seconds(run.learn, 4 * WARM_UP_STEPS) * WARM_UP_STEPS)
     weights, num_updates = run.parameters(), run.num_updates()
     timed = [seconds(run.learn, num_steps) for _ in range(args.repeats)]
     num_updates = (run.num_updates() - num_updates) // args.repeats

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from agents.config import DQNConfig, Hyperparams
+from agents.transforms import TRANSFORMS
 
 SIZES = ("n_step", "batch_size", "buffer_size", "num_envs", "steps_per_iteration", "updates_per_iteration")
 
@@ -59,7 +60,7 @@ def test_more_steps_in_a_target_than_a_lane_keeps_are_refused():
 
 
 def test_an_unknown_transform_is_refused_with_the_nearest_known():
-    known = "known: 'raw', 'heartpole', 'heartpole-days'"
+    known = f"known: {', '.join(map(repr, TRANSFORMS))}"
     hints = {"hartpole": "did you mean 'heartpole'? ", "heartpole_days": "did you mean 'heartpole-days'? ", "?": ""}
     for name, hint in hints.items():
         with pytest.raises(ValueError, match="transform") as raised:

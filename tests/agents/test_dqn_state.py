@@ -78,14 +78,14 @@ def test_two_keys_give_two_networks_and_two_lives():
         assert not np.isin(rows[:, column], others[:, column]).any()
 
 
-@pytest.mark.parametrize("chunks", [(96,), (16, 80), (48, 48)], ids=str)
+@pytest.mark.parametrize("chunks", [(96,), (64, 32)], ids=str)
 def test_chunks_of_whole_blocks_give_the_same_bits(chunks):
     same_bits(after_96(), go_on(begin(), *chunks))
 
 
 def test_chunks_of_other_sizes_meet_the_same_dice():
-    """Dice are drawn for 16 iterations at once, for 3, or, where the number is prime, for one: another program."""
-    close(after_96(), go_on(begin(), 31, 31, 31, 3))
+    """Here for one iteration at a time, which is another program."""
+    close(after_96(), go_on(begin(), *[1] * 96))
 
 
 def test_the_buffer_holds_true_last_observations_and_lanes_never_mix():
@@ -96,7 +96,7 @@ def test_the_buffer_holds_true_last_observations_and_lanes_never_mix():
     np.testing.assert_array_equal(next_obs[..., 3], obs[..., 3] + 1)
     np.testing.assert_array_equal(next_obs[..., 5], obs[..., 5])
     goes_on = ending[:-1] == 0
-    np.testing.assert_array_equal(obs[1:][goes_on], next_obs[:-1][goes_on])
+    np.testing.assert_allclose(obs[1:][goes_on], next_obs[:-1][goes_on], rtol=1e-5)  # computed once for each
     assert (obs[1:][~goes_on][:, 3] == 0).all()
     assert (obs[1:][~goes_on][:, 5] != obs[:-1][~goes_on][:, 5]).all()
     # How it ended: truly beyond 0.9, by the clock after five steps, and neither otherwise.
@@ -295,9 +295,8 @@ def test_special_values_do_what_they_say(swept):
     no_rate, no_learning, decaying = (jax.tree.map(lambda x, i=i: x[i], swept) for i in (-4, -3, -2))
     np.testing.assert_array_equal(no_rate["online"], no_rate["first"])
     assert no_rate["num_updates"] > 0
-    np.testing.assert_array_equal(no_learning["online"], no_learning["first"])
-    for network in ("target", "average"):  # means of equal numbers, to rounding
-        np.testing.assert_allclose(no_learning[network], no_learning["first"], rtol=1e-5)
+    for network in ("online", "target", "average"):
+        np.testing.assert_array_equal(no_learning[network], no_learning["first"])
     assert no_learning["num_updates"] == 0
     assert not no_learning["moments"].any()
     end = list(FIELDS).index("epsilon_end")  # the same but for epsilon_steps
