@@ -127,13 +127,15 @@ def train_chunk(
     bits. Other sizes meet the same dice, and may round a last digit differently.
 
     Raises:
-      ValueError, TypeError: if `num_iterations` is no whole number of at least 1.
+      ValueError, TypeError: if `num_iterations` is no whole number of at least 1, or a step of the environment changes
+        the type or shape of its state.
     """
     validation.check_size("num_iterations", num_iterations)
     params = env_params(env, params, hyperparams.expected_penalty)
     block = max(size for size in range(1, _BLOCK_ITERATIONS + 1) if num_iterations % size == 0)
 
     lane_form = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), train_state.env_state)
+    _check_keeps_form(env, lane_form, params)
     unpack_state = packing.unpacker(lane_form)
 
     def run_block(carry, _):
@@ -258,6 +260,18 @@ def _iterate(train_state: TrainState, totals: Array, plan: _Plan, unpack_state, 
         ),
         totals + jnp.concatenate([learned, finished]),
     )
+
+
+def _check_keeps_form(env: Environment, form: ArrayTree, params: Any) -> None:
+    """Raises TypeError where a step changes the form of a state: packed, its bits would be misread."""
+
+    def after(state):
+        return env.transition(state, jnp.int32(0), env.sample_noise(jax.random.key(0)), params)[0]
+
+    told = lambda tree: [f"{x.dtype}{list(x.shape)}" for x in jax.tree.leaves(tree)]
+    before, now = told(form), told(jax.eval_shape(after, form))
+    if before != now:
+        raise TypeError(f"a step of {env.name} must keep its state's types and shapes, {before}, got {now}")
 
 
 def _mix(old: Array, new: Array, share: Numeric) -> Array:

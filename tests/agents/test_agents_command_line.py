@@ -239,9 +239,9 @@ def pretend(monkeypatch, end, num_records):
          "greedy_return", "regret", "seconds", "steps_per_second"), 1.0,
     )  # fmt: skip
 
-    def train(key, hyperparams, config, env, plan):
+    def train(key, hyperparams, config, env, plan, evaluation_episodes):
         for i in range(num_records):
-            yield {**record, "env_steps": (i + 1) * plan.env_steps}, np.ones(10 * 8 + 8 + 8 * 4 + 4, np.float32)
+            yield {**record, "env_steps": (i + 1) * plan.env_steps}, np.ones(11 * 8 + 8 + 8 * 4 + 4, np.float32)
         raise end
 
     monkeypatch.setattr(chunks, "train", train)
@@ -304,11 +304,14 @@ def test_the_help_tells_of_every_field_with_its_comment_and_the_recipes_value(re
     assert learning_starts.partition("(default: ")[2].startswith("256)")
 
 
-def test_xla_is_told_to_leave_small_products_on_one_thread_unless_it_is_told_otherwise(monkeypatch, capsys):
+def test_xla_is_told_how_to_run_small_loops_unless_it_is_told_otherwise(monkeypatch, capsys):
+    eigen, loops = "--xla_cpu_multi_thread_eigen", "--xla_backend_extra_options"
+    small = f"{loops}=xla_cpu_small_while_loop_byte_threshold=20000"
     for before, after in (
-        ("", "--xla_cpu_multi_thread_eigen=false"),
-        ("--xla_x=1", "--xla_x=1 --xla_cpu_multi_thread_eigen=false"),
-        ("--xla_cpu_multi_thread_eigen=true", "--xla_cpu_multi_thread_eigen=true"),
+        ("", f"{eigen}=false {small}"),
+        ("--xla_x=1", f"--xla_x=1 {eigen}=false {small}"),
+        (f"{eigen}=true", f"{eigen}=true {small}"),
+        (f"{loops}=xla_cpu_y", f"{loops}=xla_cpu_y {eigen}=false"),
     ):
         monkeypatch.setenv("XLA_FLAGS", before)
         main(["lottery"])
