@@ -16,14 +16,14 @@ LEVELS = {
     "struct": 0, "validation": 0, "threefry": 0, "physiology": 0, "menu": 0,
     "heartpole_v0": 1, "heartpole_v1": 1,
     "environment": 2,
-    "interop": 4, "drawing": 4,
-    "__main__": 5, "__init__": 5,
+    "drawing": 4, "interop": 5, "gym": 6,
+    "__main__": 6, "__init__": 6,
 }  # fmt: skip
 REST = 3
 CORE = {"jax", "chex", "numpy", "heartpole_jax"}
 # Extras, each with the only folder that may import it.
 EXTRAS = {"matplotlib": "drawing", "PIL": "drawing", "gymnasium": "interop", "gymnax": "interop",
-          "stable_baselines3": "interop"}  # fmt: skip
+          "stable_baselines3": "interop", "pygame": "drawing"}  # fmt: skip
 # What agents may import besides the core and themselves. The rest comes through heartpole_jax.drawing and interop.
 TRAINING = {"agents", "flax", "optax", "tyro", "rich", "safetensors", "tensorboardX"}
 

@@ -8,6 +8,7 @@ import dataclasses
 
 import numpy as np
 
+from heartpole_jax.drawing.palette import BLUE, GREY, INK, ORANGE, PALE, SKY, VERMILLION
 from heartpole_jax.heartpole_v0 import EnvParams
 
 try:
@@ -18,11 +19,10 @@ try:
 except ImportError as error:
     raise ImportError("drawing needs matplotlib: pip install 'heartpole-jax[plot]'") from error
 
-__all__ = ["Axes", "Figure", "FuncFormatter", "MaxNLocator", "MultipleLocator"]
-
-# Okabe and Ito's palette, told apart with every kind of colour vision.
-BLUE, SKY, VERMILLION, ORANGE = "#0072B2", "#56B4E9", "#D55E00", "#E69F00"
-INK, GREY, PALE = "#222222", "#666666", "#C8C8C8"
+__all__ = [
+    "BLUE", "GREY", "INK", "ORANGE", "PALE", "SKY", "VERMILLION",
+    "Axes", "Figure", "FuncFormatter", "MaxNLocator", "MultipleLocator",
+]  # fmt: skip
 
 SLIDE = (13.33, 7.5)  # inches, 16:9
 HALF_SLIDE = (8.0, 4.5)

@@ -1,0 +1,35 @@
+"""A moment as a text: what was done, the clock, and a small bar for each number that matters."""
+
+from heartpole_jax.drawing.moment import ACTION_NAMES, Moment
+
+_WIDTH = 20
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+# name, of the moment, full scale, unit
+_BARS = (
+    ("alertness", "alertness", 4.0, ""),
+    ("blood pressure", "hypertension", 10.0, ""),
+    ("blood alcohol", "intoxication", 0.2, " %"),
+)
+
+
+def describe(moment: Moment) -> str:
+    """The moment in five lines, the last one ended; a bar is full at alertness 4, hypertension 10, 0.2 % alcohol."""
+    day, hour, minute = moment.clock
+    done = "woke up" if moment.action is None else f"chose {ACTION_NAMES[moment.action]}"
+    attack = "  *** HEART ATTACK ***" if moment.heart_attack else ""
+    lines = [f"day {day}, {hour:02}:{minute:02}  {done}, reward {moment.reward:+.4f}{attack}"]
+    for name, field, full, unit in _BARS:
+        value = getattr(moment, field)
+        lines.append(f"  {name:<14} |{_bar(value / full)}| {value:.3f}{unit}")
+    lines.append(
+        f"  score {moment.score:+.4f}, {moment.num_steps} decisions, heart attacks {moment.num_heart_attacks}, "
+        f"risk {moment.heart_attack_risk:.2%}"
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _bar(share: float) -> str:
+    """A bar of `_WIDTH` characters, filled to `share`, which is clipped to [0, 1]; empty for NaN."""
+    eighths = round(8 * _WIDTH * min(max(share, 0.0), 1.0)) if share == share else 0
+    full, rest = divmod(eighths, 8)
+    return (_EIGHTHS[8] * full + (_EIGHTHS[rest] if rest else "")).ljust(_WIDTH)

@@ -1,0 +1,5 @@
+"""`gymnasium.make("heartpole_jax.gym:HeartPole-v0")`: importing this module registers HeartPole with Gymnasium."""
+
+from heartpole_jax.interop.gymnasium import Env, FunctionalEnv, VectorEnv
+
+__all__ = ["Env", "FunctionalEnv", "VectorEnv"]

@@ -1,0 +1,33 @@
+"""HeartPole for Gymnasium: `Env`, a native `VectorEnv`, and `FunctionalEnv`.
+
+    env = gymnasium.make("heartpole_jax.gym:HeartPole-v0")
+    envs = gymnasium.make_vec("heartpole_jax.gym:HeartPole-v0", num_envs=1024)
+
+Observations are the six raw numbers, float32; `terminated` is never True and `truncated` the time limit. `info` tells
+heart_attack, heart_attack_risk, productivity and half_hours of the step. Every constant of `EnvParams` is a keyword.
+What is handed out is NumPy's, and the caller's own.
+
+Seeds: `reset(seed=s)` fixes all that follows until the next seed; a reset without one begins another episode. The lanes
+of a vector environment take s, s + 1, ..., as those of Gymnasium's `SyncVectorEnv` do: it and `VectorEnv` agree.
+The only lane of `hp.rollout(policy, jax.random.key(s), num_envs=1, autoreset=True)` throws the same dice.
+"""
+
+try:
+    import gymnasium
+except ImportError as missing:
+    raise ImportError("this needs Gymnasium: pip install 'heartpole-jax[gym]'") from missing
+
+from heartpole_jax.interop.gymnasium.env import Env
+from heartpole_jax.interop.gymnasium.functional_env import FunctionalEnv, FunctionalState
+from heartpole_jax.interop.gymnasium.vector_env import VectorEnv
+
+__all__ = ["Env", "FunctionalEnv", "FunctionalState", "VectorEnv"]
+
+# The environment counts its own steps and checks its own input: wrappers for that would cost as much as the step.
+gymnasium.register(
+    "HeartPole-v0",
+    entry_point="heartpole_jax.interop.gymnasium:Env",
+    vector_entry_point="heartpole_jax.interop.gymnasium:VectorEnv",
+    disable_env_checker=True,
+    order_enforce=False,
+)

@@ -1,0 +1,101 @@
+"""One patient as a `gymnasium.Env`."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import error
+
+from heartpole_jax.environment import HEARTPOLE_V0
+from heartpole_jax.heartpole_v0 import EnvState
+from heartpole_jax.interop import checks, stepping
+from heartpole_jax.interop.rendering import Renderer
+
+METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array", "human"], "render_fps": 10}
+
+
+class Env(gymnasium.Env):
+    """One patient. `render_mode` is None, "ansi", "rgb_array" or "human"; the other keywords are `EnvParams`'s.
+
+    Raises:
+      gymnasium.error.UnsupportedMode: for another render mode.
+      ValueError, TypeError: for bad parameters, see `EnvParams`.
+    """
+
+    metadata = METADATA
+
+    def __init__(self, render_mode: str | None = None, **params: Any):
+        self.render_mode = checks.check_render_mode(render_mode, self.metadata["render_modes"])
+        self.params = checks.env_params(params)
+        self.observation_space, self.action_space = checks.observation_space(), checks.action_space()
+        self._lanes = stepping.Lanes(HEARTPOLE_V0, self.params, num_envs=1)
+        self._renderer = Renderer(self.params, render_mode) if render_mode else None
+        self._is_reset = self._is_closed = False
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        """A new episode: (obs, {}). No option is known.
+
+        Raises:
+          ValueError: for an option.
+          gymnasium.error.ClosedEnvironmentError: after `close`.
+          gymnasium.error.Error: for a seed that is no whole number of at least 0.
+        """
+        if self._is_closed:
+            raise error.ClosedEnvironmentError("reset was called on a closed environment; make another one")
+        checks.check_options(options, known=())
+        super().reset(seed=seed)
+        words = np.zeros((1, 2), np.uint32)
+        if seed is not None:
+            words[0] = stepping.seed_words(seed)
+        elif not self._is_reset:
+            words[0] = self.np_random.integers(0, 2**32, 2, np.uint32)
+        one = np.ones(1, bool)
+        obs = self._lanes.reset(words, one if seed is not None or not self._is_reset else ~one, one)[0]
+        self._is_reset = True
+        if self._renderer:
+            self._renderer.begin(obs)
+        return obs, {}
+
+    def step(self, action: Any):
+        """(obs, reward, terminated, truncated, info) after a decision, see the module.
+
+        Raises:
+          gymnasium.error.InvalidAction: for anything but a whole number in 0 .. 3.
+          gymnasium.error.ResetNeeded: before the first reset.
+          gymnasium.error.ClosedEnvironmentError: after `close`.
+        """
+        if type(action) is not int or not 0 <= action < 4:
+            action = checks.check_action(action)
+        if not self._is_reset or self._is_closed:
+            checks.refuse_step(self._is_closed)
+        outcome = self._lanes.step_lone(action)
+        if self._renderer:
+            self._renderer.add(outcome.obs, action, outcome.reward, outcome.info)
+        return outcome
+
+    def render(self):
+        """A text for "ansi", a uint8 array (height, width, 3) for "rgb_array"; "human" shows a window by itself.
+
+        Raises:
+          gymnasium.error.ResetNeeded: before the first reset.
+        """
+        if self._renderer is None:
+            name = self.spec.id if self.spec else "HeartPole-v0"
+            gymnasium.logger.warn(
+                f"render needs a render mode: gymnasium.make({name!r}, render_mode='rgb_array'), or 'ansi', or 'human'"
+            )
+            return None
+        if not self._is_reset:
+            raise error.ResetNeeded("render was called before reset; call env.reset() first")
+        return self._renderer.render()
+
+    def close(self):
+        """Closes the window, if there is one. A second call does nothing."""
+        self._is_closed = True
+        if self._renderer:
+            self._renderer.close()
+
+    @property
+    def state(self) -> EnvState:
+        """The patient's state, for looking into; scalars of NumPy's as leaves."""
+        return self._lanes.state()

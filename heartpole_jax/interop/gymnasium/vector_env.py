@@ -1,0 +1,190 @@
+"""Many patients as a `gymnasium.vector.VectorEnv`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import error
+from gymnasium.vector import AutoresetMode
+from gymnasium.vector.utils import batch_space
+
+from heartpole_jax import validation
+from heartpole_jax.environment import HEARTPOLE_V0
+from heartpole_jax.interop import checks, stepping
+from heartpole_jax.interop.gymnasium.env import METADATA
+from heartpole_jax.interop.rendering import Renderer
+
+_AUTORESET = {
+    AutoresetMode.NEXT_STEP: stepping.Autoreset.NEXT_STEP,
+    AutoresetMode.SAME_STEP: stepping.Autoreset.SAME_STEP,
+    AutoresetMode.DISABLED: stepping.Autoreset.NEVER,
+}
+
+
+class VectorEnv(gymnasium.vector.VectorEnv):
+    """`num_envs` patients in one compiled step.
+
+    Args:
+      num_envs: how many.
+      autoreset_mode: one of `gymnasium.vector.AutoresetMode`, or its value ("NextStep", "SameStep", "Disabled").
+      render_mode: None, "ansi" or "rgb_array".
+      max_episode_steps: another name of `max_steps`, which `gymnasium.make_vec` knows.
+      **params: `EnvParams`'s.
+
+    Raises:
+      gymnasium.error.UnsupportedMode: for another render mode or autoreset mode.
+      ValueError, TypeError: for bad parameters or a bad number of lanes.
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
+        max_episode_steps: int | None = None,
+        **params: Any,
+    ):
+        validation.check_size("num_envs", num_envs)
+        if max_episode_steps is not None:
+            if "max_steps" in params:
+                raise ValueError(
+                    f"max_episode_steps and max_steps are the same, got {max_episode_steps!r} and "
+                    f"{params['max_steps']!r}; give one"
+                )
+            params["max_steps"] = max_episode_steps
+        self.autoreset_mode = checks.check_autoreset_mode(autoreset_mode)
+        self.metadata = METADATA | {"render_modes": ["ansi", "rgb_array"], "autoreset_mode": self.autoreset_mode}
+        self.render_mode = checks.check_render_mode(render_mode, self.metadata["render_modes"])
+        self.params = checks.env_params(params)
+        self.num_envs = int(num_envs)
+        self.single_observation_space, self.single_action_space = checks.observation_space(), checks.action_space()
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self._lanes = stepping.Lanes(HEARTPOLE_V0, self.params, self.num_envs, _AUTORESET[self.autoreset_mode])
+        self._renderers = [Renderer(self.params, render_mode) for _ in range(self.num_envs)] if render_mode else []
+        self._is_reset = False
+        self._ended = np.zeros(self.num_envs, bool)
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """New episodes: (obs of shape (num_envs, 6), {}).
+
+        Args:
+          seed: an int seeds the lanes with seed, seed + 1, ...; a sequence each lane with its own, None going on.
+          options: {"reset_mask": bool array (num_envs,)} resets these lanes alone; the others' observations stay.
+
+        Raises:
+          ValueError: for another option, a mask or a list of seeds of another length, a mask without a lane.
+          TypeError: for a mask that is no bool array.
+          gymnasium.error.ResetNeeded: for a mask before the first reset.
+          gymnasium.error.ClosedEnvironmentError: after `close`.
+        """
+        if self.closed:
+            raise error.ClosedEnvironmentError("reset was called on a closed environment; make another one")
+        checks.check_options(options, known=("reset_mask",))
+        chosen = self._check_mask((options or {}).get("reset_mask"))
+        seeds = self._check_seeds(seed)
+        super().reset(seed=seed if isinstance(seed, int | np.integer) else None)
+        seeded = np.array([each is not None for each in seeds])
+        words = np.zeros((self.num_envs, 2), np.uint32)
+        if not self._is_reset:
+            words = self.np_random.integers(0, 2**32, (self.num_envs, 2), np.uint32)
+        for lane in np.flatnonzero(seeded):
+            words[lane] = stepping.seed_words(int(seeds[lane]))  # type: ignore[arg-type]
+        obs = self._lanes.reset(words, seeded if self._is_reset else np.ones(self.num_envs, bool), chosen)
+        self._is_reset = True
+        self._ended = self._ended & ~chosen
+        for lane in np.flatnonzero(chosen) if self._renderers else ():
+            self._renderers[lane].begin(obs[lane])
+        return obs, {}
+
+    def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """One decision in every lane: (obs, rewards, terminations, truncations, infos), of length num_envs.
+
+        `infos` has an array and a mask (`_heart_attack`) for each thing that is told. In the mode "SameStep" the lanes
+        that ended have `final_obs` and `final_info`; the observation is then the next episode's first.
+
+        Raises:
+          gymnasium.error.InvalidAction: for anything but whole numbers in 0 .. 3 of shape (num_envs,).
+          gymnasium.error.ResetNeeded: before the first reset, or (mode "Disabled") for a lane that has ended.
+          gymnasium.error.ClosedEnvironmentError: after `close`.
+        """
+        actions = checks.check_actions(actions, self.num_envs)
+        if not self._is_reset or self.closed:
+            checks.refuse_step(self.closed)
+        if self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any():
+            raise error.ResetNeeded(
+                f"lanes {np.flatnonzero(self._ended)[:10].tolist()} have ended and autoreset is disabled; "
+                "call reset(options={'reset_mask': mask}) first"
+            )
+        outcome = self._lanes.step(actions)
+        self._ended = outcome.terminated | outcome.truncated
+        if self._renderers:
+            self._record(actions, outcome)
+        return outcome.obs, outcome.reward, outcome.terminated, outcome.truncated, self._infos(outcome)
+
+    def render(self) -> tuple[Any, ...] | None:
+        """A frame or a text for each lane."""
+        if not self._renderers:
+            gymnasium.logger.warn("render needs a render mode: make_vec(..., render_mode='rgb_array') or 'ansi'")
+            return None
+        if not self._is_reset:
+            raise error.ResetNeeded("render was called before reset; call envs.reset() first")
+        return tuple(renderer.render() for renderer in self._renderers)
+
+    def _infos(self, outcome: stepping.Outcome) -> dict[str, Any]:
+        """The infos in Gymnasium's form: an array and a mask a name, nothing where no lane has any."""
+        if outcome.last_obs is None:
+            return _masked(outcome.info, outcome.stepped)
+        final_obs = np.full(self.num_envs, None, object)
+        for lane in np.flatnonzero(self._ended):
+            final_obs[lane] = outcome.last_obs[lane]
+        return {
+            "final_obs": final_obs,
+            "_final_obs": self._ended.copy(),
+            "final_info": _masked(outcome.info, self._ended),
+            "_final_info": self._ended.copy(),
+            **_masked(outcome.info, ~self._ended),
+        }
+
+    def _record(self, actions: np.ndarray, outcome: stepping.Outcome) -> None:
+        for lane, renderer in enumerate(self._renderers):
+            if outcome.stepped[lane] and not (outcome.last_obs is not None and self._ended[lane]):
+                info = {name: values[lane] for name, values in outcome.info.items()}
+                renderer.add(outcome.obs[lane], int(actions[lane]), outcome.reward[lane], info)
+            else:
+                renderer.begin(outcome.obs[lane])
+
+    def _check_mask(self, mask: Any) -> np.ndarray:
+        if mask is None:
+            return np.ones(self.num_envs, bool)
+        if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
+            raise TypeError(f"options['reset_mask'] must be a NumPy array of bool, got {mask!r}")
+        if mask.shape != (self.num_envs,):
+            raise ValueError(f"options['reset_mask'] must have the shape ({self.num_envs},), got {mask.shape}")
+        if not mask.any():
+            raise ValueError("options['reset_mask'] must choose at least one lane, got False throughout")
+        if not self._is_reset:
+            raise error.ResetNeeded("the first reset must be of all lanes; call envs.reset() without a reset_mask")
+        return mask
+
+    def _check_seeds(self, seed: Any) -> list[int | None]:
+        if seed is None:
+            return [None] * self.num_envs
+        if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
+            seeds: list[Any] = [int(seed) + lane for lane in range(self.num_envs)]
+        else:
+            seeds = list(seed) if isinstance(seed, Sequence | np.ndarray) else [seed] * self.num_envs
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"seed must be one number or {self.num_envs} of them, got {len(seeds)}")
+        return [None if each is None else checks.check_seed(each) for each in seeds]
+
+
+def _masked(info: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, np.ndarray]:
+    if not mask.any():
+        return {}
+    if not mask.all():
+        info = {name: np.where(mask, values, values.dtype.type(0)) for name, values in info.items()}
+    return info | {f"_{name}": mask.copy() for name in info}

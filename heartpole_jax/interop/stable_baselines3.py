@@ -1,0 +1,119 @@
+"""HeartPole for Stable-Baselines3: a native `VecEnv`, all lanes in one compiled step.
+
+    from heartpole_jax.interop.stable_baselines3 import HeartPoleVecEnv
+    model = stable_baselines3.PPO("MlpPolicy", HeartPoleVecEnv(num_envs=64))
+
+A lane that ends begins its next episode at once; its info then holds `terminal_observation` and `TimeLimit.truncated`,
+True, so that values are bootstrapped through the time limit.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from heartpole_jax import validation
+from heartpole_jax.environment import HEARTPOLE_V0
+from heartpole_jax.interop import checks, stepping
+from heartpole_jax.interop.rendering import Renderer
+
+try:
+    from stable_baselines3.common.vec_env import VecEnv
+except ImportError as missing:
+    raise ImportError("this needs Stable-Baselines3: pip install 'heartpole-jax[sb3]'") from missing
+
+
+class HeartPoleVecEnv(VecEnv):
+    """`num_envs` patients as Stable-Baselines3's `VecEnv`; the other keywords are `EnvParams`'s.
+
+    Raises:
+      ValueError, TypeError: for a bad number of lanes or bad parameters.
+      gymnasium.error.UnsupportedMode: for a render mode that is neither None nor "rgb_array".
+    """
+
+    def __init__(self, num_envs: int, render_mode: str | None = None, **params: Any):
+        validation.check_size("num_envs", num_envs)
+        self.params = checks.env_params(params)
+        self.render_mode = checks.check_render_mode(render_mode, ["rgb_array"])
+        super().__init__(num_envs, checks.observation_space(), checks.action_space())
+        self._lanes = stepping.Lanes(HEARTPOLE_V0, self.params, num_envs, stepping.Autoreset.SAME_STEP)
+        self._renderers = [Renderer(self.params, render_mode) for _ in range(num_envs)] if render_mode else []
+        self._actions = np.zeros(num_envs, np.int32)
+        self._is_reset = self._is_closed = False
+
+    def reset(self) -> np.ndarray:
+        """First observations, float32 of shape (num_envs, 6). `seed(s)` before it gives the lanes s, s + 1, ..."""
+        if self._is_closed:
+            checks.refuse_step(closed=True)
+        seeds = self._seeds
+        seeded = np.array([seed is not None for seed in seeds])
+        words = np.zeros((self.num_envs, 2), np.uint32)
+        if not self._is_reset:
+            entropy = np.random.SeedSequence().generate_state(2 * self.num_envs)
+            words = entropy.reshape(self.num_envs, 2).astype(np.uint32)
+        for lane in np.flatnonzero(seeded):
+            words[lane] = stepping.seed_words(checks.check_seed(seeds[lane]))
+        everyone = np.ones(self.num_envs, bool)
+        obs = self._lanes.reset(words, seeded if self._is_reset else everyone, everyone)
+        self._reset_seeds()
+        self._reset_options()
+        self.reset_infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        self._is_reset = True
+        for renderer, lane_obs in zip(self._renderers, obs, strict=False):
+            renderer.begin(lane_obs)
+        return obs
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Takes the actions, whole numbers in 0 .. 3 of shape (num_envs,).
+
+        Raises:
+          gymnasium.error.InvalidAction: for others.
+          gymnasium.error.ResetNeeded, gymnasium.error.ClosedEnvironmentError: before `reset`, after `close`.
+        """
+        if not self._is_reset or self._is_closed:
+            checks.refuse_step(self._is_closed)
+        self._actions = checks.check_actions(actions, self.num_envs)
+
+    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        """(obs, rewards, dones, infos): float32 (num_envs, 6), float32, bool, and a dict for each lane."""
+        actions = self._actions
+        outcome = self._lanes.step(actions)
+        dones = outcome.terminated | outcome.truncated
+        names = ("TimeLimit.truncated", *outcome.info)
+        columns = (outcome.truncated.tolist(), *(values.tolist() for values in outcome.info.values()))
+        infos = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+        for lane in np.flatnonzero(dones).tolist():
+            infos[lane]["terminal_observation"] = outcome.last_obs[lane]  # type: ignore[index]
+        for lane, renderer in enumerate(self._renderers):
+            if dones[lane]:
+                renderer.begin(outcome.obs[lane])
+            else:
+                renderer.add(outcome.obs[lane], int(actions[lane]), outcome.reward[lane], infos[lane])
+        return outcome.obs, outcome.reward.astype(np.float32), dones, infos
+
+    def close(self) -> None:
+        self._is_closed = True
+
+    def get_images(self) -> Sequence[np.ndarray | None]:
+        """A frame for each lane, None without `render_mode="rgb_array"`."""
+        return [renderer.render() for renderer in self._renderers] or [None] * self.num_envs
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """An attribute for each lane; the lanes share all of theirs."""
+        return [getattr(self, attr_name)] * len(self._lanes_of(indices))
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        raise NotImplementedError(
+            f"the lanes are one program and share what they are made of; to set {attr_name!r} make another "
+            "HeartPoleVecEnv, with its keyword"
+        )
+
+    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
+        raise NotImplementedError(f"the lanes are one program and have no methods of their own, got {method_name!r}")
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        """False for each lane: wrap the whole, with Stable-Baselines3's VecEnvWrappers."""
+        return [False] * len(self._lanes_of(indices))
+
+    def _lanes_of(self, indices: Any) -> list[int]:
+        return list(self._get_indices(indices))

@@ -1,0 +1,313 @@
+"""Environments stepped from Python: lanes that live on the device, one compiled call a step, NumPy out.
+
+What Gymnasium's, Stable-Baselines3's and the tutorial's interfaces have in common. A step of the model takes 50 ns;
+what a host loop waits for is dispatch and copies, a microsecond or more for each array that goes in or comes out. So a
+lane's state and all that a step tells are rows of two arrays, one of floats and one of integers, whose columns are
+lanes.
+
+The dice are those of `rollout`: a lane seeded with s, through all the episodes of its life, is the one lane of
+`rollout(policy, jax.random.key(s), num_envs=1, autoreset=True)`, whatever the mode of resetting.
+"""
+
+import dataclasses
+import enum
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from chex import Array, ArrayTree
+
+from heartpole_jax import threefry
+from heartpole_jax.environment import Environment
+
+_NOISE, _START = 0, 2  # the purposes of dice in `rollout`
+
+
+class Autoreset(enum.Enum):
+    """What becomes of a lane whose episode has ended."""
+
+    NEXT_STEP = "next step"  # its next step begins an episode, whatever the action
+    SAME_STEP = "same step"  # the step that ended the episode has begun the next one
+    NEVER = "never"  # it waits for a reset
+
+
+class Outcome(NamedTuple):
+    """What a step of all lanes tells, NumPy arrays of the caller's own, of shape (num_envs, ...)."""
+
+    obs: np.ndarray  # float32, to go on with
+    reward: np.ndarray  # float64
+    terminated: np.ndarray  # bool, a true end
+    truncated: np.ndarray  # bool, the time limit
+    stepped: np.ndarray  # bool, False where the lane began an episode instead (NEXT_STEP)
+    info: dict[str, np.ndarray]  # what the environment tells of the step
+    last_obs: np.ndarray | None  # float32, the true last observations; None where no lane was reset (SAME_STEP)
+
+
+class LoneOutcome(NamedTuple):
+    """What a step of a single lane tells, in Python's own numbers."""
+
+    obs: np.ndarray  # float32
+    reward: float
+    terminated: bool
+    truncated: bool
+    info: dict[str, Any]
+
+
+class Lanes:
+    """`num_envs` lanes of an environment, stepped together.
+
+    Args:
+      env: the environment.
+      params: its parameters, a pytree of numbers.
+      num_envs: how many lanes.
+      autoreset: what becomes of a lane whose episode has ended.
+    """
+
+    def __init__(self, env: Environment, params: Any, num_envs: int, autoreset: Autoreset = Autoreset.NEVER):
+        leaves, treedef = jax.tree.flatten(params)
+        unpack = _Unpack(treedef, tuple(isinstance(x, float | np.floating) for x in leaves))
+        self.num_envs = num_envs
+        self._layout = _layout(env, unpack, autoreset)
+        self._params = unpack.pack(leaves)
+        # A lone lane's actions wait on the device: handing in a number costs a microsecond and a half.
+        self._actions = [jax.device_put(np.array([action], np.int32)) for action in range(env.num_actions)]
+        self._floats, self._integers = self._layout.empty(num_envs)
+
+    def reset(self, seeds: np.ndarray, seeded: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        """Begins an episode in the `chosen` lanes; the observations of all, float32 of shape (num_envs, ...).
+
+        Args:
+          seeds: two words of a key for each lane, uint32 of shape (num_envs, 2), see `seed_words`.
+          seeded: which lanes take them, bool of shape (num_envs,); the others go on with the dice they have.
+          chosen: which lanes begin, bool of shape (num_envs,); the others stay as they are.
+        """
+        arrays = _reset(self._layout, self._params, self._floats, self._integers, seeds, seeded, chosen)
+        self._floats, self._integers = arrays
+        return _columns(np.asarray(self._floats), self._layout.obs)
+
+    def step(self, actions: np.ndarray) -> Outcome:
+        """One step of every lane; `actions` are int32 of shape (num_envs,), each in range."""
+        layout = self._layout
+        self._floats, self._integers = _step(layout, self._params, self._floats, self._integers, actions)
+        values = np.asarray(self._floats)
+        terminated, truncated = values[layout.terminated] != 0, values[layout.truncated] != 0
+        was_reset = layout.autoreset is Autoreset.SAME_STEP and bool((terminated | truncated).any())
+        return Outcome(
+            obs=_columns(values, layout.obs),
+            reward=values[layout.reward].astype(np.float64),
+            terminated=terminated,
+            truncated=truncated,
+            stepped=values[layout.stepped] != 0,
+            info={name: values[row].astype(type_) for name, row, type_ in layout.info},
+            last_obs=_columns(values, layout.last_obs) if was_reset else None,
+        )
+
+    def step_lone(self, action: int) -> LoneOutcome:
+        """One step of the only lane; `action` is in range."""
+        layout = self._layout
+        arrays = _step(layout, self._params, self._floats, self._integers, self._actions[action])
+        self._floats, self._integers = arrays
+        column = np.asarray(self._floats)[:, 0]
+        values = column.tolist()
+        return LoneOutcome(
+            column[layout.obs].astype(np.float32),
+            values[layout.reward],
+            values[layout.terminated] != 0,
+            values[layout.truncated] != 0,
+            {name: type_(values[row]) for name, row, type_ in layout.info},
+        )
+
+    def state(self, lane: int = 0) -> ArrayTree:
+        """The environment's state in a lane, with scalars of NumPy's as leaves."""
+        state, _ = self._layout.read(np.asarray(self._floats)[:, lane], np.asarray(self._integers)[:, lane])
+        return state
+
+
+def seed_words(seed: int) -> np.ndarray:
+    """The two words of `jax.random.key(seed)`, uint32 of shape (2,); seeds beyond 64 bits are hashed first."""
+    if seed >= 2**64:
+        return np.random.SeedSequence(seed).generate_state(2)
+    return np.array([seed >> 32, seed & 0xFFFFFFFF], np.uint32)
+
+
+def _columns(values: np.ndarray, rows: slice) -> np.ndarray:
+    """Some rows of (rows, lanes) as a new float32 array of shape (lanes, rows)."""
+    return np.array(values[rows].T, np.float32, order="C")
+
+
+class _Life(NamedTuple):
+    """What a lane knows besides the environment's state, scalars."""
+
+    over: Array  # bool, its last step ended the episode
+    fresh: Array  # bool, it has made no step since the last reset
+    tick: Array  # uint32, steps since it was seeded: with the words it names the dice
+    start_words: tuple[Array, Array]
+    noise_words: tuple[Array, Array]
+
+
+class _Told(NamedTuple):
+    """What a step of one lane tells."""
+
+    obs: Array
+    reward: Array
+    terminated: Array
+    truncated: Array
+    stepped: Array
+    info: tuple[Array, ...]
+    last_obs: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class _Unpack:
+    """How parameters are packed into an array of floats and one of integers. Hashable, for jit."""
+
+    treedef: Any
+    is_float: tuple[bool, ...]
+
+    def pack(self, leaves: list) -> tuple[Array, Array]:
+        floats = [float(x) for x, is_float in zip(leaves, self.is_float, strict=True) if is_float]
+        integers = [int(x) for x, is_float in zip(leaves, self.is_float, strict=True) if not is_float]
+        return jnp.array(floats, jnp.result_type(float)), jnp.array(integers, jnp.int32)
+
+    def __call__(self, packed: tuple[Array, Array]) -> Any:
+        floats, integers = iter(packed[0]), iter(packed[1])
+        return jax.tree.unflatten(self.treedef, [next(floats if is_float else integers) for is_float in self.is_float])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Layout:
+    """The environment, and which row is what. Hashable: jit compiles once for all `Lanes` of the same."""
+
+    env: Environment
+    unpack: _Unpack
+    autoreset: Autoreset
+    treedef: Any  # of the environment's state
+    dtypes: tuple[np.dtype, ...]  # of its leaves; its rows come first, the floats' and the others'
+    obs: slice  # of the floats, and so on
+    reward: int
+    terminated: int
+    truncated: int
+    stepped: int
+    info: tuple[tuple[str, int, type], ...]  # name, row, Python's type
+    last_obs: slice  # SAME_STEP alone
+
+    def empty(self, num_envs: int) -> tuple[np.ndarray, np.ndarray]:
+        """Both arrays, for lanes that have yet to be reset."""
+        num_integers = sum(dtype.kind != "f" for dtype in self.dtypes) + 7
+        return np.zeros((self.last_obs.stop, num_envs), jnp.result_type(float)), np.zeros(
+            (num_integers, num_envs), np.int32
+        )
+
+    def read(self, floats, integers) -> tuple[ArrayTree, _Life]:
+        """A lane's state and life from its columns."""
+        floats, integers = iter(floats), iter(integers)
+        leaves = [next(floats) if dtype.kind == "f" else next(integers).astype(dtype) for dtype in self.dtypes]
+        over, fresh, tick, *words = integers
+        tick, *words = (x.astype(np.uint32) for x in (tick, *words))
+        life = _Life(over != 0, fresh != 0, tick, tuple(words[:2]), tuple(words[2:]))
+        return jax.tree.unflatten(self.treedef, leaves), life
+
+    def write(self, state: ArrayTree, life: _Life, told: _Told) -> tuple[list[Array], list[Array]]:
+        """A lane's columns, as lists of scalars."""
+        leaves = list(zip(jax.tree.leaves(state), self.dtypes, strict=True))
+        told_rows = [*told.obs.ravel(), told.reward, told.terminated, told.truncated, told.stepped, *told.info]
+        if self.autoreset is Autoreset.SAME_STEP:
+            told_rows += [*told.last_obs.ravel()]
+        floats = [leaf for leaf, dtype in leaves if dtype.kind == "f"] + told_rows
+        integers = [leaf for leaf, dtype in leaves if dtype.kind != "f"] + jax.tree.leaves(life)
+        return [x.astype(jnp.result_type(float)) for x in floats], [x.astype(jnp.int32) for x in integers]
+
+    def begin(self, params: Any, life: _Life) -> tuple[ArrayTree, _Life, _Told]:
+        """A lane at the start of an episode, `life` naming its dice."""
+        start = self.env.sample_start(threefry.key_at(life.start_words, jnp.uint32(0), life.tick))
+        state = self.env.initial_state(start, params)
+        obs, nothing = self.env.observe(state), jnp.zeros(())
+        told = _Told(obs, nothing, nothing, nothing, nothing, (nothing,) * len(self.info), obs)
+        return state, life._replace(over=jnp.array(False), fresh=jnp.array(True)), told
+
+    def step(self, params: Any, state: ArrayTree, life: _Life, action: Array) -> tuple[ArrayTree, _Life, _Told]:
+        """A lane after a step."""
+        noise = self.env.sample_noise(threefry.key_at(life.noise_words, jnp.uint32(0), life.tick))
+        state, obs, reward, done, info = self.env.transition_info(state, action, noise, params)
+        terminated = self.env.terminated(state)
+        told = _Told(obs, reward, terminated, done & ~terminated, jnp.array(True), tuple(vars(info).values()), obs)
+        return state, life._replace(over=done, fresh=jnp.array(False), tick=life.tick + 1), told
+
+
+@functools.lru_cache(maxsize=256)
+def _layout(env: Environment, unpack: _Unpack, autoreset: Autoreset) -> _Layout:
+    def step(key, params):
+        state = env.initial_state(env.sample_start(key), unpack(params))
+        return state, env.transition_info(state, jnp.int32(0), env.sample_noise(key), unpack(params))[4]
+
+    params = unpack.pack([1] * len(unpack.is_float))
+    state, info = jax.eval_shape(step, jax.random.key(0), params)
+    leaves, treedef = jax.tree.flatten(state)
+    first = sum(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves)
+    size = int(np.prod(env.obs_shape))
+    reward = first + size
+    last = reward + 4 + len(vars(info))
+    return _Layout(
+        env=env,
+        unpack=unpack,
+        autoreset=autoreset,
+        treedef=treedef,
+        dtypes=tuple(np.dtype(leaf.dtype) for leaf in leaves),
+        obs=slice(first, reward),
+        reward=reward,
+        terminated=reward + 1,
+        truncated=reward + 2,
+        stepped=reward + 3,
+        info=tuple((name, reward + 4 + i, _python_type(leaf)) for i, (name, leaf) in enumerate(vars(info).items())),
+        last_obs=slice(last, last + size * (autoreset is Autoreset.SAME_STEP)),
+    )
+
+
+def _python_type(leaf: Any) -> type:
+    return {"f": float, "b": bool}.get(np.dtype(leaf.dtype).kind, int)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _reset(layout: _Layout, params, floats, integers, seeds, seeded, chosen):
+    """The arrays after a reset of the chosen lanes, of which the seeded ones take new dice."""
+
+    def lane(floats, integers, seed, seeded, chosen):
+        state, life = layout.read(floats, integers)
+        key = jax.random.wrap_key_data(seed, impl="threefry2x32")
+        sown = _Life(life.over, life.fresh, jnp.uint32(0), threefry.derive(key, _START), threefry.derive(key, _NOISE))
+        # Two resets in a row are two episodes: the second goes one tick on.
+        begun = layout.begin(layout.unpack(params), _where(seeded, sown, life._replace(tick=life.tick + life.fresh)))
+        told = begun[2]._replace(obs=layout.env.observe(state))  # the others' observation stays what it was
+        return layout.write(*_where(chosen, begun, (state, life, told)))
+
+    return _stacked(jax.vmap(lane)(tuple(floats), tuple(integers), seeds, seeded, chosen))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _step(layout: _Layout, params, floats, integers, actions):
+    """The arrays after a step of every lane."""
+    params = layout.unpack(params)
+
+    def lane(floats, integers, action):
+        state, life = layout.read(floats, integers)
+        stepped = layout.step(params, state, life, action)
+        if layout.autoreset is Autoreset.NEXT_STEP:
+            stepped = _where(life.over, layout.begin(params, life), stepped)
+        elif layout.autoreset is Autoreset.SAME_STEP:
+            state, life, told = stepped
+            begun = layout.begin(params, life)
+            stepped = _where(life.over, (*begun[:2], told._replace(obs=begun[2].obs)), stepped)
+        return layout.write(*stepped)
+
+    return _stacked(jax.vmap(lane)(tuple(floats), tuple(integers), actions))
+
+
+def _stacked(rows: tuple[list[Array], list[Array]]) -> tuple[Array, Array]:
+    # Outside of vmap, which would stack along the second axis and then transpose.
+    return jnp.stack(rows[0]), jnp.stack(rows[1])
+
+
+def _where(condition: Array, chosen: ArrayTree, otherwise: ArrayTree) -> ArrayTree:
+    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), chosen, otherwise)
