@@ -2,6 +2,7 @@
 # make test    lint, types, and the tests on $(PYTHON) and, where there is one, on python3.12 with the newest JAX
 # make bench   ours and the peers side by side (in a virtual environment of its own)
 # make bench-dqn   the same for training a DQN
+# make test-clients   the tests that drive other libraries on us, in a virtual environment of their own (part of make test)
 # make lint    ruff and mypy alone
 # PYTHON=python3.12 make test takes another interpreter.
 
@@ -13,7 +14,7 @@ RUN := $(VENV)/bin/python
 PYTHON312 := $(shell for python in python3.12 $$HOME/.pyenv/versions/3.12*/bin/python3.12 $${PYENV_ROOT:-/nonexistent}/versions/3.12*/bin/python3.12; do \
 	if $$python -c '' 2>/dev/null; then command -v $$python; break; fi; done)
 
-.PHONY: demo test test-one lint bench bench-dqn clean
+.PHONY: demo test test-one test-clients lint bench bench-dqn clean
 
 demo: $(VENV)/.installed
 	$(RUN) -m heartpole_jax figures --out out/figures
@@ -23,6 +24,9 @@ demo: $(VENV)/.installed
 
 test: lint
 	$(MAKE) --no-print-directory test-one
+ifneq ($(VENV),.venv-3.12)
+	$(MAKE) --no-print-directory test-clients
+endif
 ifneq ($(PYTHON312),)
 ifneq ($(VENV),.venv-3.12)
 	$(MAKE) --no-print-directory test-one PYTHON=$(PYTHON312)
@@ -31,6 +35,9 @@ endif
 
 test-one: $(VENV)/.installed-test
 	$(RUN) -m pytest -n 2 --dist loadfile
+
+test-clients: .venv-clients/.installed
+	.venv-clients/bin/python -m pytest -n 2 --dist loadfile tests/clients
 
 lint: $(VENV)/.installed-test
 	$(RUN) -m ruff check .
@@ -56,6 +63,14 @@ $(VENV)/.installed-test: $(VENV)/.created pyproject.toml
 	$(RUN) -m pip install --quiet --editable '.[test]'
 	$(RUN) -m pip install --quiet --no-deps heartpole==1.2
 	touch $@ $(VENV)/.installed
+
+# PyTorch first and alone, lest another package choose a build of several GB for other devices.
+.venv-clients/.installed: pyproject.toml tests/clients/requirements.txt
+	$(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/python -m pip install --quiet --upgrade pip
+	.venv-clients/bin/python -m pip install --quiet torch==2.13.0
+	.venv-clients/bin/python -m pip install --quiet --requirement tests/clients/requirements.txt --editable .
+	touch $@
 
 .venv-bench/.installed: pyproject.toml benchmarks/requirements.txt
 	$(PYTHON) -m venv .venv-bench

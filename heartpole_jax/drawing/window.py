@@ -22,8 +22,8 @@ class Window:
     """
 
     def __init__(self, title: str, frame_shape: tuple[int, ...], fps: int = 10):
-        pygame.display.init()
         try:
+            pygame.display.init()
             self._screen: Any = pygame.display.set_mode((frame_shape[1], frame_shape[0]))
         except pygame.error as error:
             raise RuntimeError(f"no window could be opened ({error}); take render_mode='rgb_array'") from error

@@ -1,0 +1,302 @@
+"""`Env` through Gymnasium itself: its checker, its wrappers, seeds, and every kind of bad input."""
+
+import copy
+import importlib.util
+import subprocess
+import sys
+import warnings
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gymnasium import error
+from gymnasium.envs.functional_jax_env import FunctionalJaxEnv, FunctionalJaxVectorEnv
+from gymnasium.utils.env_checker import check_env
+
+import heartpole_jax as hp
+from heartpole_jax.gym import Env, FunctionalEnv
+
+NAME = "heartpole_jax.gym:HeartPole-v0"
+
+
+@pytest.fixture(autouse=True)
+def no_screen(monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+
+
+def make(**keywords):
+    return gymnasium.make(NAME, **keywords)
+
+
+def play(env, num_steps=20, seed=0):
+    actions = np.random.default_rng(seed).integers(0, 4, num_steps)
+    return [env.step(int(action)) for action in actions]
+
+
+@pytest.mark.parametrize("render_mode", [None, "ansi", "rgb_array"])
+def test_gymnasiums_checker_finds_nothing_but_the_tutorials_infinite_bounds(render_mode):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=".*Box observation space m(in|ax)imum value is -?infinity")
+        check_env(make(render_mode=render_mode).unwrapped, skip_render_check=render_mode is None)
+
+
+def test_the_passive_checker_finds_nothing():
+    env = make(disable_env_checker=False, max_steps=5)
+    env.reset(seed=0)
+    play(env, 5)
+
+
+def test_one_string_makes_it_and_importing_the_package_brings_no_gymnasium():
+    code = f"""
+import sys, heartpole_jax
+assert "gymnasium" not in sys.modules
+import gymnasium
+env = gymnasium.make({NAME!r}, max_steps=2)
+print(env.reset(seed=0)[0].shape, type(env.unwrapped).__module__)
+"""
+    result = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["(6,)", "heartpole_jax.interop.gymnasium.env"]
+
+
+def test_the_spaces_have_the_tutorials_bounds():
+    env = make()
+    assert env.action_space == gymnasium.spaces.Discrete(4)
+    assert env.observation_space.dtype == np.float32
+    np.testing.assert_array_equal(env.observation_space.low, [-np.inf, 0, 0, 0, 0, -np.inf])
+    np.testing.assert_array_equal(env.observation_space.high, [np.inf] * 6)
+
+
+def test_what_comes_out_is_numpys_and_pythons_own():
+    env = make()
+    obs, info = env.reset(seed=0)
+    assert (type(obs), obs.dtype, obs.shape, info) == (np.ndarray, np.float32, (6,), {})
+    obs, reward, terminated, truncated, info = env.step(np.int64(1))
+    assert (type(obs), obs.dtype, obs.shape) == (np.ndarray, np.float32, (6,))
+    assert [type(x) for x in (reward, terminated, truncated)] == [float, bool, bool]
+    assert {name: type(x) for name, x in info.items()} == {
+        "productivity": float, "half_hours": int, "heart_attack_risk": float, "heart_attack": bool
+    }  # fmt: skip
+
+
+def test_an_observation_is_the_callers_to_write_on():
+    env, other = make(), make()
+    obs, _ = env.reset(seed=0)
+    other.reset(seed=0)
+    obs[:] = 7
+    stepped = env.step(0)[0]
+    stepped_copy = stepped.copy()
+    stepped[:] = 7
+    np.testing.assert_array_equal(stepped_copy, other.step(0)[0])
+    np.testing.assert_array_equal(env.step(0)[0], other.step(0)[0])
+
+
+def test_a_seed_fixes_all_that_follows_and_resets_without_one_go_on():
+    runs = []
+    for _ in range(2):
+        env = make()
+        first = env.reset(seed=11)[0]
+        steps = play(env)
+        second = env.reset()[0]
+        runs.append((first, *[step[0] for step in steps], second, *[step[0] for step in play(env)]))
+        assert first[0] != second[0]
+    np.testing.assert_array_equal(*map(np.stack, runs))
+    assert make().reset(seed=12)[0][0] != runs[0][0][0]
+
+
+def test_a_first_reset_without_a_seed_takes_entropy():
+    assert make().reset()[0][0] != make().reset()[0][0]
+
+
+def test_the_time_limit_truncates_and_nothing_terminates():
+    env = make(max_steps=3)
+    env.reset(seed=0)
+    assert [step[2:4] for step in play(env, 3)] == [(False, False), (False, False), (False, True)]
+    env.reset()
+    assert not env.step(0)[3]
+
+
+def test_every_parameter_is_a_keyword():
+    env = make(heart_attack_proclivity=1.0, heart_attack_threshold=-50, max_steps=9, beer_intoxication_high=0.05)
+    assert env.unwrapped.params == hp.EnvParams(
+        heart_attack_proclivity=1.0, heart_attack_threshold=-50.0, max_steps=9, beer_intoxication_high=0.05
+    )
+    env.reset(seed=0)
+    _, reward, *_, info = env.step(0)
+    assert info["heart_attack"]
+    assert info["heart_attack_risk"] == 1.0
+    assert reward == pytest.approx(info["productivity"] - 100, abs=1e-5)
+
+
+def test_gymnasiums_wrappers_work(tmp_path):
+    env = gymnasium.wrappers.TimeLimit(make(), 4)
+    env = gymnasium.wrappers.NormalizeObservation(gymnasium.wrappers.RecordEpisodeStatistics(env))
+    env.reset(seed=0)
+    steps = play(env, 4)
+    assert [step[3] for step in steps] == [False, False, False, True]
+    assert steps[-1][4]["episode"]["l"] == 4
+    assert steps[-1][4]["episode"]["r"] == pytest.approx(sum(step[1] for step in steps), rel=1e-6)
+    assert np.isfinite([step[0] for step in steps]).all()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("moviepy") is None, reason="RecordVideo needs moviepy")
+def test_a_video_can_be_recorded(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # moviepy's
+        env = gymnasium.wrappers.RecordVideo(make(render_mode="rgb_array", max_steps=5), str(tmp_path))
+        env.reset(seed=0)
+        play(env, 5)
+        env.close()
+    assert [path.stat().st_size > 1000 for path in tmp_path.glob("*.mp4")] == [True]
+
+
+def test_frames_and_texts_follow_the_episode():
+    env = make(render_mode="rgb_array")
+    env.reset(seed=0)
+    first = env.render()
+    assert (first.dtype, first.shape) == (np.uint8, (480, 800, 3))
+    env.step(1)
+    assert not np.array_equal(first, env.render())
+    env = make(render_mode="ansi")
+    env.reset(seed=0)
+    assert "woke up" in env.render()
+    env.step(3)
+    assert env.render().startswith("day 1, 16:30  chose sleep, reward ")
+
+
+def test_human_rendering_shows_a_window_by_itself():
+    env = make(render_mode="human")
+    env.reset(seed=0)
+    assert env.unwrapped._renderer._window.is_open
+    env.step(1)
+    assert env.render() is None
+    env.close()
+    assert not env.unwrapped._renderer._window.is_open
+
+
+def test_rendering_without_a_mode_warns_and_tells_the_mode():
+    env = make()
+    env.reset(seed=0)
+    with pytest.warns(UserWarning, match="render_mode='rgb_array'"):
+        assert env.render() is None
+
+
+@pytest.mark.parametrize("action", [4, -1, 2**40, np.int64(-3)])
+def test_an_action_out_of_range_is_refused(action):
+    env = make()
+    env.reset(seed=0)
+    with pytest.raises(error.InvalidAction, match=rf"in 0 \.\. 3, got {int(action)}"):
+        env.step(action)
+
+
+@pytest.mark.parametrize("action", [1.0, float("nan"), "coffee", None, True, [1], np.array([1]), jnp.float32(1)])
+def test_an_action_of_another_type_is_refused(action):
+    env = make()
+    env.reset(seed=0)
+    with pytest.raises(error.InvalidAction, match=r"one whole number in 0 \.\. 3, got"):
+        env.step(action)
+
+
+@pytest.mark.parametrize("action", [hp.Action.BEER, np.int8(2), np.array(2), jnp.int32(2)])
+def test_whole_numbers_of_every_kind_are_actions(action):
+    env, other = make(), make()
+    env.reset(seed=0)
+    other.reset(seed=0)
+    np.testing.assert_array_equal(env.step(action)[0], other.step(2)[0])
+
+
+def test_stepping_and_rendering_before_a_reset_are_refused():
+    env = make(render_mode="ansi")
+    with pytest.raises(error.ResetNeeded, match=r"call env\.reset"):
+        env.step(0)
+    with pytest.raises(error.ResetNeeded, match=r"call env\.reset"):
+        env.render()
+
+
+def test_a_closed_environment_neither_steps_nor_resets():
+    env = make()
+    env.reset(seed=0)
+    env.close()
+    env.close()
+    with pytest.raises(error.ClosedEnvironmentError, match="step was called on a closed"):
+        env.step(0)
+    with pytest.raises(error.ClosedEnvironmentError, match="reset was called on a closed"):
+        env.reset()
+
+
+@pytest.mark.parametrize(
+    ("keywords", "kind", "message"),
+    [
+        ({"heart_atack_proclivity": 1.0}, ValueError, "did you mean 'heart_attack_proclivity'"),
+        ({"max_steps": 0}, ValueError, "max_steps must be a whole number"),
+        ({"max_steps": 2.5}, ValueError, "max_steps must be a whole number"),
+        ({"hypertension_decay": np.nan}, ValueError, "finite"),
+        ({"hypertension_decay": [0.9, 0.8]}, TypeError, "hypertension_decay must be one number"),
+        ({"render_mode": "3d"}, error.UnsupportedMode, "ansi, rgb_array, human, got '3d'"),
+    ],
+)
+def test_bad_keywords_are_refused(keywords, kind, message):
+    with pytest.raises(kind, match=message):
+        Env(**keywords)
+
+
+def test_unknown_options_and_bad_seeds_are_refused():
+    env = make()
+    with pytest.raises(ValueError, match=r"unknown option 'max_steps'.*keywords of make"):
+        env.reset(options={"max_steps": 3})
+    for seed in (-1, 1.5):
+        with pytest.raises(error.Error):
+            env.reset(seed=seed)
+
+
+def test_without_gymnasium_importing_names_the_extra():
+    code = """
+import sys
+sys.modules["gymnasium"] = None  # as if it were not installed
+for module in ("heartpole_jax.gym", "heartpole_jax.interop.tutorial"):
+    try:
+        __import__(module)
+    except ImportError as error:
+        print(error)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines() == ["this needs Gymnasium: pip install 'heartpole-jax[gym]'"] * 2
+
+
+def test_an_environment_can_be_copied():
+    env = make().unwrapped
+    env.reset(seed=0)
+    twin = copy.deepcopy(env)
+    np.testing.assert_array_equal(env.step(1)[0], twin.step(1)[0])
+
+
+def test_the_functional_environment_is_the_functional_core():
+    env = FunctionalEnv()
+    key, step_key = jax.random.key_data(jax.random.split(jax.random.key(3)))
+    wrap = jax.random.wrap_key_data
+    state = env.initial(wrap(key))
+    patient, obs = hp.reset(wrap(key))
+    np.testing.assert_array_equal(env.observation(state, None), obs)
+    after = env.transition(state, 1, wrap(step_key))
+    _, obs, reward, *_ = hp.step(patient, 1, wrap(step_key))
+    np.testing.assert_array_equal(env.observation(after, None), obs)
+    assert env.reward(state, 1, after, None) == reward
+    assert not env.terminal(after, None)
+    assert set(env.transition_info(state, 1, after)) == {
+        "heart_attack", "heart_attack_risk", "productivity", "half_hours"
+    }  # fmt: skip
+
+
+def test_gymnasiums_functional_environments_run_it():
+    with jax.debug_key_reuse(False):  # they use a key for the state and for the observation
+        env = FunctionalJaxEnv(FunctionalEnv())
+        obs, _ = env.reset(seed=0)
+        assert obs.shape == (6,)
+        total = sum(step[1] for step in play(env, 3))
+        assert np.isfinite(total)
+        envs = FunctionalJaxVectorEnv(FunctionalEnv(), num_envs=3, max_episode_steps=2)
+        assert envs.reset(seed=0)[0].shape == (3, 6)
+        truncated = [np.asarray(envs.step(np.array([0, 1, 3]))[3]).tolist() for _ in range(2)]
+        assert truncated == [[False] * 3, [True] * 3]
