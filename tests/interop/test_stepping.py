@@ -1,5 +1,7 @@
 """Lanes stepped from Python: the dice and numbers of `hp.rollout`, through episodes and in every mode of resetting."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,8 @@ from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.interop import stepping
 
 NUM_STEPS, MAX_STEPS = 30, 7
+# Programs of other shapes may round the last digit of an alertness or so differently, and steps add that up.
+close = functools.partial(pytest.approx, rel=2e-5, abs=2e-6)
 PARAMS = hp.EnvParams(max_steps=MAX_STEPS, heart_attack_proclivity=1.0, heart_attack_threshold=1.0)
 
 
@@ -78,17 +82,17 @@ def test_the_modes_of_resetting_live_the_same_episodes(autoreset):
     for action in actions():
         expected = by_hand.step_lone(int(action))
         outcome = lanes.step(np.array([action], np.int32))
-        assert outcome.reward[0] == expected.reward
+        assert outcome.reward[0] == close(expected.reward)
         assert outcome.truncated[0] == expected.truncated
-        assert {name: values[0] for name, values in outcome.info.items()} == expected.info
+        assert {name: values[0] for name, values in outcome.info.items()} == close(expected.info)
         if not expected.truncated:
-            np.testing.assert_array_equal(outcome.obs[0], expected.obs)
+            assert outcome.obs[0] == close(expected.obs)
             continue
         begun = reset(by_hand)
         if autoreset is stepping.Autoreset.SAME_STEP:
-            np.testing.assert_array_equal(outcome.last_obs[0], expected.obs)
+            assert outcome.last_obs[0] == close(expected.obs)
         else:
-            np.testing.assert_array_equal(outcome.obs[0], expected.obs)
+            assert outcome.obs[0] == close(expected.obs)
             outcome = lanes.step(np.array([3], np.int32))
             assert not outcome.stepped[0]
             assert outcome.reward[0] == 0
