@@ -23,7 +23,7 @@ REST = 3
 CORE = {"jax", "chex", "numpy", "heartpole_jax"}
 # Extras, each with the only folder that may import it.
 EXTRAS = {"matplotlib": "drawing", "PIL": "drawing", "gymnasium": "interop", "gymnax": "interop",
-          "stable_baselines3": "interop", "pygame": "drawing"}  # fmt: skip
+          "stable_baselines3": "interop", "stoa": "interop", "brax": "interop", "pygame": "drawing"}  # fmt: skip
 # What agents may import besides the core and themselves. The rest comes through heartpole_jax.drawing and interop.
 TRAINING = {"agents", "flax", "optax", "tyro", "rich", "safetensors", "tensorboardX"}
 
@@ -73,7 +73,7 @@ def test_importing_makes_no_array_touches_no_device_and_needs_no_extra():
     """On a platform that does not exist nothing could be made."""
     code = """
 import sys, heartpole_jax, jax
-extras = {"matplotlib", "gymnasium", "optax", "flax", "gymnax", "stable_baselines3"} & set(sys.modules)
+extras = {"matplotlib", "gymnasium", "optax", "flax", "gymnax", "stable_baselines3", "stoa", "brax"} & set(sys.modules)
 assert not extras, extras
 try:
     jax.devices()

@@ -1,4 +1,4 @@
-"""gymnax's environments as an `Environment`: `from_gymnax("CartPole-v1")`.
+"""gymnax's environments as an `Environment`: `from_gymnax("CartPole-v1")`. And ours as gymnax's: see `to_gymnax`.
 
 gymnax's `step` begins the next episode by itself and hands its first observation back. Here `step` is gymnax's
 `step_env`, which does not, so that the last observation of an episode is the true one. gymnax (1.0 or newer) tells a
@@ -23,6 +23,11 @@ try:
     from gymnax.environments.spaces import Discrete
 except ImportError as error:
     raise ImportError("gymnax's environments need gymnax: pip install 'heartpole-jax[gymnax]'") from error
+
+from heartpole_jax.interop.to_gymnax import to_gymnax
+from heartpole_jax.interop.to_gymnax_legacy import to_gymnax_legacy
+
+__all__ = ["Params", "State", "from_gymnax", "to_gymnax", "to_gymnax_legacy"]
 
 
 @struct.dataclass

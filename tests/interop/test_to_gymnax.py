@@ -1,0 +1,197 @@
+"""Ours as gymnax's, held to our own `step` and `reset` of the same key, and to gymnax's CartPole in and out again."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import probe_environments
+import pytest
+from contract import check_environment
+
+import heartpole_jax as hp
+
+gymnax = pytest.importorskip("gymnax", reason="gymnax pins jax < 0.12")
+
+from heartpole_jax.interop.gymnax import from_gymnax, to_gymnax  # noqa: E402
+
+
+def key_of(data):
+    return jax.random.wrap_key_data(jnp.asarray(data))
+
+
+def key_data(num_keys, seed=0):
+    """Keys as data, since every one is used by the adapter and by what it is compared with."""
+    return np.asarray(jax.random.key_data(jax.random.split(jax.random.key(seed), num_keys)))
+
+
+def same(expected, got):
+    """Equal in every bit."""
+    assert jax.tree.structure(expected) == jax.tree.structure(got)
+    for x, y in zip(jax.tree.leaves(expected), jax.tree.leaves(got), strict=True):
+        assert x.dtype == y.dtype
+        np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
+
+
+def test_steps_and_resets_are_ours_of_the_same_key_past_the_limit():
+    """Without jit, which would round two programs differently: the same operations give the same bits."""
+    env, keys = to_gymnax(), key_data(9)
+    params = env.default_params.replace(max_steps_in_episode=6, heart_attack_proclivity=1.0)
+    ours = hp.EnvParams(max_steps=6, heart_attack_proclivity=1.0)
+    obs, state = env.reset_env(key_of(keys[0]), params)
+    our_state, our_obs = hp.reset(key_of(keys[0]), ours)
+    same((our_obs, our_state), (obs, state.env_state))
+    limits = []
+    for time, data in enumerate(keys[1:]):
+        obs, state, reward, terminated, info = env.step_env(key_of(data), state, time % 4, params)
+        our_info = hp.transition_info(our_state, time % 4, hp.sample_noise(key_of(data)), ours)[4]
+        our_state, our_obs, our_reward, done = hp.step(our_state, time % 4, key_of(data), ours)
+        same((our_obs, our_state, our_reward), (obs, state.env_state, reward))
+        same({**vars(our_info), "discount": jnp.float32(1.0)}, info)
+        same(our_obs, env.observe(jax.random.key(1), state, 0, params))
+        assert not terminated
+        assert int(state.time) == time + 1
+        assert bool(env.is_truncated(state, params)) == bool(done)
+        limits.append(bool(done))
+    assert limits == [False] * 5 + [True] * 3
+
+
+def test_reset_is_ours_of_the_same_key():
+    obs, state = to_gymnax().reset(jax.random.key(5))
+    our_state, our_obs = jax.jit(hp.reset)(jax.random.key(5))
+    same((our_obs, our_state), (obs, state.env_state))
+
+
+def test_the_time_limit_is_truncated_and_gives_the_true_last_observation_and_the_next_start():
+    """gymnax's `step` splits its key: the first half steps, the second begins the next episode."""
+    env, keys = to_gymnax(), key_data(4)
+    params = env.default_params.replace(max_steps_in_episode=3)
+    obs, state = env.reset(key_of(keys[0]), params)
+    ours, _ = hp.reset(key_of(keys[0]))
+    for time, data in enumerate(keys[1:]):
+        obs, state, reward, terminated, truncated, info = env.step(key_of(data), state, hp.Action.COFFEE, params)
+        step_key, reset_key = jax.random.split(key_of(data))
+        ours, our_obs, our_reward, _ = hp.step(ours, hp.Action.COFFEE, step_key)
+        assert (bool(terminated), bool(truncated), float(info["discount"])) == (False, time == 2, 1.0)
+        assert (bool(info["terminated"]), bool(info["truncated"])) == (False, time == 2)
+        np.testing.assert_allclose(info["final_observation"], our_obs, rtol=1e-6)
+        np.testing.assert_allclose(reward, our_reward, rtol=1e-5, atol=1e-6)
+        assert float(info["final_observation"][4]) == time + 1  # half-hours since the start
+    np.testing.assert_allclose(obs, hp.reset(reset_key)[1], rtol=1e-6)
+    assert obs[1:].tolist() == [0.0] * 5
+    assert (int(state.time), int(state.env_state.num_steps), bool(state.truncated)) == (0, 0, False)
+
+
+@pytest.mark.parametrize("max_steps", [1000, 2])
+def test_a_true_end_is_terminated_and_not_truncated_at_the_limit_as_well(max_steps):
+    env = to_gymnax(probe_environments.counter(2), probe_environments.Params(max_steps=max_steps))
+    _, state = env.reset(jax.random.key(0))
+    ends = []
+    for seed in (1, 2):
+        obs, state, _, terminated, truncated, info = env.step(jax.random.key(seed), state, 0)
+        ends.append((bool(terminated), bool(truncated), float(info["discount"])))
+    assert ends == [(False, False, 1.0), (True, False, 0.0)]
+    assert info["final_observation"][1] == 2.0
+    assert obs[1] == 0.0
+    _, state = env.reset_env(jax.random.key(0))
+    assert not env.is_terminated(state)
+    for seed in (1, 2):
+        _, state, *_ = env.step_env(jax.random.key(seed), state, 0)
+    assert env.is_terminated(state)
+    assert env.is_terminal(state, env.default_params)
+
+
+def test_an_expected_penalty_is_a_hundred_times_the_risk():
+    env = to_gymnax()
+    _, state = env.reset(jax.random.key(0))
+    expected = env.default_params.replace(expected_penalty=1.0)
+    _, _, reward, _, _, info = env.step(jax.random.key(1), state, 1, env.default_params)
+    _, _, expected_reward, *_ = env.step(jax.random.key(1), state, 1, expected)
+    assert not info["heart_attack"]
+    np.testing.assert_allclose(reward - expected_reward, 100 * info["heart_attack_risk"], rtol=1e-4)
+
+
+def test_parameters_can_be_swept_under_vmap():
+    env, params = to_gymnax(), to_gymnax().default_params
+
+    def ends(max_steps, decay):
+        swept = params.replace(max_steps_in_episode=max_steps, intoxication_decay=decay)
+        _, state = env.reset(jax.random.key(0), swept)
+        return env.step(jax.random.key(1), state, hp.Action.BEER, swept)[4:]
+
+    truncated, info = jax.jit(jax.vmap(ends))(jnp.array([1, 2]), jnp.array([0.5, 1.0]))
+    assert truncated.tolist() == [True, False]
+    np.testing.assert_allclose(2 * info["final_observation"][0, 2], info["final_observation"][1, 2], rtol=1e-6)
+
+
+def test_lanes_in_a_scan_end_together_at_the_limit():
+    env = to_gymnax()
+    params = env.default_params.replace(max_steps_in_episode=4)
+    _, states = jax.vmap(env.reset, in_axes=(0, None))(jax.random.split(jax.random.key(0), 3), params)
+
+    def body(states, key):
+        step = jax.vmap(env.step, in_axes=(0, 0, None, None))
+        _, states, reward, _, truncated, _ = step(jax.random.split(key, 3), states, 3, params)
+        return states, (truncated, reward)
+
+    states, (truncated, reward) = jax.lax.scan(body, states, jax.random.split(jax.random.key(1), 9))
+    np.testing.assert_array_equal(truncated, np.tile([[t in (3, 7)] for t in range(9)], (1, 3)))
+    assert states.time.tolist() == [1, 1, 1]
+    assert len(set(reward[0].tolist())) == 3  # every lane has its own dice
+
+
+def test_gradients_stop_at_a_step_until_they_are_asked_for():
+    def next_alertness(env, alertness):
+        _, state = env.reset(jax.random.key(0))
+        state = state.replace(env_state=state.env_state.replace(alertness=alertness))
+        return env.step(jax.random.key(1), state, hp.Action.COFFEE)[0][0]
+
+    env = to_gymnax()
+    assert jax.grad(functools.partial(next_alertness, env))(1.0) == 0.0
+    assert env.supports_transition_gradients
+    with_gradients = env.with_transition_gradients()
+    assert jax.grad(functools.partial(next_alertness, with_gradients))(1.0) == 1.0  # a coffee adds, whatever was there
+    assert not env.transition_gradients_enabled
+
+
+def test_out_and_in_again_the_environment_is_the_same():
+    env = hp.make("HeartPole-v0")
+    again = from_gymnax(to_gymnax(env, hp.EnvParams(max_steps=3)))
+    assert (again.name, again.num_actions, again.obs_shape) == ("gymnax:HeartPole-v0", 4, (6,))
+    assert again.default_params.max_steps == 3
+    keys = key_data(5)
+    state, obs = again.reset(key_of(keys[0]))
+    our_state, our_obs = env.reset(key_of(keys[0]))
+    same(our_obs, obs)
+    for data, action in zip(keys[1:], (1, 3, 0, 2), strict=True):
+        state, obs, reward, done = again.step(state, action, key_of(data))
+        our_state, *expected = env.step(our_state, action, key_of(data), hp.EnvParams(max_steps=3))
+        same(expected, [obs, reward, done])
+        same(our_state, state.gymnax.env_state)
+        assert not again.terminated(state)
+    with jax.debug_key_reuse(False):  # the noise is a key, and the contract compares two ways on the same noise
+        check_environment(again)
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "MountainCar-v0"])
+def test_gymnaxs_own_environments_in_and_out_again_are_the_same(name):
+    theirs, params = gymnax.make(name)
+    params = params.replace(max_steps_in_episode=25)
+    env, keys = to_gymnax(from_gymnax(theirs, params)), key_data(81)
+    _, state = env.reset(key_of(keys[0]))
+    _, their_state = theirs.reset(key_of(keys[0]), params)
+    ends = np.zeros(2, int)
+    for time, data in enumerate(keys[1:]):
+        got = env.step(key_of(data), state, time % 2)
+        expected = theirs.step(key_of(data), their_state, time % 2, params)
+        for i in (0, 2):
+            np.testing.assert_allclose(got[i], expected[i], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(got[5]["final_observation"], expected[5]["final_observation"], rtol=1e-4, atol=1e-5)
+        assert (bool(got[3]), bool(got[4])) == (bool(expected[3]), bool(expected[4]))
+        ends += (bool(got[3]), bool(got[4]))
+        # From their state, since differences of rounding would grow.
+        like = state.env_state
+        their_state = expected[1]
+        settled = jax.tree.map(lambda x, y: jnp.asarray(x, y.dtype), their_state, like.gymnax)
+        state = got[1].replace(env_state=got[1].env_state.replace(gymnax=settled))
+    assert ends.sum() >= 3
