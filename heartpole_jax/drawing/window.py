@@ -36,7 +36,8 @@ class Window:
 
     def show(self, frame: np.ndarray) -> None:
         """Shows a frame, uint8 of shape (height, width, 3), and waits until the next may follow."""
-        if self._screen is None:
+        if self._screen is None or not pygame.display.get_init():  # the display is shared: another window may end it
+            self._screen = None
             return
         if any(event.type == pygame.QUIT for event in pygame.event.get()):
             self.close()

@@ -1,1 +1,1 @@
-"""Other libraries' environments as ours, a file for each library, which importing that file alone needs."""
+"""Other libraries' environments as ours and ours as theirs, a file for each; importing it needs that library alone."""

@@ -65,9 +65,11 @@ class Renderer:
             self._show(self._frame())
 
     def _frame(self) -> np.ndarray:
-        from heartpole_jax.drawing.frames import draw_frame
+        from heartpole_jax.drawing.frame import draw_frame
 
-        return draw_frame(self._moments, self._params)
+        params = self._params
+        references = (params.heart_attack_threshold, params.anxiety_threshold, params.ballmer_peak)
+        return draw_frame(self._moments, int(params.max_steps), *map(float, references))
 
     def _show(self, frame: np.ndarray) -> None:
         from heartpole_jax.drawing.window import Window

@@ -5,9 +5,9 @@
     observation, reward, done, _ = heartpole.step(heartpole.action_space.sample())
     heartpole.render()
 
-It is registered as the tutorial registers it, `gymnasium.register("HeartPole-v0",
-entry_point="heartpole_jax.interop.tutorial:HeartPole")`; Gymnasium's `make` then warns of the old interface, rightly.
-Today's agents do not speak old Gym's: `tutorial_agents` has Stable-Baselines3's DQN for it. New code takes
+The rest of old Gym that the tutorial uses is here as well: `import heartpole_jax.interop.tutorial as gym` in the place
+of `import gym` has `register`, `make`, `Env` and `spaces`, since Gymnasium's `make` (1.4) refuses the old interface.
+Today's agents do not speak it: `tutorial_agents` has Stable-Baselines3's DQN for it. New code takes
 `heartpole_jax.gym`.
 
 Source: Vadim Liventsev, "Writing a custom OpenAI Gym environment". Departures: numbers are float32, chance comes from
@@ -15,22 +15,49 @@ Source: Vadim Liventsev, "Writing a custom OpenAI Gym environment". Departures: 
 tutorial's grows for ever.
 """
 
+import importlib
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from heartpole_jax import validation
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.heartpole_v0 import OBS_NAMES, EnvParams, EnvState, Noise, drink_beer, drink_coffee, sleep
 from heartpole_jax.interop import checks, stepping
 
 try:
     import gymnasium
+    from gymnasium import Env, spaces
 except ImportError as missing:
     raise ImportError("this needs Gymnasium: pip install 'heartpole-jax[gym]'") from missing
 
+__all__ = ["Env", "HeartPole", "make", "register", "spaces"]
+
 LOGGED_DECISIONS = 1000
 _COUNTERS = ("time_since_slept", "time_elapsed")
+
+
+_registry: dict[str, str | Callable[..., Any]] = {}
+
+
+def register(id: str, entry_point: str | Callable[..., Any]) -> None:
+    """Makes an environment known to `make`: `entry_point` is "module:Class", or what is called to make one."""
+    _registry[id] = entry_point
+
+
+def make(id: str, **kwargs: Any) -> Any:
+    """A new environment of those registered here, unwrapped, made with the keywords.
+
+    Raises:
+      ValueError: for an unknown name.
+    """
+    entry_point = validation.look_up(_registry, id, "environment")
+    if isinstance(entry_point, str):
+        module, _, name = entry_point.partition(":")
+        entry_point = getattr(importlib.import_module(module), name)
+    return entry_point(**kwargs)
 
 
 def do_nothing(state: EnvState, noise: Noise, params: EnvParams) -> EnvState:

@@ -1,13 +1,15 @@
 """The tutorial's own class: what the tutorial's cells do, in their order, and what they rely on."""
 
 import re
-import warnings
+import subprocess
+import sys
 
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium import error
 
+import heartpole_jax.interop.tutorial as gym
 from heartpole_jax.interop import tutorial
 from heartpole_jax.interop.tutorial import HeartPole
 
@@ -44,21 +46,26 @@ def test_coffee_until_the_heart_attack():
     assert heartpole.log.count("Chosen action: drink_coffee\n") == cups
 
 
-def test_registration():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Gymnasium's of the old interface
-        gymnasium.register("TutorialsHeartPole-v0", entry_point="heartpole_jax.interop.tutorial:HeartPole")
-        heartpole = gymnasium.make("TutorialsHeartPole-v0")
-        observation = heartpole.reset()
-        for _ in range(5):
-            observation, _, done, _ = heartpole.step(heartpole.action_space.sample())
-            heartpole.render()
+def test_registration(capsys):
+    """`import heartpole_jax.interop.tutorial as gym`"""
+    gym.register("HeartPole-v0", entry_point="heartpole_jax.interop.tutorial:HeartPole")
+    heartpole = gym.make("HeartPole-v0")
+    assert isinstance(heartpole, gym.Env)
+    observation = heartpole.reset()
+    for _ in range(5):
+        observation, _, done, _ = heartpole.step(heartpole.action_space.sample())
+        heartpole.render()
     assert observation.shape == (6,)
     assert not done
+    assert capsys.readouterr().out.count("Chosen action: ") == 5
+    assert gym.make("HeartPole-v0", max_steps=7).max_steps == 7
+    with pytest.raises(ValueError, match="unknown environment 'HeartPole-v1'; did you mean 'HeartPole-v0'"):
+        gym.make("HeartPole-v1")
 
 
 def test_importing_registers_nothing_that_the_tutorial_registers():
-    assert tutorial.__name__ not in {str(spec.entry_point) for spec in gymnasium.registry.values()}
+    code = "import gymnasium, heartpole_jax.interop.tutorial; print('HeartPole-v0' in gymnasium.registry)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
 def test_the_attributes():

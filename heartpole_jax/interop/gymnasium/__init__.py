@@ -8,8 +8,9 @@ heart_attack, heart_attack_risk, productivity and half_hours of the step. Every 
 What is handed out is NumPy's, and the caller's own.
 
 Seeds: `reset(seed=s)` fixes all that follows until the next seed; a reset without one begins another episode. The lanes
-of a vector environment take s, s + 1, ..., as those of Gymnasium's `SyncVectorEnv` do: it and `VectorEnv` agree, but for the last digit.
-The only lane of `hp.rollout(policy, jax.random.key(s), num_envs=1, autoreset=True)` throws the same dice.
+of a vector environment take s, s + 1, ..., as those of Gymnasium's `SyncVectorEnv` do, and agree with them but for the
+last digit. The one lane of `hp.rollout(policy, jax.random.key(s), num_envs=1, autoreset=True)` throws the same
+dice.
 """
 
 try:

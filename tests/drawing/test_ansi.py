@@ -1,0 +1,34 @@
+"""The text of a moment."""
+
+import dataclasses
+
+import numpy as np
+
+from heartpole_jax.drawing.ansi import describe
+from heartpole_jax.drawing.moment import Moment
+
+AWAKE = Moment(
+    alertness=1.0, hypertension=0.5, intoxication=0.02, time_since_slept=3, time_elapsed=3, work_done=2.0, num_steps=3,
+    action=0, reward=0.01, heart_attack=False, heart_attack_risk=0.002, num_heart_attacks=0,
+)  # fmt: skip
+
+
+def with_(**fields):
+    return dataclasses.replace(AWAKE, **fields)
+
+
+def test_a_text_tells_all_of_it():
+    moment = with_(action=1, heart_attack=True, num_heart_attacks=2, alertness=2.0, hypertension=12.0, reward=-99.5)
+    assert describe(moment) == (
+        "day 1, 09:30  chose coffee, reward -99.5000  *** HEART ATTACK ***\n"
+        "  alertness      |██████████          | 2.000\n"
+        "  blood pressure |████████████████████| 12.000\n"
+        "  blood alcohol  |██                  | 0.020 %\n"
+        "  score +0.6667, 3 decisions, heart attacks 2, risk 0.20%\n"
+    )
+
+
+def test_a_texts_bars_keep_their_width():
+    for value in (-5.0, 0.0, 0.013, 3.99, 1e9, np.nan, np.inf):
+        assert describe(with_(alertness=value)).splitlines()[1].rindex("|") == 38
+    assert "woke up" in describe(with_(action=None))
