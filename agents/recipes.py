@@ -11,6 +11,9 @@
     [hyperparams]  # fields of Hyperparams, likewise
     discount = 0.99
 
+    [params]  # of the environment, likewise
+    heart_attack_penalty = 50.0
+
 Keys that are none, and values of another type, are refused.
 """
 
@@ -24,6 +27,7 @@ from typing import Any
 
 from chex import Numeric
 
+from agents import env_params, environments, toml_text
 from agents.config import DQNConfig, Hyperparams
 from heartpole_jax import validation
 
@@ -50,6 +54,7 @@ class Recipe:
     hyperparams: Hyperparams  # plain floats
     keep: str = "last"  # which policy a run ends with, that of the last chunk or of the best: "last" or "best"
     evaluation_episodes: int = 16  # of the greedy policy after every chunk
+    params: Mapping[str, float] = dataclasses.field(default_factory=dict)  # the environment's, other than its defaults
 
 
 def named(name: str) -> Recipe:
@@ -81,33 +86,59 @@ def load(path: Path | str) -> Recipe:
         that is not what the key takes.
     """
     path = Path(path)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ValueError(f"{path} is not TOML: {error}") from error
-    known = {"env": str, "num_steps": int, "keep": str, "evaluation_episodes": int, "config": dict, "hyperparams": dict}
+    content = parse(path, "recipe")
+    known = {"env": str, "num_steps": int, "keep": str, "evaluation_episodes": int}
+    tables = dict.fromkeys(("config", "hyperparams", "params"), dict)
     try:
         for key in content:
-            validation.look_up(known, key, "key")
+            validation.look_up(known | tables, key, "key")
         for key in ("env", "num_steps"):
             if key not in content:
                 raise ValueError(f"{key} is missing")
-        for key in content.keys() - {"config", "hyperparams"}:
-            _check_kind(key, content[key], known[key])
+        for key in content.keys() - tables:
+            check_kind(key, content[key], known[key])
         validation.check_size("num_steps", content["num_steps"])
         rest = {key: content[key] for key in ("keep", "evaluation_episodes") if key in content}
         return Recipe(
             name=path.stem,
             env=content["env"],
             num_steps=content["num_steps"],
-            config=_read(DQNConfig, "config", content),
-            hyperparams=_floats(_read(Hyperparams, "hyperparams", content)),
+            config=read_config(content),
+            hyperparams=read_hyperparams(content),
+            params=read_params(content, content["env"]),
             **rest,
         )
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def as_toml(recipe: Recipe) -> str:
+    """The recipe as a file, every value of it: `load` gives it back, under the file's name."""
+    return toml_text.document(
+        {
+            "env": recipe.env,
+            "num_steps": recipe.num_steps,
+            "keep": recipe.keep,
+            "evaluation_episodes": recipe.evaluation_episodes,
+            "config": dataclasses.asdict(recipe.config),
+            "hyperparams": vars(recipe.hyperparams),
+            "params": recipe.params,
+        }
+    )
+
+
+def parse(path: Path, kind: str) -> dict[str, Any]:
+    """What is in a TOML file, a `kind` of file.
+
+    Raises:
+      ValueError: if the file cannot be read, or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"cannot read the {kind} {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is not TOML: {error}") from error
 
 
 def slug(name: str) -> str:
@@ -119,21 +150,47 @@ def _shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(FOLDER.glob("*.toml"))}
 
 
-def _read(cls: Any, table: str, content: Mapping[str, Any]) -> Any:
-    """A `cls` of the table's values."""
-    values = content.get(table, {})
+def read_config(content: Mapping[str, Any], base: DQNConfig | None = None) -> DQNConfig:
+    """The table [config] of `content`, and `base`, or else the defaults, where it says nothing. Raises ValueError."""
+    return _read("config", content, base or DQNConfig())
+
+
+def read_hyperparams(content: Mapping[str, Any], base: Hyperparams | None = None) -> Hyperparams:
+    """The table [hyperparams], likewise, every number as a float."""
+    return _floats(_read("hyperparams", content, base or Hyperparams()))
+
+
+def read_params(content: Mapping[str, Any], env: str) -> dict[str, float]:
+    """The table [params], parameters of the environment called `env`: it is made only where there are any."""
+    values = table("params", content)
+    try:
+        return env_params.read(environments.make(env), values) if values else {}
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"[params] {error}") from error
+
+
+def table(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The table called `name`, empty where there is none. Raises ValueError where it is something else."""
+    values = content.get(name, {})
     if not isinstance(values, dict):
-        raise ValueError(f"{table} must be a table, [{table}], got {values!r}")
-    kinds = typing.get_type_hints(cls)
+        raise ValueError(f"{name} must be a table, [{name}], got {values!r}")
+    return values
+
+
+def _read(name: str, content: Mapping[str, Any], base: Any) -> Any:
+    """`base` with the table's values."""
+    values = table(name, content)
+    kinds = typing.get_type_hints(type(base))
     try:
         for key, value in values.items():
-            _check_kind(key, value, validation.look_up(kinds, key, "key"))
-        return cls(**values)
+            check_kind(key, value, validation.look_up(kinds, key, "key"))
+        return dataclasses.replace(base, **values)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"[{table}] {error}") from error
+        raise ValueError(f"[{name}] {error}") from error
 
 
-def _check_kind(key: str, value: Any, kind: Any) -> None:
+def check_kind(key: str, value: Any, kind: Any) -> None:
+    """Raises ValueError where `value` is not of the type that a field of this `kind` takes from TOML."""
     if kind == tuple[int, ...]:
         fits = isinstance(value, list) and all(type(item) is int for item in value)
     else:

@@ -118,3 +118,49 @@ def test_the_recipe_of_an_environment_is_the_one_of_its_name_or_the_defaults():
     defaults = recipes.for_env("gymnax:Nobody-has-tried-this")
     assert (defaults.name, defaults.env) == ("defaults", "gymnax:Nobody-has-tried-this")
     assert defaults.config == DQNConfig()
+
+
+def test_a_recipe_written_reads_back_equal(tmp_path):
+    for recipe in (
+        recipes.named("heartpole-v0"),
+        recipes.Recipe(
+            "mine", "HeartPole-v0", 3_000_000, DQNConfig(hidden_sizes=(), dueling=True),
+            Hyperparams(learning_rate=1e-05), keep="best", evaluation_episodes=3,
+            params={"max_steps": 500, "heart_attack_penalty": 12.5},
+        ),
+    ):  # fmt: skip
+        recipe = dataclasses.replace(recipe, hyperparams=recipes.read_hyperparams({}, recipe.hyperparams))
+        path = tmp_path / f"{recipe.name}.toml"
+        path.write_text(recipes.as_toml(recipe), encoding="utf-8")
+        assert recipes.load(path) == recipe
+        assert {name: type(value) for name, value in recipes.load(path).params.items()} == {
+            name: type(value) for name, value in recipe.params.items()
+        }
+
+
+def test_the_environments_parameters_are_of_their_defaults_types(write):
+    recipe = recipes.load(
+        write('env = "HeartPole-v0"\nnum_steps = 5\n[params]\nheart_attack_penalty = 50\nmax_steps = 200\n')
+    )
+    assert recipe.params == {"heart_attack_penalty": 50.0, "max_steps": 200}
+    assert [type(value) for value in recipe.params.values()] == [float, int]
+    assert recipes.load(write('env = "HeartPole-v0"\nnum_steps = 5\n')).params == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("gravity = 9.8", "[params] unknown parameter of HeartPole-v0 'gravity'; known: 'max_steps', "),
+        ("max_steps = 10.0", "[params] max_steps must be a whole number, got 10.0"),
+        ("max_steps = 0", "[params] EnvParams.max_steps must be a whole number from 1 to 2^31 - 1, got 0"),
+        ('fatigue_width = "1"', "[params] fatigue_width must be a number, finite and within float32, got '1'"),
+        ("fatigue_width = true", "[params] fatigue_width must be a number, finite and within float32, got True"),
+        ("fatigue_width = nan", "[params] fatigue_width must be a number, finite and within float32, got nan"),
+        ("fatigue_width = -1", "[params] EnvParams.fatigue_width must be greater than 0, got -1.0"),
+        ("expected_penalty = 1.0", "[params] expected_penalty is a hyperparameter; give it under [hyperparams]"),
+    ],
+)
+def test_a_parameter_that_the_environment_does_not_take_is_named(write, line, message):
+    with pytest.raises(ValueError, match=r"mine\.toml: ") as error:
+        recipes.load(write(f'env = "HeartPole-v0"\nnum_steps = 5\n[params]\n{line}\n'))
+    assert message in str(error.value)

@@ -1,0 +1,64 @@
+"""The parameters of any environment by name: what there are, what may be swept, and the environment's own with others.
+
+    params = env_params.replaced(env, {"heart_attack_penalty": 50.0})
+
+`expected_penalty` is not among them: it is a hyperparameter, see `Hyperparams`.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from heartpole_jax import Environment, validation
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def defaults(env: Environment) -> dict[str, int | float]:
+    """Every parameter of `env` that is a number, with its default. Whole numbers set loop counts: the time limit."""
+    return {
+        field.name: value
+        for field in dataclasses.fields(_own(env))
+        if type(value := getattr(_own(env), field.name)) in (int, float) and field.name != "expected_penalty"
+    }  # fmt: skip
+
+
+def read(env: Environment, values: Mapping[str, Any]) -> dict[str, int | float]:
+    """`values` as parameters of `env`, each of its default's type.
+
+    Raises:
+      ValueError: for an unknown name, or a value that is none for it.
+    """
+    if "expected_penalty" in values:
+        raise ValueError("expected_penalty is a hyperparameter; give it under [hyperparams]")
+    known = defaults(env)
+    read = {}
+    for name, value in values.items():
+        kind = type(validation.look_up(known, name, f"parameter of {env.name}"))
+        if (type(value) is not int and type(value) is not kind) or not abs(value) <= _LARGEST:
+            wanted = "a whole number" if kind is int else "a number, finite and within float32"
+            raise ValueError(f"{name} must be {wanted}, got {value!r}")
+        read[name] = kind(value)
+    replaced(env, read)
+    return read
+
+
+def replaced(env: Environment, changes: Mapping[str, Any]) -> Any:
+    """The default parameters of `env` with these in the place of their own.
+
+    Raises:
+      ValueError, TypeError: where the environment refuses one.
+    """
+    own = dataclasses.replace(_own(env), **changes) if changes else _own(env)
+    return dataclasses.replace(env.default_params, gymnax=own) if _is_gymnax(env) else own
+
+
+def _own(env: Environment) -> Any:
+    return env.default_params.gymnax if _is_gymnax(env) else env.default_params
+
+
+def _is_gymnax(env: Environment) -> bool:
+    """Whether the parameters are gymnax's, which `heartpole_jax.interop.gymnax.Params` wraps."""
+    return hasattr(env.default_params, "gymnax")
