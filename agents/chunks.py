@@ -1,15 +1,17 @@
 """A training run in chunks: compiled once, left only between chunks, where somebody watches.
 
-    for record, weights in train(key, recipe.hyperparams, recipe.config, env, plan(recipe.num_steps, recipe.config)):
+    for record, weights, state in train(key, hyperparams, config, env, plan(num_steps, config)):
         print(record["env_steps"], record["loss"])
 
-The chunks change no result: `training.train`, one program for the whole run, gives the same bits.
+The chunks change no result: `training.train`, one program for the whole run, does the same. Nor does going on from the
+state after any of them: the rest of the run gives the same bits as if it had not been left.
 """
 
 import dataclasses
+import functools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import PRNGKey
 
-from agents import dqn, judging, training
+from agents import dqn, judging, training, trees
 from agents.config import DQNConfig, Hyperparams
 from agents.transforms import TRANSFORMS
 from heartpole_jax import Environment, threefry, validation
@@ -40,6 +42,14 @@ class Plan(NamedTuple):
     @property
     def num_steps(self) -> int:
         return self.num_chunks * self.env_steps
+
+
+class Chunk(NamedTuple):
+    """What came of a chunk."""
+
+    record: dict[str, float | None]  # what happened in it, None for what did not
+    weights: np.ndarray  # (num_weights,) of the policy
+    state: Callable[[], dict[str, Any]]  # the train state as nested dicts of arrays, until the next chunk is asked for
 
 
 def plan(num_steps: int, config: DQNConfig, num_chunks: int = 50) -> Plan:
@@ -83,28 +93,44 @@ def train(
     env: Environment,
     plan: Plan,
     evaluation_episodes: int = 16,
-) -> Iterator[tuple[dict[str, float | None], np.ndarray]]:
-    """After every chunk what happened in it (None for what did not) and the policy's weights, (num_weights,).
+    params: Any = None,
+    *,
+    start: Mapping[str, Any] | None = None,
+    seconds_before: float = 0.0,
+) -> Iterator[Chunk]:
+    """What came of every chunk after it.
+
+    Args:
+      key, hyperparams, config, env, params: as for `dqn.init`.
+      plan: of the whole run.
+      evaluation_episodes: of the greedy policy after every chunk.
+      start: a chunk's `state`, for the chunks after it.
+      seconds_before: the last record's seconds, with `start`.
 
     Raises:
+      ValueError: where `start` is of another configuration or plan.
       Diverged: where the loss or the weights are not finite, after handing over the chunk's record.
     """
-    train_state = _apart(dqn.init(key, hyperparams, config, env))
+    init = functools.partial(dqn.init, key, hyperparams, config, env, params)
+    train_state, done = (_apart(init()), 0) if start is None else _restored(start, jax.eval_shape(init), plan)
+    if done == plan.num_chunks:
+        return
     evaluation_key = dqn.key_of(threefry.derive(key, _EVALUATION))
 
     def chunk(train_state, hyperparams):
-        return dqn.train_chunk(train_state, hyperparams, config, env, plan.iterations)
+        return dqn.train_chunk(train_state, hyperparams, config, env, plan.iterations, params)
 
     def evaluate(weights):
-        return training.evaluate(weights, evaluation_key, config, env, evaluation_episodes)
+        return training.evaluate(weights, evaluation_key, config, env, evaluation_episodes, params)
 
     # Compiled ahead: no chunk's time has compiling in it, and no chunk can compile again. The train state is donated:
     # the buffer is written in place, and not copied.
     run_chunk = jax.jit(chunk, donate_argnums=0).lower(train_state, hyperparams).compile()
     greedy_return = jax.jit(evaluate).lower(train_state.average_params).compile()
-    judging.regret(env, 0.0)  # the best return is computed once, which takes a second: not in the first chunk's time
-    started = time.perf_counter()
-    for i in range(plan.num_chunks):
+    # The best return is computed once, which takes a second: not in the first chunk's time.
+    judging.regret(env, 0.0, params)
+    started = time.perf_counter() - seconds_before
+    for i in range(done, plan.num_chunks):
         before = time.perf_counter()
         train_state, metrics = jax.block_until_ready(run_chunk(train_state, hyperparams))
         seconds = time.perf_counter() - before
@@ -114,12 +140,36 @@ def train(
         record |= {
             "env_steps": (i + 1) * plan.env_steps,
             "greedy_return": _number(value),
-            "regret": _number(judging.regret(env, value)),
+            "regret": _number(judging.regret(env, value, params)),
             "seconds": time.perf_counter() - started,
             "steps_per_second": plan.env_steps / seconds,
         }
-        yield record, weights
-        _check_finite(record, weights)
+        yield Chunk(record, weights, functools.partial(trees.as_dicts, train_state))
+        check_finite(record, weights)
+
+
+def check_finite(record: dict[str, float | None], weights: np.ndarray) -> None:
+    """Raises Diverged where a chunk's loss or weights are not finite."""
+    updated = bool(record["num_updates"])
+    bad = [name for name in ("loss", "grad_norm") if updated and record[name] is None]
+    bad += ["weights"] if not np.all(np.isfinite(weights)) else []
+    if bad:
+        raise Diverged(
+            f"training diverged: {', '.join(bad)} no longer finite after {record['env_steps']:,} steps; take a smaller "
+            "learning_rate, max_grad_norm or reward_scale"
+        )
+
+
+def _restored(start: Mapping[str, Any], form: dqn.TrainState, plan: Plan) -> tuple[dqn.TrainState, int]:
+    """The train state, in memory of its own, and how many chunks are behind it."""
+    train_state = jax.tree.map(jnp.array, trees.from_dicts(start, form))
+    done, rest = divmod(int(train_state.iteration), plan.iterations)
+    if rest or done > plan.num_chunks:
+        raise ValueError(
+            f"the state to go on from is after {int(train_state.iteration):,} iterations, which is no whole number of "
+            f"at most {plan.num_chunks} chunks of {plan.iterations:,}"
+        )
+    return train_state, done
 
 
 def _apart(train_state: dqn.TrainState) -> dqn.TrainState:
@@ -131,14 +181,3 @@ def _apart(train_state: dqn.TrainState) -> dqn.TrainState:
 def _number(value: Any) -> float | None:
     """A float, or None where there is none: JSON knows no NaN."""
     return float(value) if value is not None and math.isfinite(value) else None
-
-
-def _check_finite(record: dict[str, float | None], weights: np.ndarray) -> None:
-    updated = bool(record["num_updates"])
-    bad = [name for name in ("loss", "grad_norm") if updated and record[name] is None]
-    bad += ["weights"] if not np.all(np.isfinite(weights)) else []
-    if bad:
-        raise Diverged(
-            f"training diverged: {', '.join(bad)} no longer finite after {record['env_steps']:,} steps; take a smaller "
-            "learning_rate, max_grad_norm or reward_scale"
-        )

@@ -4,11 +4,11 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
-from agents import environments, judging, saved_policy
+from agents import env_params, environments, judging, saved_policy
 from heartpole_jax import Environment, tables
 from heartpole_jax.evaluation import Estimate
 from heartpole_jax.heartpole_v0 import EnvParams
@@ -61,13 +61,15 @@ def evaluate(options: Evaluate) -> int:
     name = _name(options.run)
     seed, steps = saved.provenance.get("seed", "?"), saved.provenance.get("num_steps", 0)
     print(f"{name}: {saved.env}, trained for {steps:,} steps, seed {seed}")
-    if not judging.has_regret(env):
+    changes = saved.provenance.get("params")
+    params = env_params.replaced(env, changes) if changes else None
+    if not judging.has_regret(env, params):
         episodes = options.episodes or judging.OTHER_EPISODES
-        value = judging.mean_return(saved.as_policy(), env, num_episodes=episodes, seed=options.seed)
+        value = judging.mean_return(saved.as_policy(), env, num_episodes=episodes, seed=options.seed, params=params)
         print(f"mean return {tables.format_estimate(value)}, {episodes:,} episodes; ± is one standard error")
         return 0
     episodes = options.episodes or judging.HEARTPOLE_EPISODES
-    result = judging.evaluate(saved.as_policy(), num_episodes=episodes, seed=options.seed, name=name)
+    result = judging.evaluate(saved.as_policy(), num_episodes=episodes, seed=options.seed, name=name, params=params)
     asleep = tables.format_estimate(Estimate(*(100 * value for value in result.share_asleep)))
     lines = {
         "expected return": tables.format_estimate(result.expected_return),
@@ -119,17 +121,22 @@ def leaderboard(options: Leaderboard) -> int:
     return 0
 
 
-def judge(folder: Path, env: Environment, episodes: int | None) -> str:
-    """Prints what the policy saved in `folder` is worth, beside the scripted ones where there are such; JSON of it."""
+def judge(folder: Path, env: Environment, episodes: int | None, params: Any = None) -> str:
+    """Prints what the policy saved in `folder` is worth, beside the scripted ones where there are such; JSON of it.
+
+    `params` are the environment's, its defaults where None.
+    """
     policy = saved_policy.load(folder).as_policy()
-    if judging.has_regret(env):
+    if judging.has_regret(env, params):
         rows = judging.leaderboard(
-            {_name(folder): policy}, num_episodes=episodes or judging.HEARTPOLE_EPISODES, seed=0, progress=_announce
-        )
-        print(tables.as_text(rows, EnvParams()))
-        return tables.as_json(rows, EnvParams(), seed=0) + "\n"
+            {_name(folder): policy}, num_episodes=episodes or judging.HEARTPOLE_EPISODES, seed=0, progress=_announce,
+            params=params,
+        )  # fmt: skip
+        params = EnvParams() if params is None else params
+        print(tables.as_text(rows, params))
+        return tables.as_json(rows, params, seed=0) + "\n"
     episodes = episodes or judging.OTHER_EPISODES
-    value = judging.mean_return(policy, env, num_episodes=episodes, seed=0)
+    value = judging.mean_return(policy, env, num_episodes=episodes, seed=0, params=params)
     print(f"mean return {tables.format_estimate(value)}, {episodes:,} episodes; ± is one standard error")
     report = {"env": env.name, "episodes": episodes, "seed": 0, "mean_return": value.mean,
               "mean_return_standard_error": value.standard_error}  # fmt: skip

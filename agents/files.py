@@ -1,6 +1,7 @@
 """Files written whole or not at all."""
 
 import os
+import re
 from pathlib import Path
 
 
@@ -19,3 +20,15 @@ def write_whole(path: Path, content: bytes) -> None:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether it is what `write_whole` leaves where the process is killed meanwhile."""
+    return re.fullmatch(r"\..+\.\d+", path.name) is not None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what killed processes left in `folder`, which this process holds."""
+    for path in folder.iterdir():
+        if is_leftover(path):
+            path.unlink()

@@ -2,21 +2,38 @@
 
 import dataclasses
 import math
+import re
 import shlex
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
+import numpy as np
 import tyro
 
-from agents import chunks, environments, evaluate_command, recipes, runs, saved_policy, training
+from agents import (
+    checkpoints,
+    chunks,
+    env_params,
+    environments,
+    evaluate_command,
+    recipes,
+    runs,
+    saved_policy,
+    stopping,
+    training,
+)
+from agents.checkpoints import Checkpoint
 from agents.config import DQNConfig, Hyperparams
+from agents.pacing import Pacing
 from agents.progress import Progress
+from agents.stopping import Stopping
 from heartpole_jax import Environment, validation
 
-INTERRUPTED = 130  # the shells' status for Ctrl-C
+INTERRUPTED = stopping.status(stopping.signal.SIGINT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +60,12 @@ class Train:
     """of the greedy policy after every chunk"""
     episodes: evaluate_command.Episodes = None
     """in the final evaluation"""
+    params: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME=NUMBER ...]")] = ()
+    """parameters of the environment other than its defaults, all of them in the place of the recipe's"""
+    checkpoint_every: Annotated[Literal["auto"] | int, tyro.conf.arg(metavar="auto|INT")] = "auto"
+    """chunks; auto: as many as it takes for saving to cost 2 % of the time"""
+    keep_checkpoints: int = 2
+    """the newest ones, while the run is unfinished"""
 
     @classmethod
     def of(cls, recipe: recipes.Recipe, called: str) -> "Train":
@@ -50,7 +73,18 @@ class Train:
         return cls(
             called, recipe.env, recipe.num_steps, recipe.config, recipe.hyperparams,
             keep=recipe.keep, evaluation_episodes=recipe.evaluation_episodes,  # type: ignore[arg-type]
+            params=tuple(f"{name}={value!r}" for name, value in recipe.params.items()),
         )  # fmt: skip
+
+
+class Task(NamedTuple):
+    """What the options come to."""
+
+    options: Train
+    env: Environment
+    plan: chunks.Plan
+    params: Any  # of the environment, None where they are its defaults
+    described: dict[str, Any]  # all that it takes to repeat the run: JSON
 
 
 def train(options: Train, arguments: Sequence[str] = ()) -> int:
@@ -61,6 +95,19 @@ def train(options: Train, arguments: Sequence[str] = ()) -> int:
       OSError: where the run's folder cannot be made.
       chunks.Diverged: where the loss is not finite.
     """
+    task = task_of(options)
+    memory = training.check_fits(options.config, task.env)
+    name = Path(options.recipe).stem
+    folder = Path(options.out) if options.out else runs.default_folder(options.env, name, options.seed)
+    command = shlex.join(["python", "-m", "agents", *arguments])
+    versions = {"versions": runs.versions(), "command": command}
+    with runs.Run(folder, task.described | _how_saved(options) | versions) as run:
+        _announce(task, memory, folder)
+        return go_on(run, task)
+
+
+def task_of(options: Train) -> Task:
+    """What the options come to. Raises ValueError for options that cannot be."""
     env = environments.make(options.env)
     evaluate_command.check(options.episodes, options.seed)
     plan = chunks.plan(options.num_steps, options.config, options.num_chunks)
@@ -68,16 +115,45 @@ def train(options: Train, arguments: Sequence[str] = ()) -> int:
     if options.keep not in ("last", "best"):
         raise ValueError(f"keep must be 'last' or 'best', got {options.keep!r}")
     validation.check_size("evaluation_episodes", options.evaluation_episodes)
-    memory = training.check_fits(options.config, env)
-    name = Path(options.recipe).stem
-    folder = Path(options.out) if options.out else runs.default_folder(options.env, name, options.seed)
-    command = shlex.join(["python", "-m", "agents", *arguments])
-    with runs.Run(folder, _described(options, plan.num_steps) | {"command": command}) as run:
-        _announce(options, plan, memory, folder)
-        return _train_in(run, options, env, plan)
+    validation.check_size("keep_checkpoints", options.keep_checkpoints)
+    if options.checkpoint_every != "auto":
+        validation.check_size("checkpoint_every", options.checkpoint_every)
+    values = env_params.read(env, _read_params(options.params))
+    described = {
+        "env": options.env,
+        "recipe": options.recipe,
+        "seed": options.seed,
+        "num_steps": plan.num_steps,
+        "num_chunks": plan.num_chunks,
+        "keep": options.keep,
+        "evaluation_episodes": options.evaluation_episodes,
+        "episodes": options.episodes,
+        "config": dataclasses.asdict(options.config),
+        "hyperparams": dict(vars(options.hyperparams)),
+        "params": values,
+    }
+    return Task(options, env, plan, env_params.replaced(env, values) if values else None, described)
 
 
-def _announce(options: Train, plan: chunks.Plan, memory: int, folder: Path) -> None:
+def _how_saved(options: Train) -> dict[str, Any]:
+    """Options that change no result."""
+    return {"checkpoint_every": options.checkpoint_every, "keep_checkpoints": options.keep_checkpoints}
+
+
+def _read_params(texts: Sequence[str]) -> dict[str, int | float]:
+    """NAME=NUMBER of each. Raises ValueError for what is not that."""
+    values: dict[str, int | float] = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            values[name] = int(number) if re.fullmatch(r"[+-]?\d+", number) else float(number)
+        except ValueError:
+            raise ValueError(f"params must be NAME=NUMBER, got {text!r}") from None
+    return values
+
+
+def _announce(task: Task, memory: int, folder: Path) -> None:
+    options, plan = task.options, task.plan
     rounded = f", {options.num_steps:,} rounded to whole chunks" if plan.num_steps != options.num_steps else ""
     print(f"{options.env}, recipe {options.recipe}, seed {options.seed}")
     print(f"{plan.num_steps:,} steps in {plan.num_chunks} chunks of {plan.env_steps:,}{rounded}")
@@ -85,49 +161,86 @@ def _announce(options: Train, plan: chunks.Plan, memory: int, folder: Path) -> N
     print(f"run folder: {folder}", flush=True)
 
 
-def _train_in(run: runs.Run, options: Train, env: Environment, plan: chunks.Plan) -> int:
-    key = jax.random.key(options.seed)
-    weights, steps, best, interrupted = None, 0, -math.inf, False
-    episodes = options.evaluation_episodes
-    try:
-        with Progress(plan.num_steps) as progress:
-            for record, latest in chunks.train(key, options.hyperparams, options.config, env, plan, episodes):
-                steps, value = int(record["env_steps"] or 0), record["greedy_return"]
-                if options.keep == "last" or weights is None or (value is not None and value > best):
-                    weights, best = latest, value if value is not None else -math.inf
-                run.record(record)
-                progress.update(record)
-    except KeyboardInterrupt:
-        interrupted = True
+def go_on(run: runs.Run, task: Task, checkpoint: Checkpoint | None = None) -> int:
+    """Trains from the beginning, or from the checkpoint, to the judged policy; returns the exit status."""
+    with Stopping() as asked:
+        weights, steps = _train(run, task, checkpoint, asked)
     if weights is not None:
-        saved_policy.save(run.folder, weights, options.config, options.env, _described(options, steps))
-        _draw_learning_curve(run.folder, f"{run.folder.name}: {options.env}, {steps:,} steps")
-    if interrupted:
-        kept = f"the policy so far is saved in {run.folder}" if weights is not None else "there is no policy yet"
-        print(f"interrupted after {steps:,} of {plan.num_steps:,} steps: {kept}", file=sys.stderr)
-        return INTERRUPTED
+        saved_policy.save(run.folder, weights, task.options.config, task.options.env, provenance(task, steps))
+        _draw_learning_curve(run.folder, f"{run.folder.name}: {task.options.env}, {steps:,} steps")
+    if asked.requested:
+        saved = "a checkpoint are" if steps < task.plan.num_steps else "all records are"
+        print(
+            f"stopped after {steps:,} of {task.plan.num_steps:,} steps: the policy so far and {saved} saved in "
+            f"{run.folder}; go on with `{resume_command(run.folder)}`",
+            file=sys.stderr,
+        )
+        return stopping.status(asked.requested)
     print(f"trained; the policy is saved in {run.folder}\n", flush=True)
-    report = evaluate_command.judge(run.folder, env, options.episodes)
+    return finish(run, task)
+
+
+def finish(run: runs.Run, task: Task) -> int:
+    """Judges the trained policy and tidies up; returns the exit status."""
+    try:
+        report = evaluate_command.judge(run.folder, task.env, task.options.episodes, task.params)
+    except KeyboardInterrupt:
+        print(f"interrupted, and the policy is trained: judge it with `{resume_command(run.folder)}`", file=sys.stderr)
+        return INTERRUPTED
     run.write(runs.EVALUATION, report)
-    print(
-        f"\nwritten: {run.folder}/{{{','.join(sorted(path.name for path in run.folder.iterdir()))}}}", file=sys.stderr
-    )
+    checkpoints.remove(run.folder / runs.CHECKPOINTS)
+    written = sorted(path.name for path in run.folder.iterdir() if not path.name.startswith("."))
+    print(f"\nwritten: {run.folder}/{{{','.join(written)}}}", file=sys.stderr)
     return 0
 
 
-def _described(options: Train, num_steps: int) -> dict[str, Any]:
-    """All that it takes to repeat the run."""
-    return {
-        "env": options.env,
-        "recipe": options.recipe,
-        "seed": options.seed,
-        "num_steps": num_steps,
-        "keep": options.keep,
-        "evaluation_episodes": options.evaluation_episodes,
-        "config": dataclasses.asdict(options.config),
-        "hyperparams": dict(vars(options.hyperparams)),
-        "versions": runs.versions(),
-    }
+def resume_command(folder: Path) -> str:
+    """What goes on with the run."""
+    return shlex.join(["python", "-m", "agents", "resume", str(folder)])
+
+
+def provenance(task: Task, num_steps: int) -> dict[str, Any]:
+    """What a policy is saved with that was trained for so many steps."""
+    return task.described | {"num_steps": num_steps, "versions": runs.versions()}
+
+
+def _train(run: runs.Run, task: Task, checkpoint: Checkpoint | None, asked: Stopping) -> tuple[np.ndarray | None, int]:
+    """The policy's weights, and the steps done: all of them, or as many as there were when somebody asked to stop."""
+    options, plan = task.options, task.plan
+    weights, best, steps, start, seconds = None, -math.inf, 0, None, 0.0
+    if checkpoint is not None:
+        weights, best = checkpoint.arrays["kept"]["weights"], float(checkpoint.arrays["kept"]["value"])
+        steps, start = checkpoint.step, checkpoint.arrays["train_state"]
+        seconds = runs.read_metrics(run.folder)[-1]["seconds"] or 0.0
+    pacing = Pacing(None if options.checkpoint_every == "auto" else options.checkpoint_every)
+    key = jax.random.key(options.seed)
+    with Progress(plan.num_steps) as progress:
+        before = time.perf_counter()
+        for record, latest, state in chunks.train(
+            key, options.hyperparams, options.config, task.env, plan, options.evaluation_episodes, task.params,
+            start=start, seconds_before=seconds,
+        ):  # fmt: skip
+            steps, value = int(record["env_steps"] or 0), record["greedy_return"]
+            if options.keep == "last" or weights is None or (value is not None and value > best):
+                weights, best = latest, value if value is not None else -math.inf
+            run.record(record)
+            progress.update(record)
+            chunks.check_finite(record, latest)  # before it is saved: nobody goes on from there
+            pacing.worked(time.perf_counter() - before)
+            if steps < plan.num_steps and (asked.requested or pacing.due()):
+                kept = {"weights": weights, "value": np.float64(best)}
+                pacing.save(lambda: _save(run, task, steps, {"train_state": state(), "kept": kept}))  # noqa: B023
+            if asked.requested:
+                break
+            before = time.perf_counter()
+    return weights, steps
+
+
+def _save(run: runs.Run, task: Task, steps: int, arrays: Mapping[str, Any]) -> None:
+    run.sync()
+    checkpoints.save(
+        run.folder / runs.CHECKPOINTS, steps, arrays, task.described, keep=task.options.keep_checkpoints
+    )  # fmt: skip
 
 
 def _draw_learning_curve(folder: Path, title: str) -> None:

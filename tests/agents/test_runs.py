@@ -164,11 +164,11 @@ def test_watching_a_run_changes_nothing():
         evaluation_episodes=16,
     )  # fmt: skip
     np.testing.assert_allclose(watched[-1][1], whole.train_state.average_params, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose([record["greedy_return"] for record, _ in watched], whole.mean_return, rtol=1e-5)
-    np.testing.assert_allclose([record["loss"] for record, _ in watched], whole.metrics.loss, rtol=1e-4)
-    assert [record["env_steps"] for record, _ in watched] == [512, 1024, 1536]
-    assert [record["num_updates"] for record, _ in watched] == [28.0, 32.0, 32.0]  # 64 steps, 4 iterations, of chance
-    assert [record["regret"] for record, _ in watched] == [None] * 3  # nobody knows the best return here
+    np.testing.assert_allclose([record["greedy_return"] for record, *_ in watched], whole.mean_return, rtol=1e-5)
+    np.testing.assert_allclose([record["loss"] for record, *_ in watched], whole.metrics.loss, rtol=1e-4)
+    assert [record["env_steps"] for record, *_ in watched] == [512, 1024, 1536]
+    assert [record["num_updates"] for record, *_ in watched] == [28.0, 32.0, 32.0]  # 64 steps, 4 iterations, of chance
+    assert [record["regret"] for record, *_ in watched] == [None] * 3  # nobody knows the best return here
     assert not np.array_equal(watched[0][1], watched[1][1])
 
 
@@ -176,7 +176,7 @@ def test_a_seed_is_a_policy():
     plan = chunks.Plan(num_chunks=1, iterations=32, env_steps=512)
     weights = []
     for seed in (1, 1, 2):
-        weights += [weights for _, weights in chunks.train(jax.random.key(seed), HYPERPARAMS, CONFIG, ENV, plan)]
+        weights += [weights for _, weights, _ in chunks.train(jax.random.key(seed), HYPERPARAMS, CONFIG, ENV, plan)]
     np.testing.assert_array_equal(weights[0], weights[1])
     assert not np.any(weights[0] == weights[2])
 
@@ -185,7 +185,7 @@ def test_a_run_that_diverges_stops_after_its_record():
     wild = Hyperparams(**{**vars(HYPERPARAMS), "learning_rate": 1e30})
     records = []
     with pytest.raises(chunks.Diverged, match=r"loss, grad_norm, weights no longer finite after 512 steps; take a"):
-        records.extend(record for record, _ in chunks.train(jax.random.key(5), wild, CONFIG, ENV, PLAN))
+        records.extend(record for record, *_ in chunks.train(jax.random.key(5), wild, CONFIG, ENV, PLAN))
 
 
 def test_the_mean_return_of_an_environment_whose_return_is_known():

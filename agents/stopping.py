@@ -1,0 +1,69 @@
+"""Signals that ask to stop: heard at once, obeyed where a run can be saved."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopping:
+    """Hears SIGINT, Ctrl-C, and SIGTERM; a context manager, for the main thread. Elsewhere it hears nothing.
+
+    The first signal is told on stderr and kept in `requested`, and whoever runs looks there between chunks. The second
+    ends the process with `status`, even while XLA computes and Python runs no handler: a thread hears it. What is being
+    written then is not lost, since all files are written beside their places.
+    """
+
+    def __init__(self, told: str = "stopping after this chunk"):
+        self.requested: int | None = None
+        self._told = told
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Stopping":
+        if threading.current_thread() is threading.main_thread():
+            self._ear, self._mouth = socket.socketpair()
+            self._mouth.setblocking(False)
+            self._wakeup_before = signal.set_wakeup_fd(self._mouth.fileno(), warn_on_full_buffer=False)
+            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            self._thread = threading.Thread(target=self._listen, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._before:
+            return
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup_before)
+        self._mouth.close()  # which ends the thread
+        self._thread.join()
+        self._ear.close()
+        self._before = {}
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.requested = self.requested or number
+
+    def _listen(self) -> None:
+        heard = 0
+        while received := self._ear.recv(1):
+            if received[0] not in SIGNALS:
+                continue  # another handler's
+            heard += 1
+            if heard == 1:
+                self.requested = self.requested or received[0]
+                name = signal.Signals(received[0]).name
+                print(f"{name}: {self._told}; a second signal stops at once", file=sys.stderr, flush=True)
+            else:
+                os._exit(status(received[0]))
+
+
+def status(number: int) -> int:
+    """The exit status of a process that this signal stopped, as shells have it: 130 for Ctrl-C, 143 for SIGTERM."""
+    return 128 + number
