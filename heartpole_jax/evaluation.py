@@ -179,10 +179,10 @@ def across_seeds(regrets: np.ndarray, *, bootstrap_seed: int, num_resamples: int
         raise ValueError(f"regrets must be at least four finite numbers, one a seed, got {regrets!r}")
     generator = np.random.default_rng(bootstrap_seed)
     resamples = generator.choice(regrets, (num_resamples, regrets.size))
-    low, high = np.quantile(_interquartile_mean(resamples), [0.025, 0.975])
+    low, high = np.quantile(interquartile_mean(resamples), [0.025, 0.975])
     return AcrossSeeds(
         median=float(np.median(regrets)),
-        interquartile_mean=float(_interquartile_mean(regrets)),
+        interquartile_mean=float(interquartile_mean(regrets)),
         interquartile_mean_low=float(low),
         interquartile_mean_high=float(high),
         worst=float(regrets.max()),
@@ -238,7 +238,7 @@ def _without_luck(values: np.ndarray, luck: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def _interquartile_mean(values: np.ndarray) -> np.ndarray:
+def interquartile_mean(values: np.ndarray) -> np.ndarray:
     """The mean of the middle half along the last axis: a quarter of the values, rounded down, cut off at either end."""
     cut = values.shape[-1] // 4
     return np.sort(values, axis=-1)[..., cut : values.shape[-1] - cut].mean(axis=-1)

@@ -5,6 +5,7 @@ artist and not through rcParams, which matplotlib reads again later, when it mak
 """
 
 import dataclasses
+import io
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from heartpole_jax.drawing.palette import BLUE, GREY, INK, ORANGE, PALE, SKY, VE
 from heartpole_jax.heartpole_v0 import EnvParams
 
 try:
+    from matplotlib import rc_context
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -36,6 +38,14 @@ def new_figure(size: tuple[float, float]) -> Figure:
     figure = Figure(figsize=size, dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
+
+
+def as_svg(figure: Figure) -> bytes:
+    """The figure as an SVG file: texts as outlines, which need no font, and the same bytes for the same figure."""
+    sink = io.BytesIO()
+    with rc_context({"svg.hashsalt": "heartpole", "svg.fonttype": "path"}):
+        figure.savefig(sink, format="svg", metadata={"Date": None})
+    return sink.getvalue()
 
 
 def clean(axes: Axes) -> None:

@@ -1,0 +1,145 @@
+"""The page about a single training run: what its policy is worth, how it came about, and how it was run."""
+
+import json
+import os
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from agents import learning_curve, report_page, results, runs, sweep_report
+from agents.report_page import Link
+from heartpole_jax import policies, tables
+from heartpole_jax.evaluation import Estimate
+
+_FILES = {
+    "config.json": "all that it takes to repeat it",
+    "metrics.jsonl": "a line for every chunk",
+    "evaluation.json": "the final evaluation",
+    "policy.json": "the policy: its form",
+    "policy.safetensors": "the policy: its weights",
+}
+
+
+def build(folder: Path, beside: Path) -> str:
+    """The page, whose links lead from the folder `beside` to files in `folder`.
+
+    Raises:
+      ValueError: where the run has no results yet, or its files are damaged.
+    """
+    try:
+        config = json.loads((folder / runs.CONFIG).read_text(encoding="utf-8"))
+        records = runs.read_metrics(folder) if (folder / runs.METRICS).is_file() else []
+        path = folder / runs.EVALUATION
+        evaluation = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        if not records and evaluation is None:
+            raise LookupError
+        title = f"{folder.resolve().name}: a training run"
+        return report_page.page(title, list(_body(folder, beside, config, records, evaluation)))
+    except LookupError as error:
+        if error.args:
+            raise ValueError(f"{folder} has not what a run has written: {error} is missing") from error
+        raise ValueError(
+            f"{folder} has no results yet: no chunk is finished; go on with `python -m agents resume {folder}`"
+        ) from None
+    except (TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{folder} has not what a run has written, {type(error).__name__}: {error}") from error
+
+
+def _body(
+    folder: Path, beside: Path, config: Mapping[str, Any], records: list[dict], evaluation: Mapping[str, Any] | None
+) -> Iterator[str]:
+    yield report_page.heading(1, folder.resolve().name)
+    done = int(records[-1]["env_steps"]) if records else int(config["num_steps"])
+    yield report_page.paragraph(
+        f"A training run on {config['env']}: recipe {config['recipe']}, seed {config['seed']}, {done:,} of "
+        f"{config['num_steps']:,} steps."
+    )
+    if evaluation is None:
+        yield report_page.warning(
+            f"It is unfinished, and its policy not judged yet. Go on with: python -m agents resume {folder}"
+        )
+    else:
+        yield report_page.card(_answer(folder, evaluation))
+        yield from _standing(folder, evaluation)
+    if records:
+        yield report_page.heading(2, "Learning curve")
+        drawing = learning_curve.draw(records, f"{config['env']}, {done:,} steps")
+        last = {name: value for name, value in records[-1].items() if name in ("regret", "greedy_return", "loss")}
+        told = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in last.items() if value is not None)
+        yield report_page.wide(report_page.figure(drawing, f"Over the steps; at the end: {told}."), "Learning curve")
+    yield report_page.heading(2, "How it was run")
+    skipped = ("config", "hyperparams")
+    facts = sweep_report.flattened({name: value for name, value in config.items() if name not in skipped})
+    yield report_page.entries("The run", facts)
+    for name in skipped:
+        values = {key: results.value_text(value) for key, value in dict(config.get(name, {})).items()}
+        yield report_page.entries({"config": "Configuration", "hyperparams": "Hyperparameters"}[name], values)
+    found = {
+        name: Link(os.path.relpath(folder / name, beside), told)
+        for name, told in _FILES.items()
+        if (folder / name).exists()
+    }
+    yield report_page.entries("Files beside this page", found)
+
+
+def _answer(folder: Path, evaluation: Mapping[str, Any]) -> Iterator[str]:
+    yield report_page.heading(2, "What the policy is worth")
+    row = _own(folder, evaluation)
+    if row is None:
+        value = Estimate(evaluation["mean_return"], evaluation["mean_return_standard_error"])
+        below = f"{evaluation['episodes']:,} episodes"
+        yield report_page.headline([("Mean return", tables.format_estimate(value), below)])
+        yield report_page.paragraph("± is one standard error, over whole episodes of the greedy policy.", quiet=True)
+    else:
+        best = evaluation["best_known_return"]
+        yield report_page.headline(
+            [
+                ("Regret", _estimate(row, "regret"), "0 is optimal"),
+                ("Expected return", _estimate(row, "expected_return"), f"the best known is {best:.3f}"),
+                ("Drinks a day", f"{row['drinks_a_day']:.2f}", ""),
+                ("Asleep", f"{100 * row['share_asleep']:.1f} %", "of the time"),
+            ]
+        )
+        yield report_page.paragraph(
+            f"Regret is what the policy's expected return lacks of the best known one. Each number is over "
+            f"{row['num_episodes']:,} whole episodes, and ± is one standard error.",
+            quiet=True,
+        )
+    yield report_page.commands(
+        [shlex.join(["python", "-m", "agents", "evaluate", str(folder)])], "The command to evaluate it"
+    )
+
+
+def _standing(folder: Path, evaluation: Mapping[str, Any]) -> Iterator[str]:
+    """Its place among the scripted policies, where there are such."""
+    if "policies" not in evaluation:
+        return
+    yield report_page.heading(2, "Among the scripted policies")
+    own, rows = _own(folder, evaluation) or {}, evaluation["policies"]
+    cells = [
+        [
+            f"{row['policy']} (this one)" if row["policy"] == own.get("policy") else row["policy"],
+            _estimate(row, "expected_return"),
+            _estimate(row, "regret"),
+            f"{row['score']:.4f}",
+            f"{row['heart_attacks']:.4f}",
+            f"{row['drinks_a_day']:.2f}",
+            f"{100 * row['share_asleep']:.1f} %",
+        ]
+        for row in rows
+    ]
+    place = next((i for i, row in enumerate(rows) if row["policy"] == own.get("policy")), None)
+    header = ["policy", "expected return", "regret", "score", "heart attacks", "drinks a day", "asleep"]
+    yield report_page.table("All on the same dice, best first", header, cells, place)
+
+
+def _own(folder: Path, evaluation: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The policy's row: by the folder's name, or, where the folder was renamed since, the one that is not scripted."""
+    rows = {row["policy"]: row for row in evaluation.get("policies", [])}
+    others = [row for name, row in rows.items() if name not in policies.SCRIPTED]
+    return rows.get(folder.resolve().name) or (others[0] if others else None)
+
+
+def _estimate(row: Mapping[str, Any], name: str) -> str:
+    return tables.format_estimate(Estimate(row[name], row[f"{name}_standard_error"]))
