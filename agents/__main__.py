@@ -1,4 +1,4 @@
-"""The command line: `python -m agents train | evaluate | leaderboard`."""
+"""The command line: `python -m agents train | sweep | resume | evaluate | leaderboard | report`."""
 
 import contextlib
 import functools
@@ -15,8 +15,11 @@ import jax
 import tyro
 from chex import Numeric
 
-from agents import chunks, recipes, xla
+from agents import chunks, cluster, recipes, sweep_command, xla
 from agents.evaluate_command import Evaluate, Leaderboard, evaluate, leaderboard
+from agents.report_command import Report, report
+from agents.resume_command import Resume, resume
+from agents.sweep_command import Sweep
 from agents.train_command import INTERRUPTED, Train, train
 from heartpole_jax.__main__ import use_all_cores
 
@@ -24,7 +27,10 @@ _DESCRIPTION = "A DQN that lives where its environment does. Each command has a 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns the exit status: 2 for bad input, 1 for a run that failed, 130 for Ctrl-C."""
+    """Runs the command; returns the exit status.
+
+    That is 2 for bad input, 1 for a run that failed, 130 after Ctrl-C and 143 after SIGTERM.
+    """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     xla.prepare()
     use_all_cores()
@@ -33,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(options) or 0
     except (ValueError, ImportError, OSError) as error:
         return _fail(error, 2)
-    except (chunks.Diverged, jax.errors.JaxRuntimeError) as error:
+    except (chunks.Diverged, cluster.Lost, jax.errors.JaxRuntimeError) as error:
         return _fail(error, 1)
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
@@ -43,13 +49,19 @@ def _parse(arguments: Sequence[str]) -> tuple[Any, Callable[[Any], int | None]]:
     """The options, and the function that they are for. Raises ValueError for what cannot be understood."""
     commands: dict[type, Callable[[Any], int | None]] = {
         Train: functools.partial(train, arguments=arguments),
+        Resume: resume,
+        Sweep: functools.partial(sweep_command.run, arguments=arguments),
         Evaluate: evaluate,
         Leaderboard: leaderboard,
+        Report: report,
     }
     kinds = [
         Annotated[Train, tyro.conf.subcommand("train", default=_from_recipe(arguments))],
+        Annotated[Sweep, tyro.conf.subcommand("sweep")],
+        Annotated[Resume, tyro.conf.subcommand("resume")],
         Annotated[Evaluate, tyro.conf.subcommand("evaluate")],
         Annotated[Leaderboard, tyro.conf.subcommand("leaderboard")],
+        Annotated[Report, tyro.conf.subcommand("report")],
     ]
     if importlib.util.find_spec("agents.tutorial"):
         tutorial = importlib.import_module("agents.tutorial")
@@ -100,6 +112,8 @@ def _one_line(box: str) -> str:
 
 def _fail(error: Exception | str, status: int) -> int:
     print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    if cluster.is_joined():  # the others are not to wait for this process, nor it for them
+        cluster.leave(status)
     return status
 
 

@@ -158,14 +158,33 @@ def evaluate(
     tell a sober policy's expected return to 0.003. `heartpole_jax.evaluation.evaluate` measures finer, outside jit.
     An episode is of `params.max_steps` decisions at most, where that is traced of as many as by default.
     """
+    shift = _resting_penalty(env)
+    sums, steps = _episodes(weights, key, config, env, num_episodes, params)
+    return jnp.mean(sums) - shift * jnp.mean(steps)
+
+
+def episode_returns(
+    weights: Array,
+    key: PRNGKey,
+    config: DQNConfig,
+    env: Environment = HEARTPOLE_V0,
+    num_episodes: int = 16,
+    params: Any = None,
+) -> Array:
+    """The returns that `evaluate` averages, (num_episodes,)."""
+    sums, steps = _episodes(weights, key, config, env, num_episodes, params)
+    return sums - _resting_penalty(env) * steps
+
+
+def _episodes(weights: Array, key: PRNGKey, config: DQNConfig, env: Environment, num_episodes: int, params: Any):
+    """The sum of shifted rewards and the number of decisions of each episode, (num_episodes,) both."""
     params = dqn.env_params(env, params, 1.0)
     known = not isinstance(params.max_steps, jax.core.Tracer)
-    shift = _resting_penalty(env)
-    sums, steps = rollout(
+    return rollout(
         networks.greedy(weights, config, env), key, params, env=env, num_envs=num_episodes,
-        num_steps=int(params.max_steps if known else env.default_params.max_steps), total=_shifted_reward(shift),
+        num_steps=int(params.max_steps if known else env.default_params.max_steps),
+        total=_shifted_reward(_resting_penalty(env)),
     ).totals  # fmt: skip
-    return jnp.mean(sums) - shift * jnp.mean(steps)
 
 
 @functools.cache
@@ -183,14 +202,19 @@ def _resting_penalty(env: Environment) -> float:
 def memory_bytes(config: DQNConfig, env: Environment = HEARTPOLE_V0, population: int = 1) -> int:
     """Bytes that a training run holds: for each member `buffer_size` rows of 8 obs_size + 8 bytes, and 8 networks."""
     rows = config.buffer_size * replay.row_bytes(math.prod(env.obs_shape), jnp.result_type(float).itemsize)
-    weights = networks.num_weights(config, env) * jnp.result_type(float).itemsize
-    return population * (rows + 8 * weights)  # three networks, two moments, the gradient and what becomes of it
+    # Of networks: three, two moments, the gradient and what becomes of it.
+    return population * (rows + 8 * weights_bytes(config, env))
+
+
+def weights_bytes(config: DQNConfig, env: Environment = HEARTPOLE_V0) -> int:
+    """Bytes of one network."""
+    return networks.num_weights(config, env) * jnp.result_type(float).itemsize
 
 
 def check_fits(config: DQNConfig, env: Environment = HEARTPOLE_V0, population: int = 1) -> int:
     """`memory_bytes`. Raises ValueError where that is more than the device (or, for CPUs, the machine) has."""
     needed = memory_bytes(config, env, population)
-    available = _memory()
+    available = available_bytes()
     if available is not None and needed > available:
         each = f" for each of {population:,} members" if population > 1 else ""
         raise ValueError(
@@ -200,8 +224,9 @@ def check_fits(config: DQNConfig, env: Environment = HEARTPOLE_V0, population: i
     return needed
 
 
-def _memory() -> int | None:
-    device = jax.devices()[0]
+def available_bytes() -> int | None:
+    """The memory of a device, or for CPUs of the machine; None where that is unknown."""
+    device = jax.local_devices()[0]
     limit = (device.memory_stats() or {}).get("bytes_limit")
     if limit or device.platform != "cpu" or not hasattr(os, "sysconf"):
         return limit

@@ -204,7 +204,7 @@ def _rollout(
         # From (blocks, steps, lanes) to (steps, lanes). One block a device here, so this copies only between devices.
         records=jax.tree.map(lambda x: jnp.swapaxes(unite(jnp.swapaxes(x, 1, 2)), 0, 1), records),
     )
-    validation.check_fits(result, devices or jax.devices()[:1])
+    validation.check_fits(result, devices or jax.local_devices()[:1])
     return result
 
 

@@ -25,7 +25,8 @@ CORE = {"jax", "chex", "numpy", "heartpole_jax"}
 EXTRAS = {"matplotlib": "drawing", "PIL": "drawing", "gymnasium": "interop", "gymnax": "interop",
           "stable_baselines3": "interop", "stoa": "interop", "brax": "interop", "pygame": "drawing"}  # fmt: skip
 # What agents may import besides the core and themselves. The rest comes through heartpole_jax.drawing and interop.
-TRAINING = {"agents", "flax", "optax", "tyro", "rich", "safetensors", "tensorboardX"}
+TRAINING = {"agents", "flax", "optax", "tyro", "rich", "safetensors", "tensorboardX", "orbax", "tensorstore", "pyarrow",
+            "optuna", "sqlalchemy"}  # fmt: skip
 
 
 def modules(package=PACKAGE):

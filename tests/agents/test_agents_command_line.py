@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -200,8 +201,8 @@ def test_the_module_runs_by_itself_without_a_warning(trained):
         ("leaderboard {tmp}", "policy.json has schema version None, and this code reads 1"),
         ("leaderboard --format tabel", "invalid choice 'tabel' for argument '--format'"),
         ("leaderboard --episodes 2", "episodes must be at least 4"),
-        ("lottery", "Unrecognized options: lottery; Available subcommands: train, evaluate, leaderboard"),
-        ("", "Expected one of {{train, evaluate, leaderboard"),
+        ("lottery", "Unrecognized options: lottery; Available subcommands: train, sweep, resume, "),
+        ("", "Expected one of {{train, sweep, resume, evaluate, leaderboard"),
     ],
 )  # fmt: skip
 def test_bad_input_ends_with_status_2_one_line_and_nothing_written(
@@ -233,38 +234,41 @@ def test_a_transform_of_another_environment_is_refused(recipe, capsys):
 
 
 def pretend(monkeypatch, end, num_records):
-    """Training that hands over some records and ends with an exception."""
+    """Training that hands over some records and ends with an exception, or a signal and one more record."""
     record = dict.fromkeys(
         ("num_updates", "loss", "q_value", "grad_norm", "num_episodes", "episode_return", "epsilon", "learning_rate",
          "greedy_return", "regret", "seconds", "steps_per_second"), 1.0,
     )  # fmt: skip
 
-    def train(key, hyperparams, config, env, plan, evaluation_episodes):
-        for i in range(num_records):
-            yield {**record, "env_steps": (i + 1) * plan.env_steps}, np.ones(11 * 8 + 8 + 8 * 4 + 4, np.float32)
-        raise end
+    def train(key, hyperparams, config, env, plan, evaluation_episodes, params, **start):
+        for i in range(plan.num_chunks):
+            if i == num_records:
+                if isinstance(end, Exception):
+                    raise end
+                os.kill(os.getpid(), end)
+            state = lambda: {"buffer": np.zeros(2)}
+            weights = np.ones(11 * 8 + 8 + 8 * 4 + 4, np.float32)
+            yield chunks.Chunk({**record, "env_steps": (i + 1) * plan.env_steps}, weights, state)
 
     monkeypatch.setattr(chunks, "train", train)
 
 
-def test_after_control_c_the_policy_so_far_is_saved(recipe, tmp_path, monkeypatch, capsys):
-    pretend(monkeypatch, KeyboardInterrupt(), 2)
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_after_a_signal_the_chunk_is_finished_and_saved(number, status, recipe, tmp_path, monkeypatch, capfd):
+    pretend(monkeypatch, number, 1)
     out = tmp_path / "run"
-    assert main(["train", "--recipe", recipe, "--num-chunks", "6", "--out", str(out)]) == 130
-    said = capsys.readouterr().err
-    assert said == f"interrupted after 1,024 of 3,072 steps: the policy so far is saved in {out}\n"
+    assert main(["train", "--recipe", recipe, "--num-chunks", "6", "--out", str(out)]) == status
+    assert capfd.readouterr().err == (
+        f"{number.name}: stopping after this chunk; a second signal stops at once\n"
+        f"stopped after 1,024 of 3,072 steps: the policy so far and a checkpoint are saved in {out}; "
+        f"go on with `python -m agents resume {out}`\n"
+    )
     policy = saved_policy.load(out)
     assert policy.provenance["num_steps"] == 1024
     assert np.all(policy.weights["params/Dense_0/kernel"] == 1.0)
     assert (out / "learning_curve.png").exists()
     assert len(runs.read_metrics(out)) == 2
-
-
-def test_after_control_c_before_the_first_chunk_there_is_no_policy(recipe, tmp_path, monkeypatch, capsys):
-    pretend(monkeypatch, KeyboardInterrupt(), 0)
-    assert main(["train", "--recipe", recipe, "--out", str(tmp_path / "run")]) == 130
-    assert capsys.readouterr().err == "interrupted after 0 of 3,072 steps: there is no policy yet\n"
-    assert not (tmp_path / "run" / "policy.json").exists()
+    assert [path.name for path in (out / "checkpoints").iterdir()] == ["step-000000001024"]
 
 
 def test_a_run_that_diverges_ends_with_status_1_and_keeps_its_folder(recipe, tmp_path, monkeypatch, capsys):
@@ -276,7 +280,7 @@ def test_a_run_that_diverges_ends_with_status_1_and_keeps_its_folder(recipe, tmp
 
 
 def test_flags_override_the_recipe(recipe, tmp_path, monkeypatch, capsys):
-    pretend(monkeypatch, KeyboardInterrupt(), 0)
+    pretend(monkeypatch, signal.SIGINT, 0)
     monkeypatch.chdir(tmp_path)
     flags = "--num-steps 640 --seed 9 --config.hidden-sizes 3 5 --config.dueling --hyperparams.discount 0.5"
     assert main(["train", "--recipe", recipe, *flags.split()]) == 130

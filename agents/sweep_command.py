@@ -1,0 +1,329 @@
+"""`python -m agents sweep`: a study from its file or flags to its ranked configurations, on one machine or many."""
+
+import contextlib
+import dataclasses
+import math
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import jax
+import tyro
+
+from agents import (
+    cluster,
+    environments,
+    judging,
+    recipes,
+    results,
+    runs,
+    saved_policy,
+    schedule,
+    slices,
+    space,
+    stopping,
+    study_checks,
+    study_folder,
+    sweep,
+    training,
+)
+from agents import study as studies
+from agents.fleet import Fleet
+from agents.pacing import Pacing
+from agents.stopping import Stopping
+from agents.study import Study
+from agents.sweep_progress import SweepProgress, clock
+from agents.tasks import Lane, rung_ends
+from heartpole_jax import validation
+
+LOST = 1  # the exit status where another process is gone
+_SHARE_OF_MEMORY = 0.8
+_CPU_LANES, _LANES = 16, 256  # of a slice; a CPU's fit its cache
+
+
+@dataclasses.dataclass(frozen=True)
+class Processes:
+    """How several processes, on one machine or many, train one study together."""
+
+    distributed: bool = False
+    """join the other processes; SLURM, Kubernetes, Open MPI and TPU pods are detected, elsewhere say:"""
+    coordinator: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
+    """of process 0, the same for all"""
+    num_processes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """of all machines together"""
+    process_id: Annotated[int | None, tyro.conf.arg(metavar="I")] = None
+    """this one's, 0 to N - 1"""
+    timeout: float = 300.0
+    """seconds to wait for the others at the beginning"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Trains a study: configurations x seeds, in one program. Flags override its file. An unfinished one goes on."""
+
+    study: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[STUDY.toml]")] = None
+    """see agents/studies; without a file the flags say it all"""
+    out: Annotated[str | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: by name in runs/)")] = None
+    """the run's folder: new, or of the same study"""
+    space: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME=RANGE ...]")] = ()
+    """what is swept, as learning_rate=log_uniform:1e-4,1e-2 or discount=0.9,0.99"""
+    env: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """as for train"""
+    recipe: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")] = None
+    """what is not swept is as there"""
+    num_steps: int | None = None
+    """of a member"""
+    seeds: int | None = None
+    """members for each configuration"""
+    search: Literal["grid", "random", "optuna"] | None = None
+    """where configurations come from"""
+    num_configurations: int | None = None
+    """of a search that is no grid"""
+    halving: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="KEEP_ONE_IN RUNGS")] = None
+    """after each rung but the last, one configuration in so many goes on"""
+    slice_lanes: int | None = None
+    """members trained at a time on each device; it sets how results round, the number of devices does not"""
+    checkpoint_every: Annotated[Literal["auto"] | int, tyro.conf.arg(metavar="auto|INT")] = "auto"
+    """chunks; auto: as many as it takes for saving to cost 2 % of the time"""
+    skip_damaged: bool = False
+    """go on from the newest checkpoints that are whole"""
+    processes: Annotated[Processes, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=Processes)
+
+
+def run(options: Sweep, arguments: Sequence[str] = ()) -> int:
+    """Runs the command, which `arguments` asked for; returns the exit status.
+
+    Raises:
+      ValueError: for a study that cannot be, a folder of another one or in use, a damaged file, processes that do not
+        go together.
+      OSError: where the folder cannot be written.
+    """
+    join(options.processes)
+    study = study_of(options)
+    folder = Path(options.out) if options.out else runs.ROOT / recipes.slug(study.name)
+    every = None if options.checkpoint_every == "auto" else options.checkpoint_every
+    for name, size in (("checkpoint_every", every), ("slice_lanes", options.slice_lanes)):
+        if size is not None:
+            validation.check_size(name, size)
+    command = shlex.join(["python", "-m", "agents", *arguments])
+    with _held(folder):
+        cluster.check_same(studies.digest(study), "study")
+        fleet = Fleet()
+        lanes = options.slice_lanes or default_slice_lanes(study, fleet)
+        kept = study_folder.prepare(folder, study, command, lanes, every)
+        if options.slice_lanes not in (None, kept.slice_lanes):
+            raise ValueError(f"{folder} was begun with --slice-lanes {kept.slice_lanes}, got {options.slice_lanes}")
+        return _go_on(folder, kept, fleet, every, options.skip_damaged)
+
+
+def resume(folder: Path, processes: Processes, skip_damaged: bool) -> int:
+    """Goes on with the sweep in `folder`, on these processes; returns the exit status. Raises as `run`."""
+    join(processes)
+    with _held(folder):
+        kept = study_folder.read(folder)
+        cluster.check_same(studies.digest(kept.study), "study")
+        return _go_on(folder, kept, Fleet(), kept.checkpoint_every, skip_damaged)
+
+
+def join(processes: Processes) -> None:
+    """Joins the other processes, where that is asked for. Raises ValueError as `cluster.start`."""
+    told = (processes.coordinator, processes.num_processes, processes.process_id)
+    if processes.distributed:
+        cluster.start(*told, timeout_s=processes.timeout)
+    elif any(value is not None for value in told):
+        raise ValueError("--coordinator, --num-processes and --process-id go with --distributed")
+
+
+def study_of(options: Sweep) -> Study:
+    """The study that the file and the flags describe. Raises ValueError for one that cannot be."""
+    names = ("env", "recipe", "num_steps", "seeds", "search", "num_configurations")
+    flags: dict[str, Any] = {name: value for name in names if (value := getattr(options, name)) is not None}
+    if options.halving:
+        flags["halving"] = dict(zip(("keep_one_in", "rungs"), options.halving, strict=True))
+    if options.space:
+        flags["space"] = dict(space.parse(text) for text in options.space)
+    if options.study is None and not flags:
+        raise ValueError("name a study file, as agents/studies/heartpole-v0.toml, or say with flags what to sweep")
+    content = studies.content(options.study) if options.study else {"env": "HeartPole-v0"}
+    if "recipe" in flags and "env" not in flags and not options.study:
+        del content["env"]
+    name = Path(options.study).stem if options.study else "sweep"
+    try:
+        return studies.read(studies.merge(content, flags), name)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{options.study}: {error}" if options.study else str(error)) from error
+
+
+def _go_on(
+    folder: Path, kept: study_folder.Kept, fleet: Fleet, checkpoint_every: int | None, skip_damaged: bool
+) -> int:
+    """Trains what is left of the study in `folder`; returns the exit status."""
+    study, first = kept.study, cluster.is_first()
+    if first:
+        _announce(study, folder, kept.slice_lanes, fleet)
+    progress = SweepProgress(fleet.size, _steps_a_chunk(study, kept.slice_lanes), _measure(study))
+    began = time.monotonic()
+    with Stopping("stopping after these chunks") as asked:
+        means = sweep.Means(
+            folder=folder, slice_lanes=kept.slice_lanes, fleet=fleet, pacing=Pacing(checkpoint_every),
+            stop_requested=lambda: asked.requested, skip_damaged=skip_damaged,
+            watch=progress.update if first else lambda left: None, compiled=progress.compiled,
+        )  # fmt: skip
+        try:
+            with progress if first else contextlib.nullcontext():
+                outcome = sweep.train(study, means)
+        except schedule.Stopped as stopped:
+            if first:
+                print(f"{stopped}; all is saved in {folder}: go on with `{resume_command(folder)}`", file=sys.stderr)
+            return stopping.status(stopped.signal_number)
+        except cluster.Lost as lost:
+            print(
+                f"error: {lost}; what is saved in {folder} goes on, with any number of processes: "
+                f"`{resume_command(folder)}`", file=sys.stderr,
+            )  # fmt: skip
+            cluster.leave(LOST)
+    if first:
+        _write(study, folder, outcome, kept, time.monotonic() - began, progress)
+    cluster.gather(0)
+    return 0
+
+
+def resume_command(folder: Path) -> str:
+    """What goes on with the sweep."""
+    return shlex.join(["python", "-m", "agents", "resume", str(folder)])
+
+
+def default_slice_lanes(study: Study, fleet: Fleet) -> int:
+    """Lanes of a slice: as many as are fast, no more than half of the members, and as fit into memory.
+
+    With halving whole configurations. Raises ValueError where not one member fits.
+    """
+    seeds = len(study.seeds)
+    lanes = min(_CPU_LANES if jax.default_backend() == "cpu" else _LANES,
+                math.ceil(studies.batch_size(study) * seeds / 2))  # fmt: skip
+    unit = seeds if study.halving else 1
+    lanes = max(1, lanes // unit) * unit
+    needed = max(_member_bytes(study, config) for config in study_checks.configs(study))
+    available = training.available_bytes()
+    if available is None:
+        return lanes
+    most = int(_SHARE_OF_MEMORY * available / (needed * (len(fleet.local) if jax.default_backend() == "cpu" else 1)))
+    if most < unit:
+        what = f"one configuration of {seeds} members" if study.halving else "one member"
+        would = unit * needed * len(fleet.local) / 2**30
+        raise ValueError(
+            f"{what} on each of {len(fleet.local)} devices would hold {would:.1f} GiB, and there are "
+            f"{available / 2**30:.1f} GiB: take a smaller buffer_size (now {study.config.buffer_size:,})"
+        )
+    return min(lanes, most // unit * unit)
+
+
+def _member_bytes(study: Study, config: Any) -> int:
+    return slices.member_bytes(config, environments.make(study.env))
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """The folder, made and held by process 0 for all of them."""
+    if not cluster.is_first():
+        cluster.gather(0)
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"cannot make the run folder {folder}: {error.strerror}; see --out") from error
+    with runs.lock(folder):
+        cluster.gather(0)
+        yield
+
+
+def _announce(study: Study, folder: Path, lanes: int, fleet: Fleet) -> None:
+    configurations, seeds = studies.count(study), len(study.seeds)
+    swept = f"{study.search} search of {', '.join(study.space)}" if study.space else "nothing swept"
+    print(f"{study.name}: {study.env}, recipe {study.recipe}, {swept}")
+    print(f"{configurations:,} configurations x {seeds:,} seeds = {configurations * seeds:,} members")
+    steps = num_steps(study)
+    rounded = (
+        f", {study.num_steps:,} rounded to {study.num_evaluations} equal chunks" if steps != study.num_steps else ""
+    )
+    print(f"{steps:,} steps each{rounded}")
+    if study.halving:
+        ends = [steps * end // study.num_evaluations for end in rung_ends(study.num_evaluations, study.halving)[:-1]]
+        after = " and ".join(f"{end:,}" for end in ends)
+        print(f"halving: after {after} steps one configuration in {study.halving.keep_one_in} goes on")
+    member = max(_member_bytes(study, config) for config in study_checks.configs(study))
+    here = lanes * len(fleet.local)
+    local = f", {len(fleet.local)} of them here" if len(fleet.local) < fleet.size else ""
+    print(
+        f"memory: {member / 2**20:,.1f} MiB a member; slices of {lanes} on {fleet.size} devices{local}: "
+        f"{here * member / 2**20:,.0f} MiB"
+    )
+    print(f"run folder: {folder}", flush=True)
+
+
+def num_steps(study: Study) -> int:
+    """Of a member, in whole chunks; of the first configuration, where static choices round otherwise."""
+    config = study_checks.configs(study)[0]
+    return study.num_evaluations * sweep.iterations_a_chunk(study, config) * config.env_steps_per_iteration
+
+
+def _steps_a_chunk(study: Study, lanes: int) -> int:
+    return lanes * num_steps(study) // study.num_evaluations
+
+
+def _measure(study: Study) -> str:
+    return "regret" if judging.has_regret(environments.make(study.env)) else "-return"
+
+
+def _write(
+    study: Study, folder: Path, outcome: sweep.Outcome, kept: study_folder.Kept, seconds: float, progress: SweepProgress
+) -> None:
+    """The tables, the best configuration and its policies, and what is printed."""
+    info = {
+        "command": kept.command,
+        "versions": kept.versions,
+        "begun": kept.begun,
+        "seconds": round(seconds, 1),
+        "estimated_seconds": progress.estimate_s and round(progress.estimate_s, 1),
+        "slice_lanes": kept.slice_lanes,
+    }
+    summary = results.Summary(
+        name=study.name, env=study.env, num_steps=num_steps(study), seeds=study.seeds, swept=tuple(study.space),
+        log_scaled=studies.log_scaled(study), keep=study.keep, info=info,
+    )  # fmt: skip
+    results.write(folder, outcome.members, summary)
+    said = f", estimated {clock(progress.estimate_s)}" if progress.estimate_s else ""
+    print(f"trained in {clock(seconds)}{said}\n\n{results.as_text(outcome.members, summary)}\n")
+    written = ["results.parquet, .csv", "configurations.parquet, .csv", "curves.parquet"]
+    try:
+        best = results.best(outcome.members)
+    except ValueError as error:
+        print(f"no best configuration: {error}", file=sys.stderr)
+    else:
+        write_best(study, folder, outcome, best, kept)
+        written += ["best.toml", "best/"]
+    print(f"written: {folder}/{{{', '.join(written)}}}")
+    print(f"a page of it: python -m agents report {shlex.quote(str(folder))}")
+
+
+def write_best(study: Study, folder: Path, outcome: sweep.Outcome, best: int, kept: study_folder.Kept) -> None:
+    """The configuration `best` as a recipe, best.toml, and its policies, best/seed-<seed>/."""
+    members = [member for member in outcome.members if member.configuration == best]
+    setting = studies.resolve(study, members[0].values)
+    recipe = recipes.Recipe(
+        name="best", env=study.env, num_steps=study.num_steps, config=setting.config, hyperparams=setting.hyperparams,
+        keep=study.keep, evaluation_episodes=study.evaluation_episodes, params=setting.params,
+    )  # fmt: skip
+    study_folder.write(folder / "best.toml", recipes.as_toml(recipe))
+    for member in members:
+        own = folder / "best" / f"seed-{member.seed}"
+        own.mkdir(parents=True, exist_ok=True)
+        provenance = {
+            "study": study.name, "configuration": best, "seed": member.seed, "num_steps": member.env_steps,
+            "hyperparams": dict(vars(setting.hyperparams)), "params": setting.params, "versions": kept.versions,
+        }  # fmt: skip
+        saved_policy.save(own, outcome.weights[Lane(best, member.seed)], setting.config, study.env, provenance)

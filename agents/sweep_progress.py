@@ -1,0 +1,111 @@
+"""How a sweep is going: an estimate at the start, then a line now and then, or a live display on a terminal."""
+
+import datetime
+import math
+import statistics
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.text import Text
+
+from agents.sweep import Left
+
+_LINE_EVERY_S = 10.0
+_ROUNDS = 2  # of chunks, before there is an estimate
+
+
+class SweepProgress:
+    """Shows how far a sweep is; a context manager.
+
+    Args:
+      num_devices: slices that are trained at a time.
+      steps_a_chunk: decisions of all members of a slice in a chunk.
+      measure: what the objective is called.
+      console: stdout's by default.
+    """
+
+    def __init__(self, num_devices: int, steps_a_chunk: int, measure: str, console: Console | None = None):
+        self._num_devices, self._steps_a_chunk, self._measure = num_devices, steps_a_chunk, measure
+        self._console = console or Console(file=sys.stdout, highlight=False)
+        self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
+        self._rounds: list[float] = []  # seconds
+        self._chunks = 0
+        self._began = self._shown = time.monotonic()
+        self._compiling_s = 0.0
+        self._best = math.inf
+        self.estimate_s: float | None = None  # of the whole, as it was printed
+
+    def compiled(self) -> None:
+        """A program is ready: what has passed since the last round was spent on it."""
+        self._compiling_s += time.monotonic() - self._began - self._compiling_s - sum(self._rounds)
+
+    def update(self, left: Left) -> None:
+        """Shows what is left after a round of chunks."""
+        self._best = min(self._best, left.best)
+        if left.chunks:
+            self._rounds.append(left.round_seconds)
+            self._chunks += left.chunks
+        if self.estimate_s is None and (len(self._rounds) == _ROUNDS or not left.chunks_left):
+            self.estimate_s = time.monotonic() - self._began + self._seconds_left(left)
+            until = datetime.datetime.now() + datetime.timedelta(seconds=self._seconds_left(left))
+            self._print(f"estimate: {clock(self.estimate_s)} in all, until about {until:%H:%M:%S}")
+        now = time.monotonic()
+        if self._live is not None:
+            self._live.update(self._display(left), refresh=True)
+        elif now - self._shown >= _LINE_EVERY_S or not left.chunks_left:
+            self._shown = now
+            self._console.print(self.line(left), soft_wrap=True, markup=False)
+
+    def line(self, left: Left) -> str:
+        """Where it is, in one line."""
+        done = self._chunks / max(self._chunks + left.chunks_left, 1)
+        best = f"{left.best:.4f}" if math.isfinite(self._best) else "-"
+        return (
+            f"{100 * done:5.1f} %  slices left {left.tasks_left:>5,}  steps/s {self._steps_per_second():>11,.0f}  "
+            f"lowest {self._measure} {best:>9}  {clock(self._seconds_left(left))} left"
+        )
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True, markup=False)
+
+    def _display(self, left: Left) -> Group:
+        bar = ProgressBar(total=self._chunks + left.chunks_left, completed=self._chunks)
+        return Group(bar, Text(self.line(left)))
+
+    def _steps_per_second(self) -> float:
+        spent = sum(self._rounds)
+        return self._chunks * self._steps_a_chunk / spent if spent else 0.0
+
+    def _seconds_left(self, left: Left) -> float:
+        """At the pace of the rounds so far; the first is the slowest, since memory is touched for the first time."""
+        if not self._rounds:
+            return math.nan
+        late = self._rounds[1:] or self._rounds
+        pace = statistics.median(late) if len(late) < 10 else statistics.fmean(late)
+        return math.ceil(left.chunks_left / self._num_devices) * pace
+
+    def __enter__(self) -> "SweepProgress":
+        self._began = self._shown = time.monotonic()
+        if self._live is not None:
+            self._live.start()
+            self._live.update(Text("compiling ..."), refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    if not math.isfinite(seconds):
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
