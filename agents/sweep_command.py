@@ -76,8 +76,8 @@ class Sweep:
     """what is not swept is as there"""
     num_steps: int | None = None
     """of a member"""
-    seeds: int | None = None
-    """members for each configuration"""
+    seeds: Annotated[str | None, tyro.conf.arg(metavar="N|FIRST-LAST")] = None
+    """members for each configuration: N of them, from 0 on, or these"""
     search: Literal["grid", "random", "optuna"] | None = None
     """where configurations come from"""
     num_configurations: int | None = None
@@ -139,8 +139,10 @@ def join(processes: Processes) -> None:
 
 def study_of(options: Sweep) -> Study:
     """The study that the file and the flags describe. Raises ValueError for one that cannot be."""
-    names = ("env", "recipe", "num_steps", "seeds", "search", "num_configurations")
+    names = ("env", "recipe", "num_steps", "search", "num_configurations")
     flags: dict[str, Any] = {name: value for name in names if (value := getattr(options, name)) is not None}
+    if options.seeds is not None:
+        flags["seeds"] = _read_seeds(options.seeds)
     if options.halving:
         flags["halving"] = dict(zip(("keep_one_in", "rungs"), options.halving, strict=True))
     if options.space:
@@ -225,6 +227,15 @@ def _member_bytes(study: Study, config: Any) -> int:
     return slices.member_bytes(config, environments.make(study.env))
 
 
+def _read_seeds(text: str) -> int | list[int]:
+    first, hyphen, last = text.partition("-")
+    if not first.isdigit() or (hyphen and not (last.isdigit() and int(first) <= int(last))):
+        raise ValueError(f"--seeds must be how many, or the first and the last as in 100-131, got {text!r}")
+    if hyphen and int(last) - int(first) >= study_checks.MOST_MEMBERS:
+        raise ValueError(f"--seeds must be at most {study_checks.MOST_MEMBERS:,}, got {text!r}")
+    return list(range(int(first), int(last) + 1)) if hyphen else int(first)
+
+
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
     """The folder, made and held by process 0 for all of them."""
@@ -297,7 +308,7 @@ def _write(
     )  # fmt: skip
     results.write(folder, outcome.members, summary)
     said = f", estimated {clock(progress.estimate_s)}" if progress.estimate_s else ""
-    print(f"trained in {clock(seconds)}{said}\n\n{results.as_text(outcome.members, summary)}\n")
+    print(f"trained in {clock(seconds)}{said}; compiling took {progress.compiling_s:.1f} s\n\n{results.as_text(outcome.members, summary)}\n")
     written = ["results.parquet, .csv", "configurations.parquet, .csv", "curves.parquet"]
     try:
         best = results.best(outcome.members)

@@ -34,14 +34,15 @@ class SweepProgress:
         self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
         self._rounds: list[float] = []  # seconds
         self._chunks = 0
-        self._began = self._shown = time.monotonic()
-        self._compiling_s = 0.0
+        self._began = time.monotonic()
+        self._shown = -math.inf
+        self.compiling_s = 0.0
         self._best = math.inf
         self.estimate_s: float | None = None  # of the whole, as it was printed
 
     def compiled(self) -> None:
         """A program is ready: what has passed since the last round was spent on it."""
-        self._compiling_s += time.monotonic() - self._began - self._compiling_s - sum(self._rounds)
+        self.compiling_s += time.monotonic() - self._began - self.compiling_s - sum(self._rounds)
 
     def update(self, left: Left) -> None:
         """Shows what is left after a round of chunks."""
@@ -56,7 +57,7 @@ class SweepProgress:
         now = time.monotonic()
         if self._live is not None:
             self._live.update(self._display(left), refresh=True)
-        elif now - self._shown >= _LINE_EVERY_S or not left.chunks_left:
+        elif (self.estimate_s and now - self._shown >= _LINE_EVERY_S) or not left.chunks_left:
             self._shown = now
             self._console.print(self.line(left), soft_wrap=True, markup=False)
 
@@ -89,7 +90,7 @@ class SweepProgress:
         return math.ceil(left.chunks_left / self._num_devices) * pace
 
     def __enter__(self) -> "SweepProgress":
-        self._began = self._shown = time.monotonic()
+        self._began = time.monotonic()
         if self._live is not None:
             self._live.start()
             self._live.update(Text("compiling ..."), refresh=True)

@@ -1,0 +1,227 @@
+"""Studies trained in this process: what comes of members, halving, stopping anywhere, divergence."""
+
+import dataclasses
+import itertools
+import tomllib
+
+import jax
+import numpy as np
+import pytest
+import tiny_study
+
+from agents import schedule, search, slice_files, sweep, training
+from agents import study as studies
+from agents.fleet import Fleet
+from agents.pacing import Pacing
+from agents.sweep import Means
+from agents.tasks import Lane
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once():
+    """Programs of one study and slice size are compiled once for all tests of this file."""
+    build = sweep._programs
+    kept = {}
+
+    def programs(study, means, config):
+        key = str(dataclasses.replace(study, search_seed=0, num_configurations=None, space=list(study.space))), config
+        if (*key, means.slice_lanes) not in kept:
+            kept[*key, means.slice_lanes] = build(study, means, config)
+        return kept[*key, means.slice_lanes]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep, "_programs", programs)
+        yield
+
+
+def study_of(changes="", **content):
+    described = tomllib.loads(tiny_study.TOML if not changes else changes + tiny_study.TOML)
+    return studies.read(studies.merge(described, content), "tiny")
+
+
+def train(study, folder, slice_lanes=4, **means):
+    folder.mkdir(exist_ok=True)
+    means = {"pacing": Pacing(), "fleet": Fleet(jax.devices()[:1])} | means
+    return sweep.train(study, Means(folder=folder, slice_lanes=slice_lanes, **means))
+
+
+def assert_same(found, expected):
+    assert len(found.members) == len(expected.members)
+    for one, other in zip(found.members, expected.members, strict=True):
+        for field in dataclasses.fields(one):
+            if field.name == "curve":
+                for name in one.curve:
+                    np.testing.assert_array_equal(one.curve[name], other.curve[name], err_msg=name)
+            else:
+                assert getattr(one, field.name) == getattr(other, field.name), field.name
+    assert found.weights.keys() == expected.weights.keys()
+    for lane in found.weights:
+        np.testing.assert_array_equal(found.weights[lane], expected.weights[lane])
+
+
+@pytest.fixture(scope="module")
+def trained(compiled_once, tmp_path_factory):
+    return train(study_of(), tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="module")
+def halved(compiled_once, tmp_path_factory):
+    return train(study_of(tiny_study.HALVING), tmp_path_factory.mktemp("halved"))
+
+
+def test_every_configuration_is_trained_with_every_seed(trained):
+    lanes = [(member.configuration, member.seed) for member in trained.members]
+    assert lanes == list(itertools.product(range(4), range(2)))
+    values = [tuple(member.values.values()) for member in trained.members[::2]]
+    assert values == [(1e-4, 0.9), (1e-4, 0.99), (3e-3, 0.9), (3e-3, 0.99)]
+    assert {member.status for member in trained.members} == {"finished"}
+    assert {member.env_steps for member in trained.members} == {8192}
+    assert all(list(member.curve["env_steps"]) == [2048, 4096, 6144, 8192] for member in trained.members)
+    assert set(trained.weights) == {Lane(*lane) for lane in lanes}
+
+
+def test_a_member_is_what_training_it_alone_gives(trained):
+    study = study_of()
+    setting = studies.resolve(study, {"learning_rate": 3e-3, "discount": 0.9})
+    (member,) = (m for m in trained.members if (m.configuration, m.seed) == (2, 1))
+    params = dataclasses.replace(jax.tree.map(lambda x: x, sweep.environments.make(study.env).default_params),
+                                 **setting.params)  # fmt: skip
+    alone = training.train(
+        jax.random.key(1), setting.hyperparams, setting.config, num_chunks=4,
+        iterations_per_chunk=sweep.iterations_a_chunk(study, setting.config), evaluation_episodes=2, params=params,
+    )  # fmt: skip
+    np.testing.assert_allclose(member.curve["loss"], alone.metrics.loss, rtol=2e-3)
+    np.testing.assert_allclose(member.curve["mean_return"], alone.mean_return, atol=0.05)
+    np.testing.assert_allclose(trained.weights[Lane(2, 1)], alone.train_state.average_params, atol=2e-3)
+
+
+def test_stopped_anywhere_and_resumed_it_is_the_same_to_the_bit(halved, tmp_path):
+    """Two slices of two chunks, then one of two more: six chunks, stopped after each and after every one."""
+    study = study_of(tiny_study.HALVING)
+    for stop_after in range(1, 6):
+        rounds = []
+        watch = lambda left, rounds=rounds: rounds.append(left.chunks)
+        stop = lambda rounds=rounds, most=stop_after: 15 if len(rounds) >= most - 1 else None
+        folder = tmp_path / str(stop_after)
+        with pytest.raises(schedule.Stopped, match="stopped by SIGTERM"):
+            train(study, folder, stop_requested=stop, watch=watch)
+        assert len(rounds) == stop_after
+        assert_same(train(study, folder), halved)
+    folder = tmp_path / "every"
+    for _ in range(6):
+        with pytest.raises(schedule.Stopped):
+            train(study, folder, stop_requested=lambda: 15)
+    assert_same(train(study, folder), halved)
+
+
+def test_what_is_done_is_not_done_again(trained, tmp_path):
+    train(study_of(), tmp_path / "run")
+    path = next((tmp_path / "run" / "slices").glob("*.safetensors"))
+    before = path.stat().st_mtime_ns
+    rounds = []
+    assert_same(train(study_of(), tmp_path / "run", watch=rounds.append), trained)
+    assert not rounds
+    assert path.stat().st_mtime_ns == before
+
+
+def test_halving_trains_the_best_half_to_the_end(halved, trained):
+    statuses = {member.configuration: member.status for member in halved.members}
+    assert sorted(statuses.values()) == ["finished", "finished", "stopped", "stopped"]
+    assert {m.env_steps for m in halved.members if m.status == "stopped"} == {4096}
+    halfway = {i: np.mean([m.regret for m in halved.members if m.configuration == i]) for i in range(4)}
+    stopped = [i for i in statuses if statuses[i] == "stopped"]
+    whole = {(m.configuration, m.seed): m for m in trained.members}
+    for member in halved.members:  # who goes on is what it would have been without anybody having stopped
+        curve = whole[member.configuration, member.seed].curve["loss"]
+        np.testing.assert_allclose(member.curve["loss"], curve[: len(member.curve["loss"])], rtol=1e-3)
+        if member.status == "finished":
+            assert len(member.curve["loss"]) == 4
+    assert all(np.isfinite(halfway[i]) for i in stopped)
+
+
+def test_the_states_of_a_rung_are_removed_when_the_next_is_done(tmp_path):
+    train(study_of(tiny_study.HALVING), tmp_path / "run")
+    assert {path.suffix for path in (tmp_path / "run" / "slices").iterdir()} == {".safetensors"}
+
+
+def test_a_member_that_diverges_is_frozen_reported_and_not_contagious(trained, tmp_path):
+    """With a learning rate of 1e30 in the place of 3e-3: the others do not notice."""
+    study = study_of(space={"learning_rate": {"grid": [1e-4, 1e30]}})
+    outcome = train(study, tmp_path / "run")
+    for member, other in zip(outcome.members, trained.members, strict=True):
+        if member.values["learning_rate"] == 1e30:
+            assert member.status == "diverged"
+            assert member.diverged_at == 2048
+            assert np.isnan(member.curve["mean_return"]).all()
+            assert np.isfinite(outcome.weights[Lane(member.configuration, member.seed)]).all()
+        else:
+            assert member.mean_return == other.mean_return
+            np.testing.assert_array_equal(member.curve["loss"], other.curve["loss"])
+
+
+def test_slices_that_are_not_full_change_nothing(trained, tmp_path):
+    """Eight members in slices of three: the last slice has two and one of them twice."""
+    outcome = train(study_of(), tmp_path / "run", slice_lanes=3)
+    for member, other in zip(outcome.members, trained.members, strict=True):
+        np.testing.assert_allclose(member.curve["loss"], other.curve["loss"], rtol=2e-3)
+    results = [slice_files.read(tmp_path / "run", path.stem, studies.digest(study_of()))
+               for path in sorted((tmp_path / "run" / "slices").glob("*.safetensors"))]  # fmt: skip
+    assert [len(result.lanes) for result in results] == [3, 3, 2]
+
+
+def test_parameters_of_the_environment_are_swept(tmp_path):
+    study = study_of(space={"learning_rate": None, "discount": None, "heart_attack_penalty": {"grid": [50, 100]}})
+    outcome = train(study, tmp_path / "run")
+    mild, severe = (np.mean([m.mean_return for m in outcome.members if m.configuration == i]) for i in range(2))
+    assert mild / severe == pytest.approx(0.5, abs=0.05)  # nearly all of the return is the risk at rest
+    assert all(0 <= member.regret < 2 for member in outcome.members)  # each against the optimum of its own parameters
+
+
+def test_static_choices_are_programs_of_their_own(tmp_path):
+    study = study_of(space={"learning_rate": None, "discount": None, "hidden_sizes": {"grid": [[8], [4, 4]]}})
+    outcome = train(study, tmp_path / "run")
+    sizes = {lane.configuration: weights.size for lane, weights in outcome.weights.items()}
+    assert sizes == {0: 11 * 8 + 8 + 8 * 4 + 4, 1: 11 * 4 + 4 + 4 * 4 + 4 + 4 * 4 + 4}
+
+
+def test_an_adaptive_search_is_told_what_came_of_its_batches(tmp_path):
+    pytest.importorskip("optuna")
+    study = study_of(search="optuna", num_configurations=5, batch_configurations=2,
+                     space={"learning_rate": {"log_uniform": [1e-5, 1e-2]}, "discount": None})  # fmt: skip
+    outcome = train(study, tmp_path / "whole")
+    assert [member.configuration for member in outcome.members] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert len({member.values["learning_rate"] for member in outcome.members}) == 5
+    import optuna
+
+    stored = optuna.load_study(study_name=None, storage=f"sqlite:///{tmp_path / 'whole' / 'optuna.db'}")
+    told = [trial.value for trial in stored.trials if trial.value is not None]
+    scores = [np.mean([m.regret for m in outcome.members if m.configuration == i]) for i in range(5)]
+    np.testing.assert_allclose(sorted(told), sorted(scores), rtol=1e-6)
+    rounds = []
+    with pytest.raises(schedule.Stopped):
+        train(study, tmp_path / "stopped", watch=rounds.append, stop_requested=lambda: 2 if len(rounds) == 5 else None)
+    assert_same(train(study, tmp_path / "stopped"), outcome)
+
+
+def test_a_batch_of_configurations_that_was_altered_is_refused(tmp_path):
+    train(study_of(), tmp_path / "run")
+    path = tmp_path / "run" / "batches" / "0000.json"
+    path.write_text(path.read_text().replace("0.003", "0.004", 1))
+    with pytest.raises(ValueError, match=r"0000.json is not what was written for this study; restore it from a backup"):
+        train(study_of(), tmp_path / "run")
+    path.write_text("{")
+    with pytest.raises(ValueError, match=r"0000\.json is damaged, JSONDecodeError"):
+        train(study_of(), tmp_path / "run")
+
+
+def test_too_few_steps_for_the_evaluations_are_refused():
+    study = dataclasses.replace(study_of(), num_steps=100)
+    with pytest.raises(ValueError, match="at least 4 evaluations of 16 iterations of 4 steps = 256, got 100"):
+        sweep.iterations_a_chunk(study, study.config)
+
+
+def test_random_configurations_are_those_of_the_search(tmp_path):
+    space = {"learning_rate": {"log_uniform": [1e-5, 1e-2]}, "discount": {"uniform": [0.9, 0.99]}}
+    study = study_of(search="random", num_configurations=3, space=space)
+    outcome = train(study, tmp_path / "run")
+    assert [dict(m.values) for m in outcome.members[::2]] == search.configurations(study)
