@@ -3,6 +3,8 @@
 # make bench   ours and the peers side by side (in a virtual environment of its own)
 # make bench-dqn   the same for training a DQN
 # make bench-interop   the same for the interfaces of Gymnasium and Stable-Baselines3
+# make bench-sweep   a sweep of 1,024 members beside the bare population
+# make survival   kill -9 at random moments, resume, compare: runs and sweeps
 # make test-clients   the tests that drive other libraries on us, in a virtual environment of their own (part of make test)
 # make lint    ruff and mypy alone
 # PYTHON=python3.12 make test takes another interpreter.
@@ -15,7 +17,7 @@ RUN := $(VENV)/bin/python
 PYTHON312 := $(shell for python in python3.12 $$HOME/.pyenv/versions/3.12*/bin/python3.12 $${PYENV_ROOT:-/nonexistent}/versions/3.12*/bin/python3.12; do \
 	if $$python -c '' 2>/dev/null; then command -v $$python; break; fi; done)
 
-.PHONY: demo test test-one test-clients lint bench bench-dqn bench-interop clean
+.PHONY: demo test test-one test-clients lint bench bench-dqn bench-interop bench-sweep survival clean
 
 demo: $(VENV)/.installed
 	$(RUN) -m heartpole_jax figures --out out/figures
@@ -50,6 +52,14 @@ bench: .venv-bench/.installed
 
 bench-dqn: .venv-bench-dqn/.installed
 	.venv-bench-dqn/bin/python benchmarks/dqn.py
+
+bench-sweep: $(VENV)/.installed
+	$(RUN) benchmarks/sweeps.py
+
+survival: $(VENV)/.installed
+	$(RUN) benchmarks/survival.py
+	$(RUN) benchmarks/survival.py --start "sweep benchmarks/survival_study.toml --checkpoint-every 1 --out {out}" \
+		--compare results.csv
 
 bench-interop: .venv-bench-interop/.installed
 	.venv-bench-interop/bin/python benchmarks/interop.py

@@ -48,7 +48,8 @@ def prepare(folder: Path, study: Study, command: str, slice_lanes: int, checkpoi
       ValueError: for a folder of something else, of another study, or begun with another version of JAX.
     """
     if cluster.is_first() and not is_sweep(folder):
-        others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        found = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+        others = sorted(found - {"study.toml"})  # which is there alone where a beginning was interrupted
         if others:
             raise ValueError(
                 f"{folder} is there already, and is no sweep's ({', '.join(others[:3])}); name another with --out"

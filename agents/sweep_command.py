@@ -308,7 +308,8 @@ def _write(
     )  # fmt: skip
     results.write(folder, outcome.members, summary)
     said = f", estimated {clock(progress.estimate_s)}" if progress.estimate_s else ""
-    print(f"trained in {clock(seconds)}{said}; compiling took {progress.compiling_s:.1f} s\n\n{results.as_text(outcome.members, summary)}\n")
+    print(f"trained in {clock(seconds)}{said}; compiling took {progress.compiling_s:.1f} s\n")
+    print(f"{results.as_text(outcome.members, summary)}\n")
     written = ["results.parquet, .csv", "configurations.parquet, .csv", "curves.parquet"]
     try:
         best = results.best(outcome.members)
