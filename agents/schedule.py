@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from agents import checkpoints, cluster, slice_files, slices, trees
-from agents.fleet import Fleet
+from agents.fleet import Fleet, on_host
 from agents.pacing import Pacing
 from agents.slice_files import Result
 from agents.tasks import Lane, Survivor, Task, survivors
@@ -135,7 +135,7 @@ def _note(record: slices.Record, slots: Mapping[int, _Slot], job: Job) -> None:
     for i, slot in slots.items():
         slot.chunk += 1
         if i in pieces:
-            slot.history.append(job.fleet.to_host(pieces[i]))
+            slot.history.append(on_host(pieces[i], job.programs().record_form))
 
 
 def _take(slots: dict[int, _Slot], tasks: Sequence[Task], done: Mapping[str, Result], job: Job) -> list[int]:
@@ -174,12 +174,12 @@ def _load(fresh: list[int], slots: dict[int, _Slot], state: slices.SliceState, j
     for i in fresh:
         if i not in fleet.local:
             continue
-        slot, device = slots[i], fleet.devices[i]
+        slot = slots[i]
         saved = _restore(slot, job) or _merge(slot, job)
         if saved is None:  # what is in the buffer is never read before it is written
             pieces[i] = slices.with_buffer(begun[i], pieces[i].train_state.buffer)
         else:
-            pieces[i] = jax.tree.map(lambda x: jax.device_put(x[None], device), saved)  # noqa: B023
+            pieces[i] = fleet.place(saved, i)
         chunks[i] = slot.chunk
     chunks = cluster.gather(chunks).max(axis=0)  # each process knows its own
     for i in fresh:
@@ -242,7 +242,9 @@ def _finish(finished: list[int], slots: dict[int, _Slot], state, inputs, tasks: 
         slot = slots[i]
         if slot.task.name in needed:
             _save_slot(slot, pieces[i], job)
-        slice_files.write(job.folder, slot.task.name, job.study, _result(slot, job.fleet.to_host(judged[i]), job))
+        slice_files.write(
+            job.folder, slot.task.name, job.study, _result(slot, on_host(judged[i], job.programs().judgement_form), job)
+        )
 
 
 def _result(slot: _Slot, judged: slices.Judgement, job: Job) -> Result:
@@ -280,7 +282,7 @@ def _save_slot(slot: _Slot, piece: slices.SliceState, job: Job) -> None:
     if not slot.history:  # begun, and not trained yet
         return
     arrays = {
-        "state": trees.as_dicts(jax.tree.map(lambda x: np.asarray(x)[0], piece)),
+        "state": trees.as_dicts(on_host(piece, job.programs().state_form, copy=False)),
         "history": trees.as_dicts(jax.tree.map(lambda *x: np.stack(x), *slot.history)),
     }
     checkpoints.save(_checkpoint_folder(job, slot.task.name), slot.chunk, arrays, _described(slot.task, job), keep=1)

@@ -83,6 +83,7 @@ class Programs(NamedTuple):
     judge: Callable[[SliceState, Inputs], Judgement]
     state_form: SliceState  # of one slice, shapes alone
     record_form: Record  # likewise
+    judgement_form: Judgement
 
 
 def build(setup: Setup, fleet: Fleet) -> Programs:
@@ -91,13 +92,12 @@ def build(setup: Setup, fleet: Fleet) -> Programs:
     state = jax.eval_shape(functools.partial(_init, setup=setup), inputs)
     small = _without_buffer(state)
     return Programs(
-        init=fleet.compile(lambda inputs: _without_buffer(_init(inputs, setup)), fleet.shapes(inputs)),
-        chunk=fleet.compile(
-            functools.partial(_chunk, setup=setup), fleet.shapes(state), fleet.shapes(inputs), donate=(0,)
-        ),
-        judge=fleet.compile(functools.partial(_judge, setup=setup), fleet.shapes(small), fleet.shapes(inputs)),
+        init=fleet.compile(lambda inputs: _without_buffer(_init(inputs, setup)), inputs),
+        chunk=fleet.compile(functools.partial(_chunk, setup=setup), state, inputs, donate=(0,)),
+        judge=fleet.compile(functools.partial(_judge, setup=setup), small, inputs),
         state_form=state,
         record_form=jax.eval_shape(functools.partial(_chunk, setup=setup), state, inputs)[1],
+        judgement_form=jax.eval_shape(functools.partial(_judge, setup=setup), small, inputs),
     )
 
 
