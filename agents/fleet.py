@@ -1,8 +1,8 @@
 """All devices of all processes as one row, each with a slice of its own.
 
 A global array is the slices' arrays one after the other along their first axis, divided so that each device holds its
-own: its piece. A slice's scalar is a piece of shape (1,). The program is one and the same for every device, compiled for
-one slice: it rounds alike whether there are eight devices or one, in one process or several.
+own: its piece. A slice's scalar is a piece of shape (1,). The program is one and the same for every device, compiled
+for one slice: it rounds alike whether there are eight devices or one, in one process or several.
 """
 
 import functools

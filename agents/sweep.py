@@ -41,8 +41,7 @@ class Outcome(NamedTuple):
 class Left(NamedTuple):
     """How far a study is."""
 
-    round_seconds: float  # of the last round of chunks on all devices
-    chunks: int  # done in it
+    chunks: int  # done in the last round, on all devices
     chunks_left: int
     tasks_left: int
     best: float  # objective, infinite where none is known
@@ -208,9 +207,8 @@ def _train_groups(
 
         def watch(happened: schedule.Happened, after=after, tasks_after=tasks_after) -> None:
             means.watch(
-                Left(happened.seconds, happened.chunks, happened.chunks_left + after,
-                     happened.tasks_left + tasks_after, happened.best)
-            )  # fmt: skip
+                Left(happened.chunks, happened.chunks_left + after, happened.tasks_left + tasks_after, happened.best)
+            )
 
         def inputs(lanes: Sequence[Lane]) -> slices.Inputs:
             chosen = [settings[lane.configuration] for lane in lanes]

@@ -15,7 +15,7 @@ from rich.text import Text
 from agents.sweep import Left
 
 _LINE_EVERY_S = 10.0
-_ROUNDS = 2  # of chunks, before there is an estimate
+_ROUNDS = 8  # of chunks, before there is an estimate; or two, and a slice that is done
 
 
 class SweepProgress:
@@ -32,9 +32,10 @@ class SweepProgress:
         self._num_devices, self._steps_a_chunk, self._measure = num_devices, steps_a_chunk, measure
         self._console = console or Console(file=sys.stdout, highlight=False)
         self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
-        self._rounds: list[float] = []  # seconds
+        self._rounds: list[float] = []  # seconds from one to the next, with all that is done between them
+        self._first_tasks_left: int | None = None
         self._chunks = 0
-        self._began = time.monotonic()
+        self._began = self._last = time.monotonic()
         self._shown = -math.inf
         self.compiling_s = 0.0
         self._best = math.inf
@@ -42,19 +43,25 @@ class SweepProgress:
 
     def compiled(self) -> None:
         """A program is ready: what has passed since the last round was spent on it."""
-        self.compiling_s += time.monotonic() - self._began - self.compiling_s - sum(self._rounds)
+        now = time.monotonic()
+        self.compiling_s += now - self._last
+        self._last = now
 
     def update(self, left: Left) -> None:
         """Shows what is left after a round of chunks."""
         self._best = min(self._best, left.best)
+        now = time.monotonic()
         if left.chunks:
-            self._rounds.append(left.round_seconds)
+            self._rounds.append(now - self._last)
             self._chunks += left.chunks
-        if self.estimate_s is None and (len(self._rounds) == _ROUNDS or not left.chunks_left):
+        self._last = now
+        if self._first_tasks_left is None:
+            self._first_tasks_left = left.tasks_left
+        seen = len(self._rounds) >= 2 and left.tasks_left < self._first_tasks_left
+        if self.estimate_s is None and (seen or len(self._rounds) == _ROUNDS or not left.chunks_left):
             self.estimate_s = time.monotonic() - self._began + self._seconds_left(left)
             until = datetime.datetime.now() + datetime.timedelta(seconds=self._seconds_left(left))
             self._print(f"estimate: {clock(self.estimate_s)} in all, until about {until:%H:%M:%S}")
-        now = time.monotonic()
         if self._live is not None:
             self._live.update(self._display(left), refresh=True)
         elif (self.estimate_s and now - self._shown >= _LINE_EVERY_S) or not left.chunks_left:
@@ -86,11 +93,11 @@ class SweepProgress:
         if not self._rounds:
             return math.nan
         late = self._rounds[1:] or self._rounds
-        pace = statistics.median(late) if len(late) < 10 else statistics.fmean(late)
+        pace = statistics.fmean(late)
         return math.ceil(left.chunks_left / self._num_devices) * pace
 
     def __enter__(self) -> "SweepProgress":
-        self._began = time.monotonic()
+        self._began = self._last = time.monotonic()
         if self._live is not None:
             self._live.start()
             self._live.update(Text("compiling ..."), refresh=True)

@@ -1,0 +1,52 @@
+"""What a sweep says of how far it is."""
+
+import io
+import time
+
+import pytest
+from rich.console import Console
+
+from agents.sweep import Left
+from agents.sweep_progress import SweepProgress, clock
+
+
+@pytest.fixture
+def now(monkeypatch):
+    passed = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: passed[0])
+    return passed
+
+
+def test_an_estimate_after_the_first_slices_that_are_done(now):
+    """On 2 devices 20 slices of 2 chunks: 20 rounds. Compiling takes 7 s, the first round 3 s, others 1 s and 2 s."""
+    out = io.StringIO()
+    with SweepProgress(2, 1000, "regret", Console(file=out, width=200)) as progress:
+        now[0] += 7.0
+        progress.compiled()
+        for i, seconds in enumerate([3.0, 1.0, 2.0, 2.0], start=1):
+            now[0] += seconds
+            progress.update(Left(2, 40 - 2 * i, 20 - i // 2 * 2, 0.25))
+        now[0] += 40.0
+        progress.update(Left(2, 0, 0, 0.125))
+    assert progress.compiling_s == 7.0
+    assert progress.estimate_s == 7.0 + 3.0 + 1.0 + 18 * 1.0  # the first round, of fresh memory, is not the pace
+    lines = out.getvalue().splitlines()
+    assert lines[0].startswith("estimate: 0:29 in all, until about ")
+    assert [line[:7] for line in lines[1:]] == [" 10.0 %", "100.0 %"]
+    assert "slices left    18  steps/s       1,000  lowest regret    0.2500  0:18 left" in lines[1]
+    assert "lowest regret    0.1250  0:00 left" in lines[2]
+
+
+def test_an_estimate_after_eight_rounds_where_slices_are_long(now):
+    progress = SweepProgress(1, 1000, "regret", Console(file=io.StringIO()))
+    for i in range(1, 9):
+        assert progress.estimate_s is None
+        now[0] += 2.0
+        progress.update(Left(1, 100 - i, 1, float("inf")))
+    assert progress.estimate_s == 16.0 + 92 * 2.0
+
+
+def test_times_in_hours_minutes_and_seconds():
+    assert [clock(seconds) for seconds in (0.4, 59.6, 3599.0, 3600.0, float("nan"))] == [
+        "0:00", "1:00", "59:59", "1:00:00", "-",
+    ]  # fmt: skip
