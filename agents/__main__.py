@@ -39,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(options) or 0
     except (ValueError, ImportError, OSError) as error:
         return _fail(error, 2)
-    except (chunks.Diverged, cluster.Lost, jax.errors.JaxRuntimeError) as error:
+    except cluster.Lost as error:
+        return _fail(f"another process is gone: {error}", 1)
+    except (chunks.Diverged, jax.errors.JaxRuntimeError) as error:
         return _fail(error, 1)
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)

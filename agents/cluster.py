@@ -63,7 +63,7 @@ def gather(values: ArrayLike) -> np.ndarray:
     try:
         return np.asarray(multihost_utils.process_allgather(values))
     except jax.errors.JaxRuntimeError as error:
-        raise Lost(f"another process is gone: {str(error).splitlines()[0]}") from error
+        raise Lost(str(error).splitlines()[0]) from error
 
 
 def check_same(digest: str, what: str) -> None:

@@ -181,9 +181,11 @@ def _go_on(
             if first:
                 print(f"{stopped}; all is saved in {folder}: go on with `{resume_command(folder)}`", file=sys.stderr)
             return stopping.status(stopped.signal_number)
-        except cluster.Lost as lost:
+        except (cluster.Lost, jax.errors.JaxRuntimeError) as lost:  # JAX tells it wherever it was waiting
+            if not cluster.is_joined():
+                raise
             print(
-                f"error: {lost}; what is saved in {folder} goes on, with any number of processes: "
+                f"error: another process is gone, or failed ({lost}); what is saved in {folder} goes on, with any number of processes: "
                 f"`{resume_command(folder)}`", file=sys.stderr,
             )  # fmt: skip
             cluster.leave(LOST)
