@@ -62,7 +62,7 @@ def gather(values: ArrayLike) -> np.ndarray:
 
     try:
         return np.asarray(multihost_utils.process_allgather(values))
-    except jax.errors.JaxRuntimeError as error:
+    except (jax.errors.JaxRuntimeError, ValueError) as error:  # of which kind depends on where JAX was waiting
         raise Lost(str(error).splitlines()[0]) from error
 
 

@@ -185,8 +185,8 @@ def _go_on(
             if not cluster.is_joined():
                 raise
             print(
-                f"error: another process is gone, or failed ({lost}); what is saved in {folder} goes on, with any number of processes: "
-                f"`{resume_command(folder)}`", file=sys.stderr,
+                f"error: another process is gone, or failed ({lost}); what is saved in {folder} goes on, with any "
+                f"number of processes: `{resume_command(folder)}`", file=sys.stderr,
             )  # fmt: skip
             cluster.leave(LOST)
     if first:
