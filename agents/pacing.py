@@ -19,6 +19,7 @@ class Pacing:
         self._chunks = 0
         self._worked_s = 0.0  # since the last save
         self._save_s = _AT_FIRST_S  # what the last one took
+        self.saved_s = 0.0  # all of them
 
     def worked(self, seconds: float) -> None:
         """A chunk took so many seconds."""
@@ -34,4 +35,5 @@ class Pacing:
         began = time.perf_counter()
         save()
         self._save_s = time.perf_counter() - began
+        self.saved_s += self._save_s
         self._chunks, self._worked_s = 0, 0.0

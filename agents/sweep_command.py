@@ -190,7 +190,7 @@ def _go_on(
             )  # fmt: skip
             cluster.leave(LOST)
     if first:
-        _write(study, folder, outcome, kept, time.monotonic() - began, progress)
+        _write(study, folder, outcome, kept, time.monotonic() - began, progress, means.pacing)
     cluster.gather(0)
     return 0
 
@@ -293,7 +293,13 @@ def _measure(study: Study) -> str:
 
 
 def _write(
-    study: Study, folder: Path, outcome: sweep.Outcome, kept: study_folder.Kept, seconds: float, progress: SweepProgress
+    study: Study,
+    folder: Path,
+    outcome: sweep.Outcome,
+    kept: study_folder.Kept,
+    seconds: float,
+    progress: SweepProgress,
+    pacing: Pacing,
 ) -> None:
     """The tables, the best configuration and its policies, and what is printed."""
     info = {
@@ -302,6 +308,8 @@ def _write(
         "begun": kept.begun,
         "seconds": round(seconds, 1),
         "estimated_seconds": progress.estimate_s and round(progress.estimate_s, 1),
+        "compiling_seconds": round(progress.compiling_s, 1),
+        "checkpoint_seconds": round(pacing.saved_s, 1),
         "slice_lanes": kept.slice_lanes,
     }
     summary = results.Summary(
@@ -310,7 +318,10 @@ def _write(
     )  # fmt: skip
     results.write(folder, outcome.members, summary)
     said = f", estimated {clock(progress.estimate_s)}" if progress.estimate_s else ""
-    print(f"trained in {clock(seconds)}{said}; compiling took {progress.compiling_s:.1f} s\n")
+    print(
+        f"trained in {clock(seconds)}{said}; compiling took {progress.compiling_s:.1f} s, "
+        f"checkpoints {pacing.saved_s:.1f} s\n"
+    )
     print(f"{results.as_text(outcome.members, summary)}\n")
     written = ["results.parquet, .csv", "configurations.parquet, .csv", "curves.parquet"]
     try:

@@ -11,7 +11,6 @@ before its tables. The memory is the most that the sweep's process has had, at a
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -91,7 +90,7 @@ def main() -> None:
         print(f"sweep: {total / sweep['seconds']:,.0f} steps/s, {sweep['seconds']:.1f} s without compiling, "
               f"{sweep['whole']:.1f} s with, estimated at the start {sweep['estimated']:.1f} s "
               f"({100 * (sweep['whole'] / sweep['estimated'] - 1):+.0f} %)")  # fmt: skip
-        print(f"sweep / bare: {ratios[-1]:.3f}")
+        print(f"sweep / bare: {ratios[-1]:.3f}; checkpoints {100 * sweep['saved'] / sweep['whole']:.1f} % of the time")
         print("memory of the sweep, MB: " + ", ".join(f"{mb:,.0f}" for mb in sweep["memory_mb"]), flush=True)
     print(f"median ratio of {args.rounds}: {sorted(ratios)[len(ratios) // 2]:.3f}")
 
@@ -109,21 +108,22 @@ def measure_sweep(members: int, steps: int, buffer: int) -> dict:
         study = Path(folder) / "study.toml"
         study.write_text(STUDY.format(steps=steps, buffer=buffer, seeds=8, configurations=members // 8))
         command = [sys.executable, "-m", "agents", "sweep", str(study), "--out", f"{folder}/run"]
-        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, text=True)
         memory = []
         while process.poll() is None:
             memory.append(_resident_mb(process.pid))
             time.sleep(1.0)
-        if process.returncode or process.stdout is None:
+        if process.returncode:
             sys.exit(f"the sweep failed with {process.returncode}")
-        printed = process.stdout.read()
-        found = re.search(r"compiling took ([\d.]+) s", printed)
-        if not found:
-            sys.exit("the sweep did not say how long compiling took")
         info = _info(Path(folder) / "run")
     quarters = [memory[min(len(memory) * quarter // 4, len(memory) - 2)] for quarter in (1, 2, 3, 4)]
-    return {"seconds": info["seconds"] - float(found[1]), "whole": info["seconds"],
-            "estimated": info["estimated_seconds"], "memory_mb": quarters}  # fmt: skip
+    return {
+        "seconds": info["seconds"] - info["compiling_seconds"],
+        "whole": info["seconds"],
+        "estimated": info["estimated_seconds"],
+        "saved": info["checkpoint_seconds"],
+        "memory_mb": quarters,
+    }
 
 
 def _info(folder: Path) -> dict:

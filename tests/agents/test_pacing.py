@@ -26,6 +26,7 @@ def test_saving_costs_a_share_of_the_time(clock):
         clock[0] += 3.0
 
     pacing.save(save)
+    assert pacing.saved_s == 3.0
     worked = 0.0
     while not pacing.due():
         pacing.worked(1.0)

@@ -89,6 +89,20 @@ def test_one_process_dying_ends_the_other_and_one_process_alone_goes_on(study, o
     assert contents(tmp_path / "run") == one_device
 
 
+def test_a_signal_to_one_process_makes_both_save_and_stop(study, one_device, tmp_path):
+    pair = together(["sweep", study, "--out", tmp_path / "run", "--slice-lanes", 2, "--checkpoint-every", 1], devices=1)
+    until = time.monotonic() + 120
+    while not list((tmp_path / "run").glob("slices/*/step-*")) and time.monotonic() < until:
+        time.sleep(0.02)
+    pair[1].terminate()
+    told = [process.communicate(timeout=120)[1] for process in pair]
+    assert [process.returncode for process in pair] == [143, 143]
+    assert f"go on with `python -m agents resume {tmp_path / 'run'}`" in told[0]
+    for process in together(["resume", tmp_path / "run"], devices=1):
+        finish(process)
+    assert contents(tmp_path / "run") == one_device
+
+
 def test_processes_with_different_studies_all_say_so(study, tmp_path):
     port = free_port()
     command = ["sweep", study, "--out", tmp_path / "run"]
