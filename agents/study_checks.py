@@ -64,6 +64,11 @@ def _check_search(study: "Study") -> None:
             f"num_configurations is not for a grid, which has {space.grid_size(study.space):,}, got "
             f"{study.num_configurations}; leave it out, or take search = 'random'"
         )
+    if adaptive and study.halving is not None:
+        raise ValueError(
+            "halving goes with search = 'grid' or 'random': an adaptive search would compare configurations that were "
+            "stopped with those that were not; leave one of them out"
+        )
     if not adaptive and study.batch_configurations is not None:
         raise ValueError(
             f"batch_configurations is for search = 'optuna' alone, got it for {study.search!r}; leave it out"

@@ -187,6 +187,22 @@ def test_it_finds_the_best_sooner_than_chance(tmp_path):
     assert found.count(math.inf) < chance.count(math.inf)
 
 
+def test_it_learns_to_keep_away_from_what_diverges(tmp_path):
+    """Half of a first batch diverges. Three search seeds together; a sampler not told of them suggests more of them."""
+    space = {"learning_rate": {"log_uniform": [1e-5, 1e-1]}, "discount": {"uniform": [0.9, 1]}}
+    diverged = [0, 0]
+    for seed in range(3):
+        content = CONTENT | {"num_configurations": 64, "batch_configurations": 32, "search_seed": seed, "space": space}
+        with search.opened(study.read(content, f"{seed}"), tmp_path) as searcher:
+            for batch in range(2):
+                asked = searcher.ask(batch)
+                values = [1 - one["discount"] if one["learning_rate"] < 1e-3 else None for one in asked]
+                searcher.tell(batch, asked, values)
+                diverged[batch] += values.count(None)
+    assert 36 < diverged[0] < 60
+    assert diverged[1] < diverged[0] / 2
+
+
 def test_telling_twice_changes_nothing_and_telling_otherwise_is_refused(adaptive, tmp_path):
     with search.opened(adaptive, tmp_path) as searcher:
         asked = searcher.ask(0)

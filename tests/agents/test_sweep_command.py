@@ -101,6 +101,10 @@ def test_a_report_of_it_is_one_page(swept):
         ("--space learning_rate=", "a range must be NAME=VALUE,VALUE"),
         ("--space max_steps=10,20", "max_steps cannot be swept, since it sets loop counts"),
         ("--search random", "num_configurations is missing"),
+        (
+            "--search optuna --num-configurations 4 --halving 2 2",
+            "halving goes with search = 'grid' or 'random': an adaptive search would compare",
+        ),
         ("--halving 3 2", "the evaluations must be a multiple of 3, got 4"),
         ("--num-steps 100", "learning_starts must be below the run's 100 steps"),
         ("--seeds 7-3", "--seeds must be how many, or the first and the last as in 100-131, got '7-3'"),
