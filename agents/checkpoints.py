@@ -17,7 +17,6 @@ import os
 import re
 import shutil
 import sys
-import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -245,24 +244,12 @@ def _writer(orbax: Any) -> Any:
 def _save_arrays(orbax: Any, path: Path, arrays: dict[str, Any]) -> None:
     if not arrays:
         return
-    with _silence(), _writes_here(orbax), contextlib.closing(_checkpointer(orbax)) as checkpointer:
+    with _silence(), contextlib.closing(_checkpointer(orbax)) as checkpointer:
         try:
             checkpointer.save(path.resolve(), args=orbax.args.PyTreeSave(arrays))
         except Exception as error:  # tensorstore makes a ValueError of a full disk
             reason = re.search(r"([^:]+) \[os_error_code", str(error))
             raise error if isinstance(error, OSError) else OSError(reason[1] if reason else str(error)) from error
-
-
-@contextlib.contextmanager
-def _writes_here(orbax: Any) -> Iterator[None]:
-    """Lets Orbax write NumPy arrays in every process: it takes them to be everybody's, and has process 0 write them."""
-    module: Any = sys.modules[orbax.type_handlers.NumpyHandler.__module__]
-    multihost = module.multihost
-    module.multihost = types.SimpleNamespace(**vars(multihost) | {"process_index": lambda: 0})
-    try:
-        yield
-    finally:
-        module.multihost = multihost
 
 
 def _load(path: Path, tree: dict[str, Any]) -> dict[str, Any]:
