@@ -186,10 +186,10 @@ def test_a_run_that_does_not_fit_is_refused_before_anything_is_made(monkeypatch)
         training.check_fits(config, population=1000)
     with pytest.raises(ValueError, match=r"buffer_size \(now 1,073,741,824 for each of 1,000 members\)$"):
         training.check_fits(config, population=1000)
-    monkeypatch.setattr(training, "_memory", lambda: 57 * 2**30)
+    monkeypatch.setattr(training, "available_bytes", lambda: 57 * 2**30)
     assert training.check_fits(config) > 56 * 2**30
-    monkeypatch.setattr(training, "_memory", lambda: 56 * 2**30)
+    monkeypatch.setattr(training, "available_bytes", lambda: 56 * 2**30)
     with pytest.raises(ValueError, match=r"\(now 1,073,741,824\)$"):
         training.check_fits(config)
-    monkeypatch.setattr(training, "_memory", lambda: None)  # a device that does not tell
+    monkeypatch.setattr(training, "available_bytes", lambda: None)  # a device that does not tell
     training.check_fits(config, population=1000)
