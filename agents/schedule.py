@@ -34,7 +34,6 @@ class Stopped(Exception):
 class Happened(NamedTuple):
     """What is told of every round of chunks, of all processes together."""
 
-    seconds: float  # that the round took
     chunks: int  # done in it
     chunks_left: int  # of all tasks
     tasks_left: int
@@ -116,7 +115,7 @@ def run(tasks: Sequence[Task], job: Job) -> dict[str, Result]:
         best = min((float(result.objective.min()) for result in done.values()), default=np.inf)
         left = [task for task in tasks if task.name not in done]
         under_way = sum(slot.chunk - slot.task.first_chunk for slot in slots.values())
-        job.watch(Happened(seconds, chunks, sum(task.num_chunks for task in left) - under_way, len(left), best))
+        job.watch(Happened(chunks, sum(task.num_chunks for task in left) - under_way, len(left), best))
         job.pacing.worked(seconds)
         if wanted or job.pacing.due():
             job.pacing.save(lambda: _save(slots, state, job))  # noqa: B023
