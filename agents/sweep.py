@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents import cluster, env_params, environments, files, judging, schedule, search, slices
+from agents import cluster, env_params, environments, files, judging, schedule, search, slices, study_checks
 from agents import study as studies
 from agents.config import DQNConfig
 from agents.fleet import Fleet
@@ -92,6 +92,12 @@ def train(study: Study, means: Means) -> Outcome:
 def count_batches(study: Study) -> int:
     """Batches of configurations that are trained one after the other."""
     return math.ceil(studies.count(study) / studies.batch_size(study))
+
+
+def num_steps(study: Study) -> int:
+    """Of a member, in whole chunks; of the first configuration, where static choices round otherwise."""
+    config = study_checks.configs(study)[0]
+    return study.num_evaluations * iterations_a_chunk(study, config) * config.env_steps_per_iteration
 
 
 def iterations_a_chunk(study: Study, config: DQNConfig) -> int:

@@ -18,9 +18,7 @@ from agents import (
     environments,
     judging,
     recipes,
-    results,
     runs,
-    saved_policy,
     schedule,
     slices,
     space,
@@ -28,6 +26,7 @@ from agents import (
     study_checks,
     study_folder,
     sweep,
+    sweep_output,
     training,
 )
 from agents import study as studies
@@ -35,8 +34,8 @@ from agents.fleet import Fleet
 from agents.pacing import Pacing
 from agents.stopping import Stopping
 from agents.study import Study
-from agents.sweep_progress import SweepProgress, clock
-from agents.tasks import Lane, rung_ends
+from agents.sweep_progress import SweepProgress
+from agents.tasks import rung_ends
 from heartpole_jax import validation
 
 LOST = 1  # the exit status where another process is gone
@@ -190,7 +189,7 @@ def _go_on(
             )  # fmt: skip
             cluster.leave(LOST)
     if first:
-        _write(study, folder, outcome, kept, time.monotonic() - began, progress, means.pacing)
+        sweep_output.write(study, folder, outcome, kept, time.monotonic() - began, progress, means.pacing)
     cluster.gather(0)
     return 0
 
@@ -259,7 +258,7 @@ def _announce(study: Study, folder: Path, lanes: int, fleet: Fleet) -> None:
     swept = f"{study.search} search of {', '.join(study.space)}" if study.space else "nothing swept"
     print(f"{study.name}: {study.env}, recipe {study.recipe}, {swept}")
     print(f"{configurations:,} configurations x {seeds:,} seeds = {configurations * seeds:,} members")
-    steps = num_steps(study)
+    steps = sweep.num_steps(study)
     rounded = (
         f", {study.num_steps:,} rounded to {study.num_evaluations} equal chunks" if steps != study.num_steps else ""
     )
@@ -278,77 +277,9 @@ def _announce(study: Study, folder: Path, lanes: int, fleet: Fleet) -> None:
     print(f"run folder: {folder}", flush=True)
 
 
-def num_steps(study: Study) -> int:
-    """Of a member, in whole chunks; of the first configuration, where static choices round otherwise."""
-    config = study_checks.configs(study)[0]
-    return study.num_evaluations * sweep.iterations_a_chunk(study, config) * config.env_steps_per_iteration
-
-
 def _steps_a_chunk(study: Study, lanes: int) -> int:
-    return lanes * num_steps(study) // study.num_evaluations
+    return lanes * sweep.num_steps(study) // study.num_evaluations
 
 
 def _measure(study: Study) -> str:
     return "regret" if judging.has_regret(environments.make(study.env)) else "-return"
-
-
-def _write(
-    study: Study,
-    folder: Path,
-    outcome: sweep.Outcome,
-    kept: study_folder.Kept,
-    seconds: float,
-    progress: SweepProgress,
-    pacing: Pacing,
-) -> None:
-    """The tables, the best configuration and its policies, and what is printed."""
-    info = {
-        "command": kept.command,
-        "versions": kept.versions,
-        "begun": kept.begun,
-        "seconds": round(seconds, 1),
-        "estimated_seconds": progress.estimate_s and round(progress.estimate_s, 1),
-        "compiling_seconds": round(progress.compiling_s, 1),
-        "checkpoint_seconds": round(pacing.saved_s, 1),
-        "slice_lanes": kept.slice_lanes,
-    }
-    summary = results.Summary(
-        name=study.name, env=study.env, num_steps=num_steps(study), seeds=study.seeds, swept=tuple(study.space),
-        log_scaled=studies.log_scaled(study), keep=study.keep, info=info,
-    )  # fmt: skip
-    results.write(folder, outcome.members, summary)
-    said = f", estimated {clock(progress.estimate_s)}" if progress.estimate_s else ""
-    print(
-        f"trained in {clock(seconds)}{said}; compiling took {progress.compiling_s:.1f} s, "
-        f"checkpoints {pacing.saved_s:.1f} s\n"
-    )
-    print(f"{results.as_text(outcome.members, summary)}\n")
-    written = ["results.parquet, .csv", "configurations.parquet, .csv", "curves.parquet"]
-    try:
-        best = results.best(outcome.members)
-    except ValueError as error:
-        print(f"no best configuration: {error}", file=sys.stderr)
-    else:
-        write_best(study, folder, outcome, best, kept)
-        written += ["best.toml", "best/"]
-    print(f"written: {folder}/{{{', '.join(written)}}}")
-    print(f"a page of it: python -m agents report {shlex.quote(str(folder))}")
-
-
-def write_best(study: Study, folder: Path, outcome: sweep.Outcome, best: int, kept: study_folder.Kept) -> None:
-    """The configuration `best` as a recipe, best.toml, and its policies, best/seed-<seed>/."""
-    members = [member for member in outcome.members if member.configuration == best]
-    setting = studies.resolve(study, members[0].values)
-    recipe = recipes.Recipe(
-        name="best", env=study.env, num_steps=study.num_steps, config=setting.config, hyperparams=setting.hyperparams,
-        keep=study.keep, evaluation_episodes=study.evaluation_episodes, params=setting.params,
-    )  # fmt: skip
-    study_folder.write(folder / "best.toml", recipes.as_toml(recipe))
-    for member in members:
-        own = folder / "best" / f"seed-{member.seed}"
-        own.mkdir(parents=True, exist_ok=True)
-        provenance = {
-            "study": study.name, "configuration": best, "seed": member.seed, "num_steps": member.env_steps,
-            "hyperparams": dict(vars(setting.hyperparams)), "params": setting.params, "versions": kept.versions,
-        }  # fmt: skip
-        saved_policy.save(own, outcome.weights[Lane(best, member.seed)], setting.config, study.env, provenance)
