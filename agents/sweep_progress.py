@@ -15,7 +15,36 @@ from rich.text import Text
 from agents.sweep import Left
 
 _LINE_EVERY_S = 10.0
-_ROUNDS = 8  # of chunks, before there is an estimate; or two, and a slice that is done
+_ROUNDS = 8  # of chunks, before there is an estimate where no slice is done as soon
+
+
+class Pace:
+    """What a round of chunks takes, and what the end of a slice takes beside it: medians of what was seen.
+
+    The first round touches memory for the first time and the first end loads what writes files: neither counts once
+    there is another.
+    """
+
+    def __init__(self) -> None:
+        self.rounds: list[float] = []  # seconds, of those at whose end no slice was done
+        self.ends: list[tuple[float, int]] = []  # seconds of the others, and slices done
+
+    def add(self, seconds: float, slices_done: int) -> None:
+        """A round took so many seconds, with all that was done after it."""
+        if slices_done:
+            self.ends.append((seconds, slices_done))
+        else:
+            self.rounds.append(seconds)
+
+    def seconds(self, rounds: int, slices: int) -> float:
+        """Of so many rounds in which so many slices end; NaN before anything was seen."""
+        ends = self.ends[1:] or self.ends
+        plain = self.rounds[1:] or self.rounds or [seconds for seconds, _ in ends]
+        if not plain:
+            return math.nan
+        a_round = statistics.median(plain)
+        an_end = statistics.median([max(seconds - a_round, 0.0) / done for seconds, done in ends] or [0.0])
+        return rounds * a_round + slices * an_end
 
 
 class SweepProgress:
@@ -32,9 +61,10 @@ class SweepProgress:
         self._num_devices, self._steps_a_chunk, self._measure = num_devices, steps_a_chunk, measure
         self._console = console or Console(file=sys.stdout, highlight=False)
         self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
-        self._rounds: list[float] = []  # seconds from one to the next, with all that is done between them
-        self._first_tasks_left: int | None = None
+        self._pace = Pace()
+        self._tasks_left: int | None = None
         self._chunks = 0
+        self._trained_s = 0.0  # since compiling
         self._began = self._last = time.monotonic()
         self._shown = -math.inf
         self.compiling_s = 0.0
@@ -52,14 +82,13 @@ class SweepProgress:
         self._best = min(self._best, left.best)
         now = time.monotonic()
         if left.chunks:
-            self._rounds.append(now - self._last)
             self._chunks += left.chunks
-        self._last = now
-        if self._first_tasks_left is None:
-            self._first_tasks_left = left.tasks_left
-        seen = len(self._rounds) >= 2 and left.tasks_left < self._first_tasks_left
-        if self.estimate_s is None and (seen or len(self._rounds) == _ROUNDS or not left.chunks_left):
-            self.estimate_s = time.monotonic() - self._began + self._seconds_left(left)
+            self._trained_s += now - self._last
+            self._pace.add(now - self._last, 0 if self._tasks_left is None else self._tasks_left - left.tasks_left)
+        self._last, self._tasks_left = now, left.tasks_left
+        seen = len(self._pace.ends) >= 2 or len(self._pace.rounds) >= _ROUNDS
+        if self.estimate_s is None and (seen or not left.chunks_left):
+            self.estimate_s = now - self._began + self._seconds_left(left)
             until = datetime.datetime.now() + datetime.timedelta(seconds=self._seconds_left(left))
             self._print(f"estimate: {clock(self.estimate_s)} in all, until about {until:%H:%M:%S}")
         if self._live is not None:
@@ -85,16 +114,10 @@ class SweepProgress:
         return Group(bar, Text(self.line(left)))
 
     def _steps_per_second(self) -> float:
-        spent = sum(self._rounds)
-        return self._chunks * self._steps_a_chunk / spent if spent else 0.0
+        return self._chunks * self._steps_a_chunk / self._trained_s if self._trained_s else 0.0
 
     def _seconds_left(self, left: Left) -> float:
-        """At the pace of the rounds so far; the first is the slowest, since memory is touched for the first time."""
-        if not self._rounds:
-            return math.nan
-        late = self._rounds[1:] or self._rounds
-        pace = statistics.fmean(late)
-        return math.ceil(left.chunks_left / self._num_devices) * pace
+        return self._pace.seconds(math.ceil(left.chunks_left / self._num_devices), left.tasks_left)
 
     def __enter__(self) -> "SweepProgress":
         self._began = self._last = time.monotonic()

@@ -1,13 +1,14 @@
 """What a sweep says of how far it is."""
 
 import io
+import math
 import time
 
 import pytest
 from rich.console import Console
 
 from agents.sweep import Left
-from agents.sweep_progress import SweepProgress, clock
+from agents.sweep_progress import Pace, SweepProgress, clock
 
 
 @pytest.fixture
@@ -17,24 +18,36 @@ def now(monkeypatch):
     return passed
 
 
-def test_an_estimate_after_the_first_slices_that_are_done(now):
-    """On 2 devices 20 slices of 2 chunks: 20 rounds. Compiling takes 7 s, the first round 3 s, others 1 s and 2 s."""
+def test_an_estimate_after_the_second_end_of_slices(now):
+    """On 2 devices 20 slices of 2 chunks: 20 rounds. Compiling takes 7 s, a round 1 s, an end of two slices 0.5 s more.
+
+    The first round takes 3 s and the first end 4 s, which is no measure of the others.
+    """
     out = io.StringIO()
     with SweepProgress(2, 1000, "regret", Console(file=out, width=200)) as progress:
         now[0] += 7.0
         progress.compiled()
-        for i, seconds in enumerate([3.0, 1.0, 2.0, 2.0], start=1):
+        for i, seconds in enumerate([3.0, 4.0, 1.0, 1.5, 1.0], start=1):
+            assert (progress.estimate_s is None) == (i <= 4)
             now[0] += seconds
             progress.update(Left(2, 40 - 2 * i, 20 - i // 2 * 2, 0.25))
         now[0] += 40.0
         progress.update(Left(2, 0, 0, 0.125))
     assert progress.compiling_s == 7.0
-    assert progress.estimate_s == 7.0 + 3.0 + 1.0 + 18 * 1.0  # the first round, of fresh memory, is not the pace
+    assert progress.estimate_s == 7.0 + 3.0 + 4.0 + 1.0 + 1.5 + 16 * 1.0 + 16 * 0.25
     lines = out.getvalue().splitlines()
-    assert lines[0].startswith("estimate: 0:29 in all, until about ")
-    assert [line[:7] for line in lines[1:]] == [" 10.0 %", "100.0 %"]
-    assert "slices left    18  steps/s       1,000  lowest regret    0.2500  0:18 left" in lines[1]
+    assert lines[0].startswith("estimate: 0:36 in all, until about ")
+    assert [line[:7] for line in lines[1:]] == [" 20.0 %", "100.0 %"]
+    assert "slices left    16  steps/s         842  lowest regret    0.2500  0:20 left" in lines[1]
     assert "lowest regret    0.1250  0:00 left" in lines[2]
+
+
+def test_a_pace_of_rounds_in_which_slices_end_each_time():
+    pace = Pace()
+    assert math.isnan(pace.seconds(1, 1))
+    for seconds in (9.0, 2.0, 3.0, 50.0):
+        pace.add(seconds, 1)
+    assert pace.seconds(10, 10) == 30.0  # the median of all but the first; nothing beside a round is known
 
 
 def test_an_estimate_after_eight_rounds_where_slices_are_long(now):
