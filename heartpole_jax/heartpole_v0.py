@@ -262,11 +262,23 @@ def transition_info(
     acted = _where(action == Action.BEER, drink_beer(state, noise, params), acted)
     acted = _where(action == Action.SLEEP, sleep(state, noise, params), acted)
 
+    return work_half_hour(state, acted, noise, params)
+
+
+def work_half_hour(
+    before: EnvState, acted: EnvState, noise: Noise, params: EnvParams
+) -> tuple[EnvState, Array, Array, Array, StepInfo]:
+    """What follows every action, half an hour of work and perhaps a heart attack: as `transition_info` returns it.
+
+    Args:
+      before: the patient before the action, whose score the reward is measured from.
+      acted: the patient after it.
+    """
     work = productivity(acted, params)
     worked = half_hour_passed(acted, params)
-    half_hours = worked.time_elapsed - state.time_elapsed
+    half_hours = worked.time_elapsed - before.time_elapsed
     # W'/t' - W/t cancels in float32 (relative error 7 % after a million half-hours); this is the same number.
-    old_score = physiology.score(state.work_done, state.time_elapsed)
+    old_score = physiology.score(before.work_done, before.time_elapsed)
     score_gain = (work - half_hours * old_score) / worked.time_elapsed
 
     risk = physiology.heart_attack_risk(
@@ -279,8 +291,8 @@ def transition_info(
     after = dataclasses.replace(
         worked,
         hypertension=jnp.where(attack, 0.0, worked.hypertension),
-        work_done=state.work_done + work,
-        num_steps=state.num_steps + 1,
+        work_done=before.work_done + work,
+        num_steps=before.num_steps + 1,
     )
     info = StepInfo(productivity=work, half_hours=half_hours, heart_attack_risk=risk, heart_attack=attack)
     return after, observe(after), score_gain - penalty, after.num_steps >= params.max_steps, info

@@ -3,10 +3,12 @@
 policies.make("reference")        policies.rested(alertness=0.4)        policies.optimal(params)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import jax
 import jax.numpy as jnp
-from chex import Numeric
+import numpy as np
+from chex import Array, Numeric
 
 from heartpole_jax import threefry, validation
 from heartpole_jax.heartpole_v0 import NUM_ACTIONS, OBS_NAMES, Action, EnvParams, check_action
@@ -22,6 +24,24 @@ _TIME_SINCE_SLEPT = OBS_NAMES.index("time_since_slept")
 def always(action: Numeric) -> Policy:
     """The same action at every step. Raises as `transition` does for an action that is none."""
     return Policy(act=_always, params=check_action(action))
+
+
+def schedule(actions: Sequence[int] | Array) -> Policy:
+    """These actions one after the other, shape (num_steps,), whatever happens; nothing after the last.
+
+    Raises:
+      TypeError: if they are not whole numbers.
+      ValueError: for another shape, none at all, or an action that is none.
+    """
+    planned = actions if isinstance(actions, jax.Array) else np.asarray(actions)
+    if planned.ndim != 1 or planned.shape[0] == 0:
+        raise ValueError(f"actions must be a list of at least one action, got shape {planned.shape}")
+    if not jnp.issubdtype(planned.dtype, jnp.integer):
+        raise TypeError(f"actions must be whole numbers in 0 .. {NUM_ACTIONS - 1}, got dtype {planned.dtype}")
+    if not isinstance(planned, jax.core.Tracer) and not np.all((planned >= 0) & (planned < NUM_ACTIONS)):
+        wrong = int(np.argmax((planned < 0) | (planned >= NUM_ACTIONS)))
+        raise ValueError(f"actions must be in 0 .. {NUM_ACTIONS - 1}, got {planned[wrong]} at {wrong}")
+    return Policy(act=_schedule, params=jnp.asarray(planned, jnp.int32), carry=jnp.zeros((), jnp.int32))
 
 
 def uniformly_random() -> Policy:
@@ -81,6 +101,11 @@ def make(name: str, params: EnvParams | None = None) -> Policy:
 
 def _always(action, carry, obs, draw):
     return action, carry
+
+
+def _schedule(actions, time, obs, draw):
+    last = actions.shape[0] - 1
+    return jnp.where(time > last, Action.NOTHING, actions[jnp.minimum(time, last)]), time + 1
 
 
 def _random_action(key):

@@ -1,0 +1,91 @@
+"""Who acts: a policy of any kind as functions of what is differentiated."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from chex import Array, ArrayTree, PRNGKey
+
+from heartpole_jax.environment import Environment
+from heartpole_jax.gradients.soft import (
+    Doses,
+    SoftPolicy,
+    fractional_transition_info,
+    gumbels,
+    in_floats,
+    relaxed_transition_info,
+)
+from heartpole_jax.policy import Policy
+
+
+class Actor(NamedTuple):
+    """Who acts: pure functions of what is differentiated, `params`."""
+
+    choose: Callable[
+        [Any, Any, Array, Any], tuple[Any, Array, Any]
+    ]  # params, carry, obs, draw -> choice, log_prob, carry
+    transition_info: Callable[..., tuple]  # state, choice, noise, params of the environment
+    sample: Callable[[PRNGKey], Any]
+    begin: Callable[[ArrayTree], ArrayTree]  # the first state as this actor needs it
+    soft: bool = False  # whether it tells the probability of what it did
+    params: Any = None
+    carry: Any = None
+
+
+def as_actor(policy: Policy | SoftPolicy | Doses, env: Environment, relaxed: bool = False) -> Actor:
+    """The actor of a policy; `relaxed` for one that acts by its probabilities, and is attacked by fractions."""
+    if isinstance(policy, Doses):
+        return _dosing(relaxed)._replace(params=policy.weights, carry=jnp.zeros((), jnp.int32))
+    if isinstance(policy, SoftPolicy):
+        actor = _mean_of(policy.logits) if relaxed else _drawing(policy.logits, env)
+    else:
+        actor = _acting(policy.act, policy.sample, env)
+    return actor._replace(params=policy.params, carry=policy.carry)
+
+
+# Cached, so that the same functions make the same actor and jit finds its program again.
+@functools.cache
+def _dosing(relaxed: bool) -> Actor:
+    fractions = relaxed_transition_info if relaxed else fractional_transition_info
+    return Actor(
+        lambda weights, time, obs, draw: (weights[time], jnp.zeros(()), time + 1), fractions, _no_draw, in_floats
+    )
+
+
+@functools.cache
+def _mean_of(logits: Callable) -> Actor:
+    def choose(params, carry, obs, draw):
+        values, carry = logits(params, carry, obs)
+        return jax.nn.softmax(values), jnp.zeros(()), carry
+
+    return Actor(choose, relaxed_transition_info, _no_draw, in_floats)
+
+
+@functools.cache
+def _drawing(logits: Callable, env: Environment) -> Actor:
+    def choose(params, carry, obs, gumbels):
+        values, carry = logits(params, carry, obs)
+        action = jnp.argmax(jax.lax.stop_gradient(values) + gumbels).astype(jnp.int32)
+        return action, jax.nn.log_softmax(values)[action], carry
+
+    sample = functools.partial(gumbels, num=env.num_actions)
+    return Actor(choose, env.transition_info, sample, _as_it_is, soft=True)
+
+
+@functools.cache
+def _acting(act: Callable, sample: Callable, env: Environment) -> Actor:
+    def choose(params, carry, obs, draw):
+        action, carry = act(params, carry, obs, draw)
+        return jnp.asarray(action, jnp.int32), jnp.zeros(()), carry
+
+    return Actor(choose, env.transition_info, sample, _as_it_is)
+
+
+def _no_draw(key: PRNGKey) -> Array:
+    return jnp.zeros(())
+
+
+def _as_it_is(state: ArrayTree) -> ArrayTree:
+    return state

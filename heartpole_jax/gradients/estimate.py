@@ -1,0 +1,278 @@
+"""The gradient of an expectation, with its standard error and what its estimator promises."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from chex import Array, ArrayTree, PRNGKey
+
+from heartpole_jax import struct, threefry, validation
+from heartpole_jax.environment import HEARTPOLE_V0, Environment
+from heartpole_jax.gradients.actors import as_actor
+from heartpole_jax.gradients.dependence import looks_at
+from heartpole_jax.gradients.estimators import ESTIMATORS, Estimator, Setup, less_noise, zero_means
+from heartpole_jax.gradients.objectives import Objective, as_objective
+from heartpole_jax.gradients.simulate import Outcome, Tape, sample_tape
+from heartpole_jax.gradients.soft import Doses, SoftPolicy
+from heartpole_jax.heartpole_v0 import OBS_NAMES
+from heartpole_jax.policy import Policy, as_policy
+
+POLICY = "policy"  # in `wrt`: the policy's own parameters
+_BLOCK_TAPES = 128
+_LEAST_TAPES = 32  # in a block, for control variates
+_UNDIFFERENTIATED = ("max_steps", "max_half_hours", "expected_penalty")
+
+
+@struct.dataclass
+class Moments:
+    """A mean over independent tapes, and its standard error, trees of one structure."""
+
+    mean: ArrayTree
+    standard_error: ArrayTree
+
+
+class Gradient(NamedTuple):
+    """What `estimate` found. Trees are {name of a parameter: (), "policy": like the policy's params}."""
+
+    value: Moments  # of the objective
+    gradient: Moments
+    hessian: Moments | None  # {name: {name: ...}}, with order = 2
+    estimator: str
+    unbiased: bool
+    promise: str
+
+
+def estimate(
+    objective: str | Objective,
+    key: PRNGKey,
+    params: Any = None,
+    *,
+    policy: Policy | SoftPolicy | Doses | Callable[[PRNGKey, Array], Any],
+    wrt: str | Sequence[str],
+    estimator: str = "hybrid",
+    num_tapes: int = 1024,
+    num_steps: int | None = None,
+    env: Environment = HEARTPOLE_V0,
+    order: int = 1,
+    window: int | None = None,
+    num_branches: int | None = None,
+    control_variates: bool = True,
+    block_tapes: int | None = None,
+) -> Gradient:
+    """The derivative of the mean of `objective` over episodes with respect to `wrt`.
+
+    Works under jit and vmap as well, where checks that need numbers are left out.
+
+    Args:
+      objective: "return", "heart_attacks", "score", "penalty", "observed_penalty", or an `Objective`.
+      key: names the tapes; they are those of `rollout` under the same key.
+      params: of the environment.
+      policy: who acts. A `SoftPolicy` or `Doses` for derivatives with respect to actions.
+      wrt: names of the environment's parameters, and "policy" for the policy's own.
+      estimator: "pathwise", "marginal", "hybrid", "branch" or "relaxed"; what each promises is in the answer.
+      num_tapes: independent episodes, at least 2.
+      num_steps: decisions of an episode, the time limit by default.
+      order: 2 for second derivatives as well, of the marginal estimator alone.
+      window: slots of the marginal estimator, exact by default; fewer are faster and biased.
+      num_branches: decisions of each tape at which the branch estimator lives twice, drawn anew for each; all by
+        default.
+      control_variates: whether to take noise out by regression on the scores, in blocks of at least 32 tapes.
+      block_tapes: tapes at a time, which bounds the memory: a number that divides `num_tapes`.
+
+    Raises:
+      ValueError: for unknown names, sizes that are none, and an estimator asked for what it cannot give.
+      TypeError: for a policy that is none.
+    """
+    if not isinstance(policy, SoftPolicy | Doses):
+        policy = as_policy(policy)
+    params = env.default_params if params is None else params
+    names = _checked_names([wrt] if isinstance(wrt, str) else list(wrt), params, policy)
+    chosen = validation.look_up(ESTIMATORS, estimator, "estimator")
+    num_steps = _checked_steps(num_steps, params, policy)
+    block_tapes = _checked_block(num_tapes, block_tapes)
+    params = dataclasses.replace(params, expected_penalty=1.0)
+    setup = Setup(
+        actor=as_actor(policy, env, relaxed=estimator == "relaxed"),
+        objective=as_objective(objective, env),
+        env=env,
+        window=window,
+        num_branches=num_branches,
+    )
+    _check_promise(estimator, setup, params, names, policy, key, num_steps, order)
+
+    number = jnp.result_type(float)
+    theta = {name: jnp.asarray(getattr(params, name), number) for name in names if name != POLICY}
+    if POLICY in names:
+        theta[POLICY] = setup.actor.params
+    value, gradient, hessian = _run(
+        theta, key, params, setup.actor.params, setup.actor.carry, chosen=chosen,
+        setup=setup._replace(actor=setup.actor._replace(params=None, carry=None)), num_steps=num_steps,
+        num_blocks=num_tapes // block_tapes, block_tapes=block_tapes, order=order,
+        scores=_scores(chosen, setup) if control_variates and block_tapes >= _LEAST_TAPES else (),
+    )  # fmt: skip
+    exact = window is None or window > num_steps
+    return Gradient(
+        value=value,
+        gradient=gradient,
+        hessian=hessian if order == 2 else None,
+        estimator=estimator,
+        unbiased=chosen.unbiased and exact,
+        promise=chosen.promise if exact else f"biased: heart attacks older than {window} decisions are taken together",
+    )
+
+
+@functools.partial(
+    jax.jit, static_argnames=("chosen", "setup", "num_steps", "num_blocks", "block_tapes", "order", "scores")
+)  # fmt: skip
+def _run(theta, key, params, policy_params, carry, *, chosen, setup, num_steps, num_blocks, block_tapes, order, scores):
+    """(value, gradient, hessian or ()), each `Moments`."""
+    actor = setup.actor._replace(params=policy_params, carry=carry)
+
+    def outcome_of(theta: dict[str, Any], tape: Tape) -> Outcome:
+        own = setup._replace(actor=actor._replace(params=theta.get(POLICY, policy_params)))
+        return chosen.simulate(own, _replaced(params, theta), tape)
+
+    def total_of(theta: dict[str, Any], tape: Tape) -> Array:
+        outcome = outcome_of(theta, tape)
+        return jnp.sum(outcome.steps) + outcome.final
+
+    def of_block(block: Array) -> Any:
+        lanes = block * block_tapes + jnp.arange(block_tapes, dtype=jnp.uint32)
+        tapes = jax.vmap(lambda lane: sample_tape(key, lane, num_steps, actor, setup.env))(lanes)
+        outcome, pull = jax.vmap(lambda tape: jax.vjp(lambda theta: outcome_of(theta, tape), theta))(tapes)
+        branch_key = jax.random.fold_in(jax.random.wrap_key_data(jnp.stack(threefry.derive(key, 3))), block)
+        weights = chosen.weights(setup._replace(actor=actor), params, tapes, outcome, branch_key)
+        # All weights through one backward pass: the estimate's, and those of its control variates.
+        every = jax.tree.map(lambda *w: jnp.stack(w, axis=1), weights, *zero_means(outcome, scores))
+        (derivatives,) = jax.vmap(lambda pull, weights: jax.vmap(pull)(weights))(pull, every)
+        gradient = less_noise(derivatives)
+        value = jnp.sum(outcome.steps, axis=1) + outcome.final
+        hessian = jax.vmap(lambda tape: jax.hessian(total_of)(theta, tape))(tapes) if order == 2 else ()
+        return jax.tree.map(_of_block, (value, gradient, hessian))
+
+    blocks = jax.lax.map(of_block, jnp.arange(num_blocks, dtype=jnp.uint32))
+    is_pair = lambda x: isinstance(x, _Block)
+    return tuple(
+        Moments(
+            mean=jax.tree.map(lambda pair: jnp.mean(pair.mean, axis=0), part, is_leaf=is_pair),
+            standard_error=jax.tree.map(lambda pair: _standard_error(pair, block_tapes), part, is_leaf=is_pair),
+        )
+        for part in blocks
+    )
+
+
+def _scores(chosen: Estimator, setup: Setup) -> tuple[str, ...]:
+    """The parts of an outcome to take control variates from; a policy without probabilities has no score."""
+    return tuple(name for name in chosen.scores if setup.actor.soft or name != "action_log_prob")
+
+
+class _Block(NamedTuple):
+    """Of some tapes: the mean, and the sum of squared deviations from it."""
+
+    mean: Array
+    squares: Array
+
+
+def _of_block(values: Array) -> _Block:
+    mean = jnp.mean(values, axis=0)
+    return _Block(mean, jnp.sum((values - mean[None]) ** 2, axis=0))
+
+
+def _standard_error(blocks: _Block, block_tapes: int) -> Array:
+    """Of the mean of all blocks' tapes; the leading axis counts the blocks."""
+    num_tapes = blocks.mean.shape[0] * block_tapes
+    between = block_tapes * jnp.sum((blocks.mean - jnp.mean(blocks.mean, axis=0, keepdims=True)) ** 2, axis=0)
+    return jnp.sqrt((jnp.sum(blocks.squares, axis=0) + between) / (num_tapes - 1) / num_tapes)
+
+
+def _replaced(params: Any, theta: dict[str, Any]) -> Any:
+    return dataclasses.replace(params, **{name: value for name, value in theta.items() if name != POLICY})
+
+
+def _checked_names(names: list[str], params: Any, policy: Policy | SoftPolicy | Doses) -> list[str]:
+    if not names:
+        raise ValueError("wrt must name at least one parameter, got none")
+    fields = {field.name: None for field in dataclasses.fields(params) if field.name not in _UNDIFFERENTIATED}
+    for name in names:
+        validation.look_up({**fields, POLICY: None}, name, "parameter")
+    if POLICY in names and not isinstance(policy, SoftPolicy | Doses):
+        raise ValueError(
+            "wrt names the policy, and its actions jump with its parameters: give a SoftPolicy, which tells its "
+            "probabilities, or Doses"
+        )
+    return names
+
+
+def _checked_steps(num_steps: int | None, params: Any, policy: Policy | SoftPolicy | Doses) -> int:
+    """How many decisions; raises ValueError where they are not known or the policy has too few."""
+    if num_steps is None:
+        num_steps = policy.weights.shape[0] if isinstance(policy, Doses) else getattr(params, "max_steps", None)
+        if num_steps is None or isinstance(num_steps, jax.core.Tracer):
+            raise ValueError("num_steps must be given, since the time limit of the parameters is not known")
+        num_steps = int(num_steps)
+    validation.check_size("num_steps", num_steps)
+    if isinstance(policy, Doses) and policy.weights.shape[0] != num_steps:
+        raise ValueError(f"weights must have num_steps = {num_steps} rows, got {policy.weights.shape[0]}")
+    return num_steps
+
+
+def _checked_block(num_tapes: int, block_tapes: int | None) -> int:
+    validation.check_size("num_tapes", num_tapes)
+    if num_tapes < 2:
+        raise ValueError(f"num_tapes must be at least 2, for a standard error, got {num_tapes}")
+    if block_tapes is None:
+        block_tapes = max(size for size in range(1, min(num_tapes, _BLOCK_TAPES) + 1) if num_tapes % size == 0)
+        return num_tapes if block_tapes == 1 else block_tapes
+    validation.check_size("block_tapes", block_tapes)
+    if num_tapes % block_tapes or block_tapes == 1:
+        raise ValueError(f"block_tapes must divide num_tapes = {num_tapes:,} and be at least 2, got {block_tapes:,}")
+    return block_tapes
+
+
+def _check_promise(
+    estimator: str, setup: Setup, params: Any, names: list[str], policy: Any, key: PRNGKey, num_steps: int, order: int
+) -> None:
+    """Raises ValueError where the estimator cannot keep its promise for this policy."""
+    fractions = isinstance(policy, Doses) or estimator == "relaxed"
+    if fractions and setup.env is not HEARTPOLE_V0:
+        raise ValueError(
+            f"fractional actions are HeartPole-v0's alone, got {setup.env.name}; take a SoftPolicy, and hybrid"
+        )
+    if estimator == "relaxed" and not isinstance(policy, SoftPolicy | Doses):
+        raise ValueError(
+            "relaxed needs probabilities or fractions to act by: give a SoftPolicy or Doses, or take hybrid"
+        )
+    if order not in (1, 2):
+        raise ValueError(f"order must be 1 or 2, got {order!r}")
+    if order == 2 and (estimator != "marginal" or isinstance(policy, SoftPolicy)):
+        raise ValueError(
+            "second derivatives are unbiased for the marginal estimator of a policy without probabilities alone; "
+            f"got {estimator} and {type(policy).__name__}"
+        )
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((params, policy, key))):
+        return
+    if estimator == "hybrid" and np.any(np.asarray(params.heart_attack_proclivity) == 0):
+        raise ValueError(
+            "hybrid learns from heart attacks that happen, and at heart_attack_proclivity = 0 none do: take marginal "
+            "or branch"
+        )
+    looked_at = functools.partial(looks_at, setup.actor, params, key, setup.env, num_steps)
+    hypertension = OBS_NAMES.index("hypertension")
+    if estimator == "marginal" and looked_at((hypertension,)):
+        raise ValueError(
+            "marginal cannot be given for a policy that looks at hypertension, whose actions would depend on the heart "
+            "attacks that it integrates out: take hybrid or branch"
+        )
+    if ESTIMATORS[estimator].unbiased and isinstance(policy, Policy):
+        clock = {OBS_NAMES.index(name) for name in ("time_since_slept", "time_elapsed")}
+        columns = tuple(i for i in range(setup.env.obs_shape[0]) if i not in clock)
+        if found := looked_at(columns):
+            shown = ", ".join(OBS_NAMES[i] if i < len(OBS_NAMES) else f"observation {i}" for i in sorted(found))
+            raise ValueError(
+                f"the policy looks at {shown}, which parameters change: its actions jump, and no derivative sees that. "
+                "Make it a SoftPolicy, take finite_differences, or pathwise, which is biased"
+            )

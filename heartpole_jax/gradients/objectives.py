@@ -1,0 +1,71 @@
+"""What is differentiated: the mean of a sum over the decisions of an episode, and of a number at its end."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from chex import Array, ArrayTree
+
+from heartpole_jax import physiology, validation
+from heartpole_jax.environment import Environment
+from heartpole_jax.rollout import Transition
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """step(transition, params) summed over the decisions, + final(state, params) at the end.
+
+    Both are differentiated through everything that they see, but the heart attack, which jumps.
+
+    `integrates_attacks` says that `step` takes the risk for the heart attack: it is the same number whether the attack
+    of this decision happens or not. That is less noise. A function that looks at `info.heart_attack`, or at
+    `next_state.hypertension`, must leave it False.
+    """
+
+    step: Callable[[Transition, Any], Array] = lambda transition, params: jnp.zeros(())
+    final: Callable[[ArrayTree, Any], Array] = lambda state, params: jnp.zeros(())
+    integrates_attacks: bool = False
+
+
+def _heart_attacks(transition: Transition, params: Any) -> Array:
+    return transition.info.heart_attack_risk
+
+
+def _penalty(transition: Transition, params: Any) -> Array:
+    return -params.heart_attack_penalty * transition.info.heart_attack_risk
+
+
+def _observed_penalty(transition: Transition, params: Any) -> Array:
+    return -params.heart_attack_penalty * transition.info.heart_attack
+
+
+def _reward(transition: Transition, params: Any) -> Array:
+    return transition.reward  # with the penalty's noise integrated out: `estimate` sets expected_penalty to 1
+
+
+def _score(state: ArrayTree, params: Any) -> Array:
+    return physiology.score(state.work_done, state.time_elapsed)
+
+
+HEART_ATTACKS = Objective(step=_heart_attacks, integrates_attacks=True)
+PENALTY = Objective(step=_penalty, integrates_attacks=True)
+OBSERVED_PENALTY = Objective(step=_observed_penalty)  # for comparison: no attack is integrated out
+SCORE = Objective(final=_score, integrates_attacks=True)
+# HeartPole-v0's rewards telescope to the score, which loses no digits to their sum.
+V0_RETURN = Objective(step=_penalty, final=_score, integrates_attacks=True)
+RETURN = Objective(step=_reward, integrates_attacks=True)
+
+_NAMED = {"heart_attacks": HEART_ATTACKS, "penalty": PENALTY, "observed_penalty": OBSERVED_PENALTY, "score": SCORE}
+
+
+def as_objective(objective: str | Objective, env: Environment) -> Objective:
+    """The objective of a name: "return", "heart_attacks", "penalty", "observed_penalty", "score"; or itself.
+
+    Raises:
+      ValueError: for another name.
+    """
+    if isinstance(objective, Objective):
+        return objective
+    named = {"return": V0_RETURN if env.name == "HeartPole-v0" else RETURN, **_NAMED}
+    return validation.look_up(named, objective, "objective")

@@ -1,0 +1,103 @@
+"""What can be differentiated with respect to actions: soft policies and schedules of fractional doses."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from chex import Array, PRNGKey
+
+from heartpole_jax import heartpole_v0, threefry
+from heartpole_jax.heartpole_v0 import EnvParams, EnvState, Noise, StepInfo
+from heartpole_jax.policy import Policy
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["params", "carry"], meta_fields=["logits"])
+@dataclasses.dataclass(frozen=True)
+class SoftPolicy:
+    """A policy that tells its probabilities: softmax of logits of shape (num_actions,). A pytree as `Policy` is."""
+
+    logits: Callable[[Any, Any, Array], tuple[Array, Any]]  # params, carry, obs -> logits, carry
+    params: Any = ()
+    carry: Any = ()
+
+    def policy(self, num_actions: int = heartpole_v0.NUM_ACTIONS) -> Policy:
+        """The same as a `Policy`, for rollouts and evaluation: it draws its actions."""
+        sample = functools.partial(gumbels, num=num_actions)
+        return Policy(act=_Sampled(self.logits), sample=sample, params=self.params, carry=self.carry)
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["weights"], meta_fields=[])
+@dataclasses.dataclass(frozen=True)
+class Doses:
+    """A schedule of HeartPole-v0 in fractions: `weights` (num_steps, 4), each row a point of the actions' simplex.
+
+    0.3 of a coffee is a coffee with three tenths of its doses, exactly; half of a sleep takes eight half-hours and
+    halves the way to the alertness and the hours awake of a rested patient, which is an assumption. The clock runs in
+    fractions.
+
+    Raises:
+      ValueError: if the weights are known and no such rows.
+    """
+
+    weights: Array
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.weights, np.ndarray | jax.Array) or isinstance(self.weights, jax.core.Tracer):
+            return
+        weights = np.asarray(self.weights)
+        if weights.ndim != 2 or weights.shape[1] != heartpole_v0.NUM_ACTIONS:
+            raise ValueError(f"weights must have shape (num_steps, {heartpole_v0.NUM_ACTIONS}), got {weights.shape}")
+        wrong = (weights < 0).any(axis=1) | ~np.isclose(weights.sum(axis=1), 1.0, atol=1e-5)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueError(f"every row of weights must be >= 0 and sum to 1, got {weights[row]} in row {row}")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sampled:
+    """A draw from the softmax of logits, as an `act`: the greatest of logits + Gumbel noise."""
+
+    logits: Callable[[Any, Any, Array], tuple[Array, Any]]
+
+    def __call__(self, params, carry, obs, draw):
+        logits, carry = self.logits(params, carry, obs)
+        return jnp.argmax(logits + draw).astype(jnp.int32), carry
+
+
+def gumbels(key: PRNGKey, num: int) -> Array:
+    """`num` independent draws of the standard Gumbel distribution."""
+    uniforms = jnp.stack(threefry.uniforms(key, num))
+    tiny = jnp.finfo(uniforms.dtype).tiny
+    return -jnp.log(-jnp.log(jnp.maximum(uniforms, tiny)))
+
+
+def fractional_transition_info(
+    state: EnvState, weights: Array, noise: Noise, params: EnvParams
+) -> tuple[EnvState, Array, Array, Array, StepInfo]:
+    """`heartpole_v0.transition_info` for a point of the simplex instead of an action, weights of shape (4,).
+
+    The state after the action is the mean of those after each. Its counters are floats.
+    """
+    drunk = (heartpole_v0.drink_coffee(state, noise, params), heartpole_v0.drink_beer(state, noise, params))
+    each = (state, *drunk, heartpole_v0.sleep(state, noise, params))  # in the order of `Action`
+    acted = jax.tree.map(lambda *leaves: sum(w * leaf for w, leaf in zip(weights, leaves, strict=True)), *each)
+    return heartpole_v0.work_half_hour(state, acted, noise, params)
+
+
+def relaxed_transition_info(
+    state: EnvState, weights: Array, noise: Noise, params: EnvParams
+) -> tuple[EnvState, Array, Array, Array, StepInfo]:
+    """The same with the heart attack relaxed as well: it takes its probability's share of hypertension, always."""
+    spared = dataclasses.replace(noise, heart_attack=jnp.ones_like(noise.heart_attack))
+    after, _, reward, done, info = fractional_transition_info(state, weights, spared, params)
+    after = dataclasses.replace(after, hypertension=(1.0 - info.heart_attack_risk) * after.hypertension)
+    return after, heartpole_v0.observe(after), reward, done, info
+
+
+def in_floats(state: EnvState) -> EnvState:
+    """The state with counters as floats, to begin with where they count fractions."""
+    return jax.tree.map(lambda x: jnp.asarray(x, state.alertness.dtype), state)
