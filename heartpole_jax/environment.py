@@ -6,7 +6,9 @@ environment that cannot be taken apart uses the key itself as its noise (`sample
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,7 +16,8 @@ import jax.numpy as jnp
 from chex import Array, ArrayTree, Numeric, PRNGKey
 from jax.experimental import checkify
 
-from heartpole_jax import heartpole_v0, validation
+from heartpole_jax import heartpole_v0, heartpole_v1, validation
+from heartpole_jax import menu as menus
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,16 +67,42 @@ HEARTPOLE_V0 = Environment(
     terminated=heartpole_v0.terminated,
 )
 
-_REGISTRY = {env.name: env for env in (HEARTPOLE_V0,)}
+
+@functools.cache  # the same object for the same menu, so that jit finds its program again
+def _heartpole_v1(menu: menus.Menu) -> Environment:
+    return Environment(
+        name="HeartPole-v1",
+        num_actions=len(menu.actions),
+        obs_shape=heartpole_v1.OBS_SHAPE,
+        default_params=heartpole_v1.EnvParams(menu=menu),
+        sample_start=heartpole_v1.sample_wake_up,
+        initial_state=heartpole_v1.initial_state,
+        sample_noise=heartpole_v1.sample_noise,
+        transition=heartpole_v1.transition,
+        transition_info=heartpole_v1.transition_info,
+        observe=heartpole_v1.observe,
+        terminated=heartpole_v0.terminated,
+    )
 
 
-def make(name: str) -> Environment:
+_NAMES = dict.fromkeys(("HeartPole-v0", "HeartPole-v1"))
+
+
+def make(name: str, menu: menus.Menu | str | Path | None = None) -> Environment:
     """The environment called `name`; its parameters are `make(name).default_params`.
 
+    Args:
+      menu: of HeartPole-v1: a TOML file, the name of a shipped one, or a `Menu`; its own by default.
+
     Raises:
-      ValueError: if there is none of that name.
+      ValueError: if there is none of that name, for a menu that `menu.load` refuses, and for one that is not asked for.
     """
-    return validation.look_up(_REGISTRY, name, "environment")
+    validation.look_up(_NAMES, name, "environment")
+    if name == "HeartPole-v1":
+        return _heartpole_v1(menus.as_menu(menu))
+    if menu is not None:
+        raise ValueError(f"{name} has no menu, got {menu!r}; HeartPole-v1 takes one")
+    return HEARTPOLE_V0
 
 
 def step_autoreset(

@@ -129,18 +129,18 @@ def less_noise(derivatives: ArrayTree) -> ArrayTree:
     The coefficients are of a regression on the other half of the tapes, so the mean stays what it is.
 
     Args:
-      derivatives: leaves (num_tapes, 1 + num_variates, ...).
+      derivatives: leaves (1 + num_variates, num_tapes, ...).
 
     Returns:
       Leaves (num_tapes, ...).
     """
-    first = jax.tree.map(lambda x: x[:, 0], derivatives)
+    first = jax.tree.map(lambda x: x[0], derivatives)
     leaves = jax.tree.leaves(derivatives)
-    num_tapes, num_rows = leaves[0].shape[:2]
+    num_rows, num_tapes = leaves[0].shape[:2]
     if num_rows == 1:
         return first
     # All elements together, (elements, num_tapes, 1 + num_variates): one program of regressions and not one a leaf.
-    elements = jnp.concatenate([jnp.moveaxis(x.reshape(num_tapes, num_rows, -1), -1, 0) for x in leaves])
+    elements = jnp.concatenate([x.reshape(num_rows, num_tapes, -1).T for x in leaves])
     adjusted = jax.vmap(_residuals)(elements[:, :, 0], elements[:, :, 1:])
     _, unravel = ravel_pytree(jax.tree.map(lambda x: x[0], first))
     return jax.vmap(unravel)(adjusted.T)
