@@ -1,8 +1,10 @@
 # make demo    figures, an episode, a trained agent and the leaderboard, in out/; sets everything up on the way
-# make test    lint, types, and the tests on $(PYTHON) and, where there is one, on python3.12 with the newest JAX
+# make test    lint, types, and the tests on $(PYTHON) and, where there is one, but for the slow ones, on python3.12 with
+#              the newest JAX
 # make bench   ours and the peers side by side (in a virtual environment of its own)
 # make bench-dqn   the same for training a DQN
 # make bench-interop   the same for the interfaces of Gymnasium and Stable-Baselines3
+# make bench-gradients, bench-identification   noise and cost of gradients; coverage of intervals over 200 data sets
 # make bench-sweep   a sweep of 1,024 members beside the bare population
 # make survival   kill -9 at random moments, resume, compare: runs and sweeps
 # make test-clients   the tests that drive other libraries on us, in a virtual environment of their own (part of make test)
@@ -10,6 +12,7 @@
 # PYTHON=python3.12 make test takes another interpreter.
 
 PYTHON ?= python3
+SELECT ?=
 VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 RUN := $(VENV)/bin/python
 
@@ -17,7 +20,7 @@ RUN := $(VENV)/bin/python
 PYTHON312 := $(shell for python in python3.12 $$HOME/.pyenv/versions/3.12*/bin/python3.12 $${PYENV_ROOT:-/nonexistent}/versions/3.12*/bin/python3.12; do \
 	if $$python -c '' 2>/dev/null; then command -v $$python; break; fi; done)
 
-.PHONY: demo test test-one test-clients lint bench bench-dqn bench-interop bench-sweep survival clean
+.PHONY: demo test test-one test-clients lint bench bench-dqn bench-interop bench-sweep bench-gradients bench-identification survival clean
 
 demo: $(VENV)/.installed
 	$(RUN) -m heartpole_jax figures --out out/figures
@@ -32,12 +35,12 @@ ifneq ($(VENV),.venv-3.12)
 endif
 ifneq ($(PYTHON312),)
 ifneq ($(VENV),.venv-3.12)
-	$(MAKE) --no-print-directory test-one PYTHON=$(PYTHON312)
+	$(MAKE) --no-print-directory test-one PYTHON=$(PYTHON312) SELECT='not slow'
 endif
 endif
 
 test-one: $(VENV)/.installed-test
-	$(RUN) -m pytest -n 2 --dist loadfile
+	$(RUN) -m pytest -n 2 --dist loadfile -m '$(SELECT)'
 
 test-clients: .venv-clients/.installed
 	.venv-clients/bin/python -m pytest -n 2 --dist loadfile tests/clients
@@ -55,6 +58,12 @@ bench-dqn: .venv-bench-dqn/.installed
 
 bench-sweep: $(VENV)/.installed
 	$(RUN) benchmarks/sweeps.py
+
+bench-gradients: $(VENV)/.installed
+	$(RUN) benchmarks/gradients.py
+
+bench-identification: $(VENV)/.installed
+	$(RUN) benchmarks/identification.py --datasets 200
 
 survival: $(VENV)/.installed
 	$(RUN) benchmarks/survival.py

@@ -57,7 +57,7 @@ def test_extras_are_imported_in_their_place_only():
     for name, path, imported in modules():
         for package in {module.partition(".")[0] for module in imported}:
             allowed = package in CORE or package in sys.stdlib_module_names or EXTRAS.get(package) == name
-            assert allowed or (package == "optax" and name == "identification"), f"{path} imports {package}"
+            assert allowed, f"{path} imports {package}"
 
 
 def test_agents_import_the_library_and_never_the_reverse():

@@ -8,31 +8,22 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from chex import Array, ArrayTree, PRNGKey
+from chex import Array, PRNGKey
 
-from heartpole_jax import struct, threefry, validation
+from heartpole_jax import threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0, Environment
 from heartpole_jax.gradients.actors import as_actor
+from heartpole_jax.gradients.checking import POLICY, checked_block, checked_names, checked_steps
 from heartpole_jax.gradients.dependence import looks_at
 from heartpole_jax.gradients.estimators import ESTIMATORS, Estimator, Setup, less_noise, zero_means
+from heartpole_jax.gradients.moments import Moments, as_block, moments_of
 from heartpole_jax.gradients.objectives import Objective, as_objective
 from heartpole_jax.gradients.simulate import Outcome, Tape, sample_tape
 from heartpole_jax.gradients.soft import Doses, SoftPolicy
 from heartpole_jax.heartpole_v0 import OBS_NAMES
 from heartpole_jax.policy import Policy, as_policy
 
-POLICY = "policy"  # in `wrt`: the policy's own parameters
-_BLOCK_TAPES = 128
 _LEAST_TAPES = 32  # in a block, for control variates
-_UNDIFFERENTIATED = ("max_steps", "max_half_hours", "expected_penalty")
-
-
-@struct.dataclass
-class Moments:
-    """A mean over independent tapes, and its standard error, trees of one structure."""
-
-    mean: ArrayTree
-    standard_error: ArrayTree
 
 
 class Gradient(NamedTuple):
@@ -90,10 +81,15 @@ def estimate(
     if not isinstance(policy, SoftPolicy | Doses):
         policy = as_policy(policy)
     params = env.default_params if params is None else params
-    names = _checked_names([wrt] if isinstance(wrt, str) else list(wrt), params, policy)
+    names = checked_names(wrt, params)
+    if POLICY in names and not isinstance(policy, SoftPolicy | Doses):
+        raise ValueError(
+            "wrt names the policy, and its actions jump with its parameters: give a SoftPolicy, which tells its "
+            "probabilities, or Doses"
+        )
     chosen = validation.look_up(ESTIMATORS, estimator, "estimator")
-    num_steps = _checked_steps(num_steps, params, policy)
-    block_tapes = _checked_block(num_tapes, block_tapes)
+    num_steps = checked_steps(num_steps, params, policy)
+    block_tapes = checked_block(num_tapes, block_tapes)
     params = dataclasses.replace(params, expected_penalty=1.0)
     setup = Setup(
         actor=as_actor(policy, env, relaxed=estimator == "relaxed"),
@@ -146,23 +142,17 @@ def _run(theta, key, params, policy_params, carry, *, chosen, setup, num_steps, 
         outcome, pull = jax.vmap(lambda tape: jax.vjp(lambda theta: outcome_of(theta, tape), theta))(tapes)
         branch_key = jax.random.fold_in(jax.random.wrap_key_data(jnp.stack(threefry.derive(key, 3))), block)
         weights = chosen.weights(setup._replace(actor=actor), params, tapes, outcome, branch_key)
-        # All weights through one backward pass: the estimate's, and those of its control variates.
-        every = jax.tree.map(lambda *w: jnp.stack(w, axis=1), weights, *zero_means(outcome, scores))
-        (derivatives,) = jax.vmap(lambda pull, weights: jax.vmap(pull)(weights))(pull, every)
+        # The estimate's weights and those of its control variates, one after the other through one compiled pass.
+        every = jax.tree.map(lambda *w: jnp.stack(w), weights, *zero_means(outcome, scores))
+        backward = jax.vmap(lambda pull, weights: pull(weights)[0])
+        derivatives = jax.lax.map(lambda weights: backward(pull, weights), every)
         gradient = less_noise(derivatives)
         value = jnp.sum(outcome.steps, axis=1) + outcome.final
         hessian = jax.vmap(lambda tape: jax.hessian(total_of)(theta, tape))(tapes) if order == 2 else ()
-        return jax.tree.map(_of_block, (value, gradient, hessian))
+        return jax.tree.map(as_block, (value, gradient, hessian))
 
     blocks = jax.lax.map(of_block, jnp.arange(num_blocks, dtype=jnp.uint32))
-    is_pair = lambda x: isinstance(x, _Block)
-    return tuple(
-        Moments(
-            mean=jax.tree.map(lambda pair: jnp.mean(pair.mean, axis=0), part, is_leaf=is_pair),
-            standard_error=jax.tree.map(lambda pair: _standard_error(pair, block_tapes), part, is_leaf=is_pair),
-        )
-        for part in blocks
-    )
+    return tuple(moments_of(part, block_tapes) for part in blocks)
 
 
 def _scores(chosen: Estimator, setup: Setup) -> tuple[str, ...]:
@@ -170,67 +160,8 @@ def _scores(chosen: Estimator, setup: Setup) -> tuple[str, ...]:
     return tuple(name for name in chosen.scores if setup.actor.soft or name != "action_log_prob")
 
 
-class _Block(NamedTuple):
-    """Of some tapes: the mean, and the sum of squared deviations from it."""
-
-    mean: Array
-    squares: Array
-
-
-def _of_block(values: Array) -> _Block:
-    mean = jnp.mean(values, axis=0)
-    return _Block(mean, jnp.sum((values - mean[None]) ** 2, axis=0))
-
-
-def _standard_error(blocks: _Block, block_tapes: int) -> Array:
-    """Of the mean of all blocks' tapes; the leading axis counts the blocks."""
-    num_tapes = blocks.mean.shape[0] * block_tapes
-    between = block_tapes * jnp.sum((blocks.mean - jnp.mean(blocks.mean, axis=0, keepdims=True)) ** 2, axis=0)
-    return jnp.sqrt((jnp.sum(blocks.squares, axis=0) + between) / (num_tapes - 1) / num_tapes)
-
-
 def _replaced(params: Any, theta: dict[str, Any]) -> Any:
     return dataclasses.replace(params, **{name: value for name, value in theta.items() if name != POLICY})
-
-
-def _checked_names(names: list[str], params: Any, policy: Policy | SoftPolicy | Doses) -> list[str]:
-    if not names:
-        raise ValueError("wrt must name at least one parameter, got none")
-    fields = {field.name: None for field in dataclasses.fields(params) if field.name not in _UNDIFFERENTIATED}
-    for name in names:
-        validation.look_up({**fields, POLICY: None}, name, "parameter")
-    if POLICY in names and not isinstance(policy, SoftPolicy | Doses):
-        raise ValueError(
-            "wrt names the policy, and its actions jump with its parameters: give a SoftPolicy, which tells its "
-            "probabilities, or Doses"
-        )
-    return names
-
-
-def _checked_steps(num_steps: int | None, params: Any, policy: Policy | SoftPolicy | Doses) -> int:
-    """How many decisions; raises ValueError where they are not known or the policy has too few."""
-    if num_steps is None:
-        num_steps = policy.weights.shape[0] if isinstance(policy, Doses) else getattr(params, "max_steps", None)
-        if num_steps is None or isinstance(num_steps, jax.core.Tracer):
-            raise ValueError("num_steps must be given, since the time limit of the parameters is not known")
-        num_steps = int(num_steps)
-    validation.check_size("num_steps", num_steps)
-    if isinstance(policy, Doses) and policy.weights.shape[0] != num_steps:
-        raise ValueError(f"weights must have num_steps = {num_steps} rows, got {policy.weights.shape[0]}")
-    return num_steps
-
-
-def _checked_block(num_tapes: int, block_tapes: int | None) -> int:
-    validation.check_size("num_tapes", num_tapes)
-    if num_tapes < 2:
-        raise ValueError(f"num_tapes must be at least 2, for a standard error, got {num_tapes}")
-    if block_tapes is None:
-        block_tapes = max(size for size in range(1, min(num_tapes, _BLOCK_TAPES) + 1) if num_tapes % size == 0)
-        return num_tapes if block_tapes == 1 else block_tapes
-    validation.check_size("block_tapes", block_tapes)
-    if num_tapes % block_tapes or block_tapes == 1:
-        raise ValueError(f"block_tapes must divide num_tapes = {num_tapes:,} and be at least 2, got {block_tapes:,}")
-    return block_tapes
 
 
 def _check_promise(

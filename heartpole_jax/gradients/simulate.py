@@ -107,7 +107,7 @@ def marginalise(
 
     Args:
       window: slots, by default as many as decisions and one, which is exact. Where there are fewer, the oldest is
-        merged with the second oldest.
+        merged with the second oldest, at the mean of their hypertension: biased.
     """
     num_steps = jax.tree.leaves(tape.noise)[0].shape[0]
     slots = num_steps + 1 if window is None else min(window, num_steps + 1)
@@ -128,10 +128,14 @@ def marginalise(
             attacked = jax.vmap(of_slot, in_axes=(0, None))(hypertension, _ATTACK)[0]
             values = risk * attacked + (1.0 - risk) * values
         spared = weight * (1.0 - risk)
-        place = (time + 1) % slots  # of those who are attacked now; who was there joins the next oldest
+        # Who is attacked now takes a place; who was there joins the next oldest, at the mean of their hypertension.
+        place, joined = (time + 1) % slots, (time + 2) % slots
+        both = spared[place] + spared[joined]
+        share = jnp.where(both > 0.0, spared[place] / jnp.where(both > 0.0, both, 1.0), 0.0)
+        mean = share * after.hypertension[place] + (1.0 - share) * after.hypertension[joined]
         moved = (
-            after.hypertension.at[place].set(0.0),
-            spared.at[(place + 1) % slots].add(spared[place]).at[place].set(jnp.sum(weight * risk)),
+            after.hypertension.at[joined].set(mean).at[place].set(0.0),
+            spared.at[joined].set(both).at[place].set(jnp.sum(weight * risk)),
         )
         outcome = Outcome(
             steps=jnp.sum(weight * values) * episode.running,

@@ -15,6 +15,8 @@ import pytest
 from heartpole_jax import gradients, policies
 from tests.gradients.enumeration import CERTAIN, expectation, returned, with_values
 
+pytestmark = pytest.mark.slow
+
 NAMES = [field.name for field in dataclasses.fields(CERTAIN) if field.name not in ("max_steps", "expected_penalty")]
 NUM_STEPS = 4
 SCALE = np.array([1.0, 1.0, 20.0])  # of alertness, hypertension, intoxication
@@ -31,13 +33,6 @@ def logits(weights, carry, obs):
 
 def weights():
     return jnp.asarray(np.random.default_rng(5).normal(0.0, 0.7, (4, 4)))
-
-
-@pytest.fixture(autouse=True)
-def dice_are_thrown_twice():
-    """The branch estimator lives a tape again, which the checker of reused keys cannot know to be meant."""
-    with jax.debug_key_reuse(False):
-        yield
 
 
 @functools.cache  # compiling takes longer than all the rest

@@ -16,12 +16,6 @@ NAME = "hypertension_decay"
 NUM_TAPES = 4_000
 
 
-@pytest.fixture(autouse=True)
-def dice_are_thrown_twice():
-    with jax.debug_key_reuse(False):
-        yield
-
-
 @functools.cache  # compiling takes longer than all the rest
 def found(estimator, objective="penalty", control_variates=True):
     """(mean, standard error, deviation of a tape)."""

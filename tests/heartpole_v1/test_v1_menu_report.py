@@ -8,6 +8,8 @@ from heartpole_jax import menu, menu_report
 from heartpole_jax.drawing.menu import day_figure
 from heartpole_jax.menu import Menu, Row
 
+pytestmark = pytest.mark.slow
+
 DEFAULT = menu.default()
 SOBER = Menu(tuple(DEFAULT.actions[i] for i in (0, 1, 3)))  # nothing, coffee, sleep: fewer lives to try
 

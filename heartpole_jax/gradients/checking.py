@@ -1,0 +1,61 @@
+"""What every estimate asks of its arguments."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from heartpole_jax import validation
+from heartpole_jax.gradients.soft import Doses, SoftPolicy
+from heartpole_jax.policy import Policy
+
+POLICY = "policy"  # in `wrt`: the policy's own parameters
+_BLOCK_TAPES = 128
+_UNDIFFERENTIATED = ("max_steps", "max_half_hours", "expected_penalty")
+
+
+def differentiable(params: Any) -> list[str]:
+    """The names of the constants of `params` that can be differentiated: all but limits and the weight of a noise."""
+    return [field.name for field in dataclasses.fields(params) if field.name not in _UNDIFFERENTIATED]
+
+
+def checked_names(wrt: str | Sequence[str], params: Any) -> list[str]:
+    """The names in `wrt`; ValueError if there is none, or one unknown. "policy" is known."""
+    names = [wrt] if isinstance(wrt, str) else list(wrt)
+    if not names:
+        raise ValueError("wrt must name at least one parameter, got none")
+    for name in names:
+        validation.look_up(dict.fromkeys([*differentiable(params), POLICY]), name, "parameter")
+    return names
+
+
+def checked_steps(num_steps: int | None, params: Any, policy: Policy | SoftPolicy | Doses) -> int:
+    """How many decisions; raises ValueError where they are not known or the policy has too few."""
+    if num_steps is None:
+        num_steps = policy.weights.shape[0] if isinstance(policy, Doses) else getattr(params, "max_steps", None)
+        if num_steps is None or isinstance(num_steps, jax.core.Tracer):
+            raise ValueError("num_steps must be given, since the time limit of the parameters is not known")
+        num_steps = int(num_steps)
+    validation.check_size("num_steps", num_steps)
+    if isinstance(policy, Doses) and policy.weights.shape[0] != num_steps:
+        raise ValueError(f"weights must have num_steps = {num_steps} rows, got {policy.weights.shape[0]}")
+    return num_steps
+
+
+def checked_block(num_tapes: int, block_tapes: int | None = None, most: int = _BLOCK_TAPES) -> int:
+    """How many tapes at a time, a divisor of `num_tapes`: as many as `most` allows where they are not given.
+
+    Raises:
+      ValueError: where they are too few, or do not divide.
+    """
+    validation.check_size("num_tapes", num_tapes)
+    if num_tapes < 2:
+        raise ValueError(f"num_tapes must be at least 2, for a standard error, got {num_tapes}")
+    if block_tapes is None:
+        block_tapes = max(size for size in range(1, min(num_tapes, most) + 1) if num_tapes % size == 0)
+        return num_tapes if block_tapes == 1 else block_tapes
+    validation.check_size("block_tapes", block_tapes)
+    if num_tapes % block_tapes or block_tapes == 1:
+        raise ValueError(f"block_tapes must divide num_tapes = {num_tapes:,} and be at least 2, got {block_tapes:,}")
+    return block_tapes

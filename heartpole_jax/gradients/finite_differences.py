@@ -1,0 +1,152 @@
+"""Derivatives without derivatives: the same dice lived with a little more and a little less of each parameter.
+
+For policies whose actions jump with the parameters, "sleep below 0.4" among them: a derivative sees no jump, and a
+difference does.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from chex import Array, PRNGKey
+
+from heartpole_jax.environment import HEARTPOLE_V0, Environment
+from heartpole_jax.gradients.actors import Actor, as_actor
+from heartpole_jax.gradients.checking import POLICY, checked_block, checked_names, checked_steps
+from heartpole_jax.gradients.dependence import looks_at
+from heartpole_jax.gradients.estimate import Gradient
+from heartpole_jax.gradients.moments import Block, Moments, as_block, moments_of
+from heartpole_jax.gradients.objectives import Objective, as_objective
+from heartpole_jax.gradients.simulate import Tape, marginalise, sample_tape, simulate
+from heartpole_jax.gradients.soft import Doses, SoftPolicy
+from heartpole_jax.heartpole_v0 import OBS_NAMES
+from heartpole_jax.policy import Policy, as_policy
+
+PROMISE = "biased by the square of the step, and noisy where heart attacks or thresholds flip"
+_BLOCK_TAPES, _INTEGRATED_TAPES = 2048, 128  # at a time, at most
+_DECAY = "_decay"  # how a name ends whose natural size is what is lost, 1 - the factor
+
+
+def finite_differences(
+    objective: str | Objective,
+    key: PRNGKey,
+    params: Any = None,
+    *,
+    policy: Policy | SoftPolicy | Doses | Callable[[PRNGKey, Array], Any],
+    wrt: str | Sequence[str],
+    num_tapes: int = 1024,
+    num_steps: int | None = None,
+    env: Environment = HEARTPOLE_V0,
+    relative_step: float = 1e-2,
+    integrate_attacks: bool | None = None,
+) -> Gradient:
+    """The derivative of the mean of `objective` over episodes with respect to `wrt`, by central differences.
+
+    (J(theta + step) - J(theta - step)) / (2 step) on common random numbers, for one parameter after the other. The step
+    is `relative_step` of the parameter's size: its absolute value, or 1 where that is 0. A decay is close to 1, and
+    what matters is how close: its size is 1 - decay, and at least 1 / num_steps.
+
+    Args:
+      objective, key, params, policy, num_tapes, num_steps, env: as for `estimate`.
+      wrt: names of the environment's parameters. They may leave their range by a step.
+      relative_step: smaller is less biased and, where decisions jump, noisier.
+      integrate_attacks: whether heart attacks are integrated out, exactly, for a policy that does not look at
+        hypertension. That takes their noise out, and makes a tape `num_steps` times as much work. By default where it
+        can be done, which is tried out (see `dependence.looks_at`), and so never under jit and vmap.
+
+    Raises:
+      ValueError: for unknown names, sizes that are none, and a policy's own parameters.
+      TypeError: for a policy that is none.
+    """
+    if not isinstance(policy, SoftPolicy | Doses):
+        policy = as_policy(policy)
+    params = env.default_params if params is None else params
+    names = checked_names(wrt, params)
+    if POLICY in names:
+        raise ValueError(
+            "finite_differences are taken of the environment's parameters, got 'policy': take estimate() with a "
+            "SoftPolicy or Doses"
+        )
+    num_steps = checked_steps(num_steps, params, policy)
+    if not 0 < relative_step < 1:
+        raise ValueError(f"relative_step must be between 0 and 1, got {relative_step!r}")
+    params = dataclasses.replace(params, expected_penalty=1.0)
+    actor = as_actor(policy, env)
+    if integrate_attacks is not False:
+        possible = _can_integrate(actor, params, key, env, num_steps)
+        if integrate_attacks and not possible:
+            raise ValueError(
+                "integrate_attacks needs a policy that is known not to look at hypertension, in HeartPole: leave it out"
+            )
+        integrate_attacks = possible
+    block_tapes = checked_block(num_tapes, most=_INTEGRATED_TAPES if integrate_attacks else _BLOCK_TAPES)
+
+    theta = jnp.stack([jnp.asarray(getattr(params, name), jnp.result_type(float)) for name in names])
+    steps = relative_step * jnp.stack([_size(*pair, num_steps) for pair in zip(names, theta, strict=True)])
+    value, gradient = _run(
+        theta, steps, key, params, actor.params, actor.carry,
+        functions=actor._replace(params=None, carry=None), objective=as_objective(objective, env), env=env,
+        names=tuple(names), num_steps=num_steps, num_blocks=num_tapes // block_tapes, block_tapes=block_tapes,
+        integrate_attacks=integrate_attacks,
+    )  # fmt: skip
+    return Gradient(
+        value=value, gradient=gradient, hessian=None, estimator="finite_differences", unbiased=False, promise=PROMISE
+    )
+
+
+@functools.partial(
+    jax.jit,
+    static_argnames=(
+        "functions", "objective", "env", "names", "num_steps", "num_blocks", "block_tapes", "integrate_attacks"
+    ),
+)  # fmt: skip
+def _run(
+    theta, steps, key, params, policy_params, carry, *, functions: Actor, objective: Objective, env: Environment,
+    names: tuple[str, ...], num_steps: int, num_blocks: int, block_tapes: int, integrate_attacks: bool,
+) -> tuple[Moments, Moments]:  # fmt: skip
+    """(value, gradient)."""
+    actor = functions._replace(params=policy_params, carry=carry)
+    up, down = theta[None] + jnp.diag(steps), theta[None] - jnp.diag(steps)  # a row for each parameter
+    apart = jnp.diagonal(up - down)  # what the rounding of both has left of 2 steps
+
+    def total(point: Array, tape: Tape) -> Array:
+        own = dataclasses.replace(params, **dict(zip(names, point, strict=True)))
+        if integrate_attacks:
+            outcome = marginalise(actor, own, tape, objective, env)
+        else:
+            outcome = simulate(actor, own, tape, objective, env)
+        return jnp.sum(outcome.steps) + outcome.final
+
+    def of_block(block: Array) -> tuple[Block, Block]:
+        lanes = block * block_tapes + jnp.arange(block_tapes, dtype=jnp.uint32)
+        tapes = jax.vmap(lambda lane: sample_tape(key, lane, num_steps, actor, env))(lanes)
+        totals = lambda point: jax.vmap(lambda tape: total(point, tape))(tapes)
+        # One point after the other: a block of tapes is enough for the machine, and no program is compiled twice.
+        values = jax.lax.map(totals, jnp.concatenate([theta[None], up, down]))
+        above, below = jnp.split(values[1:], 2)
+        derivatives = (above - below) / apart[:, None]
+        return as_block(values[0]), as_block(derivatives.T)
+
+    blocks = jax.lax.map(of_block, jnp.arange(num_blocks, dtype=jnp.uint32))
+    value, gradient = (moments_of(part, block_tapes) for part in blocks)
+    by_name = lambda numbers: dict(zip(names, numbers, strict=True))
+    return value, Moments(mean=by_name(gradient.mean), standard_error=by_name(gradient.standard_error))
+
+
+def _size(name: str, value: Array, num_steps: int) -> Array:
+    """What a step is relative to."""
+    if name.endswith(_DECAY):
+        return jnp.maximum(jnp.abs(1.0 - value), 1.0 / num_steps)
+    return jnp.where(value == 0, 1.0, jnp.abs(value))
+
+
+def _can_integrate(actor: Actor, params: Any, key: PRNGKey, env: Environment, num_steps: int) -> bool:
+    """Whether the policy is known not to look at hypertension, in an environment that has it."""
+    if not env.name.startswith("HeartPole") or any(
+        isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((params, actor.params, actor.carry, key))
+    ):
+        return False
+    return not looks_at(actor, params, key, env, num_steps, (OBS_NAMES.index("hypertension"),))
