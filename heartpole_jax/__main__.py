@@ -1,4 +1,4 @@
-"""The command line: `python -m heartpole_jax leaderboard | episode | figures | coffee`."""
+"""The command line: `python -m heartpole_jax leaderboard | episode | figures | sensitivity | coffee | menu`."""
 
 import argparse
 import contextlib
@@ -9,9 +9,11 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from heartpole_jax import evaluation, policies, tables
+from heartpole_jax import evaluation, menu_report, policies, tables
+from heartpole_jax import menu as menus
 from heartpole_jax.heartpole_v0 import EnvParams
 from heartpole_jax.rollout import everything, rollout
+from heartpole_jax.sensitivity import as_text, sensitivity
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -78,6 +80,29 @@ def _figures(options: argparse.Namespace) -> None:
         print(f"written: {path}")
 
 
+def _sensitivity(options: argparse.Namespace) -> None:
+    from heartpole_jax.drawing.tornado import draw_tornado  # here, since matplotlib is an extra
+
+    params = EnvParams(max_steps=options.steps)
+    key = jax.random.key(options.seed)
+    found = sensitivity(policies.make(options.policy, params), key, params, num_tapes=options.tapes)
+    figure = draw_tornado(found, title=options.policy)
+    Path(options.out).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(options.out)
+    print(as_text(found, options.policy))
+    print(f"\nwritten: {options.out}")
+
+
+def _menu(options: argparse.Namespace) -> None:
+    print(menu_report.report(options.file), end="")
+    if options.out:
+        from heartpole_jax.drawing.menu import day_figure  # here, since matplotlib is an extra
+
+        Path(options.out).parent.mkdir(parents=True, exist_ok=True)
+        day_figure(menus.as_menu(options.file)).savefig(options.out)
+        print(f"written: {options.out}")
+
+
 def _coffee(options: argparse.Namespace) -> None:
     cups = evaluation.coffees_until_heart_attack(jax.random.key(options.seed), options.patients)
     quantiles = np.quantile(cups, [0.05, 0.25, 0.5, 0.75, 0.95]).astype(int)
@@ -117,10 +142,23 @@ def _parser() -> argparse.ArgumentParser:
     figures.set_defaults(command=_figures)
     figures.add_argument("--out", metavar="FOLDER", default="figures", help="default %(default)s")
 
+    sensitive = commands.add_parser("sensitivity", help="what a policy's outcomes depend on (a PNG; extra 'plot')")
+    sensitive.set_defaults(command=_sensitivity)
+    sensitive.add_argument("--policy", default="coffee after waking", help="its name (default %(default)s)")
+    sensitive.add_argument("--tapes", type=_count, help="episodes (default 128; 4,096 where parameters shift actions)")
+    sensitive.add_argument("--steps", type=_count, default=1000, help="decisions an episode (default %(default)s)")
+    sensitive.add_argument("--seed", type=_seed, default=0)
+    sensitive.add_argument("--out", metavar="FILE", default="sensitivity.png", help="default %(default)s")
+
     coffee = commands.add_parser("coffee", help="how many coffees until the heart attack, as a distribution")
     coffee.set_defaults(command=_coffee)
     coffee.add_argument("--patients", type=_count, default=100_000, help="default %(default)s")
     coffee.add_argument("--seed", type=_seed, default=0)
+
+    menu = commands.add_parser("menu", help="a menu of HeartPole-v1 checked, as a table, and each action over a day")
+    menu.set_defaults(command=_menu)
+    menu.add_argument("file", nargs="?", help="a TOML file, or the name of a shipped menu (default heartpole_v1)")
+    menu.add_argument("--out", metavar="FILE", help="also draw the days (a PNG; extra 'plot')")
     return parser
 
 
