@@ -78,4 +78,4 @@ def _rest(outcome: OutcomeSensitivity, num_smaller: int, num_zero: int) -> str:
         return "it is 0, which has no percent"
     being_zero = sum(x.at == 0 and abs(x.effect.mean) >= NEGLIGIBLE for x in outcome.influences.values())
     smaller = f"{num_smaller} smaller, " if num_smaller else ""
-    return f"{smaller}{num_zero} zero" + (f",\n{being_zero} of them being 0 themselves" if being_zero else "")
+    return f"{smaller}{num_zero} zero" + (f",\n{being_zero} as the parameter is 0" if being_zero else "")

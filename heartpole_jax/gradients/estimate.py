@@ -89,6 +89,8 @@ def estimate(
         )
     chosen = validation.look_up(ESTIMATORS, estimator, "estimator")
     num_steps = checked_steps(num_steps, params, policy)
+    if window is not None and window < 2:
+        raise ValueError(f"window must be at least 2 slots, to join the oldest with, got {window}")
     block_tapes = checked_block(num_tapes, block_tapes)
     params = dataclasses.replace(params, expected_penalty=1.0)
     setup = Setup(

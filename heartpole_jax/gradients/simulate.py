@@ -51,7 +51,8 @@ def sample_tape(key: PRNGKey, lane: Array, num_steps: int, actor: Actor, env: En
     return Tape(
         start=env.sample_start(threefry.key_at(start, lane, jnp.uint32(0))),
         noise=jax.vmap(lambda time: env.sample_noise(threefry.key_at(noise, lane, time)))(times),
-        draws=jax.vmap(lambda time: actor.sample(threefry.key_at(draws, lane, time)))(times),
+        # One after the other: with all of a soft policy's draws at once XLA did not finish compiling 16 decisions.
+        draws=jax.lax.map(lambda time: actor.sample(threefry.key_at(draws, lane, time)), times),
     )
 
 

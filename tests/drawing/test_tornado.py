@@ -68,7 +68,7 @@ def test_whiskers_are_two_standard_errors(figure):
 def test_a_line_tells_what_has_no_bar(figure):
     assert texts(figure.axes[0])[-1] == "1 zero"
     assert texts(figure.axes[1]) == ["it is 0, which has no percent"]
-    assert texts(figure.axes[2])[-1] == "2 smaller, 2 zero,\n1 of them being 0 themselves"
+    assert texts(figure.axes[2])[-1] == "2 smaller, 2 zero,\n1 as the parameter is 0"
 
 
 def test_the_figure_tells_what_it_is_of_and_how_that_was_found(figure):

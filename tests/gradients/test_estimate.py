@@ -43,6 +43,7 @@ def estimate(policy=COFFEE, wrt="hypertension_decay", estimator="pathwise", para
         ("num_steps must be at least 1", {"num_steps": 0}),
         ("actions jump with its parameters: give a SoftPolicy", {"wrt": "policy", "estimator": "hybrid"}),
         ("relaxed needs probabilities or fractions", {"estimator": "relaxed"}),
+        ("window must be at least 2 slots", {"window": 1, "estimator": "marginal"}),
         ("order must be 1 or 2, got 3", {"order": 3, "estimator": "marginal"}),
         ("second derivatives are unbiased for the marginal estimator", {"order": 2, "estimator": "hybrid"}),
         ("second derivatives are unbiased", {"order": 2, "estimator": "marginal", "policy": SOFT}),
