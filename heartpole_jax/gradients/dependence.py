@@ -30,10 +30,11 @@ def looks_at(
     Tried out, not proved: a policy that looks at a column only in a place that was not tried escapes.
     """
     functions = actor._replace(params=None, carry=None)
-    changed = _changes(
-        key, actor.params, actor.carry, params, functions=functions, env=env, num_steps=num_steps, columns=columns,
-        num_tapes=num_tapes,
-    )  # fmt: skip
+    with jax.debug_key_reuse(False):  # each decision is taken again with other observations: meant
+        changed = _changes(
+            key, actor.params, actor.carry, params, functions=functions, env=env, num_steps=num_steps, columns=columns,
+            num_tapes=num_tapes,
+        )  # fmt: skip
     return {column for column, differs in zip(columns, np.asarray(changed), strict=True) if differs}
 
 

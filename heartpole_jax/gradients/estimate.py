@@ -106,12 +106,14 @@ def estimate(
     theta = {name: jnp.asarray(getattr(params, name), number) for name in names if name != POLICY}
     if POLICY in names:
         theta[POLICY] = setup.actor.params
-    value, gradient, hessian = _run(
-        theta, key, params, setup.actor.params, setup.actor.carry, chosen=chosen,
-        setup=setup._replace(actor=setup.actor._replace(params=None, carry=None)), num_steps=num_steps,
-        num_blocks=num_tapes // block_tapes, block_tapes=block_tapes, order=order,
-        scores=_scores(chosen, setup) if control_variates and block_tapes >= _LEAST_TAPES else (),
-    )  # fmt: skip
+    # A tape is lived more than once, which JAX's checker of reused keys cannot know to be meant.
+    with jax.debug_key_reuse(False):
+        value, gradient, hessian = _run(
+            theta, key, params, setup.actor.params, setup.actor.carry, chosen=chosen,
+            setup=setup._replace(actor=setup.actor._replace(params=None, carry=None)), num_steps=num_steps,
+            num_blocks=num_tapes // block_tapes, block_tapes=block_tapes, order=order,
+            scores=_scores(chosen, setup) if control_variates and block_tapes >= _LEAST_TAPES else (),
+        )  # fmt: skip
     exact = window is None or window > num_steps
     return Gradient(
         value=value,

@@ -86,12 +86,13 @@ def finite_differences(
 
     theta = jnp.stack([jnp.asarray(getattr(params, name), jnp.result_type(float)) for name in names])
     steps = relative_step * jnp.stack([_size(*pair, num_steps) for pair in zip(names, theta, strict=True)])
-    value, gradient = _run(
-        theta, steps, key, params, actor.params, actor.carry,
-        functions=actor._replace(params=None, carry=None), objective=as_objective(objective, env), env=env,
-        names=tuple(names), num_steps=num_steps, num_blocks=num_tapes // block_tapes, block_tapes=block_tapes,
-        integrate_attacks=integrate_attacks,
-    )  # fmt: skip
+    with jax.debug_key_reuse(False):  # the same tape at either side: meant
+        value, gradient = _run(
+            theta, steps, key, params, actor.params, actor.carry,
+            functions=actor._replace(params=None, carry=None), objective=as_objective(objective, env), env=env,
+            names=tuple(names), num_steps=num_steps, num_blocks=num_tapes // block_tapes, block_tapes=block_tapes,
+            integrate_attacks=integrate_attacks,
+        )  # fmt: skip
     return Gradient(
         value=value, gradient=gradient, hessian=None, estimator="finite_differences", unbiased=False, promise=PROMISE
     )
