@@ -19,7 +19,6 @@ Keys that are none, and values of another type, are refused.
 
 import dataclasses
 import re
-import tomllib
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -86,7 +85,7 @@ def load(path: Path | str) -> Recipe:
         that is not what the key takes.
     """
     path = Path(path)
-    content = parse(path, "recipe")
+    content = validation.read_toml(path, "recipe")
     known = {"env": str, "num_steps": int, "keep": str, "evaluation_episodes": int}
     tables = dict.fromkeys(("config", "hyperparams", "params"), dict)
     try:
@@ -125,20 +124,6 @@ def as_toml(recipe: Recipe) -> str:
             "params": recipe.params,
         }
     )
-
-
-def parse(path: Path, kind: str) -> dict[str, Any]:
-    """What is in a TOML file, a `kind` of file.
-
-    Raises:
-      ValueError: if the file cannot be read, or is no TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read the {kind} {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ValueError(f"{path} is not TOML: {error}") from error
 
 
 def slug(name: str) -> str:

@@ -100,7 +100,7 @@ def content(path: Path | str) -> dict[str, Any]:
       ValueError: if the file cannot be read, or is no TOML.
     """
     path = Path(path)
-    described = recipes.parse(path, "study")
+    described = validation.read_toml(path, "study")
     recipe = described.get("recipe")
     if isinstance(recipe, str) and recipe.endswith(".toml"):
         described["recipe"] = str(path.parent / recipe)

@@ -9,7 +9,6 @@ program (which actions there are, how long each takes, which doses it has at all
 
 import dataclasses
 import functools
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -105,7 +104,7 @@ def load(file: str | Path) -> Menu:
       ValueError: for a file that cannot be read or is no TOML, an unknown or a missing key, a value of the wrong kind,
         out of range, not finite or upside down, two rows of one name, no row at all. It names the file, row and key.
     """
-    content = _parse(Path(file))
+    content = validation.read_toml(Path(file), "menu")
     unknown = sorted(set(content) - {"action"})
     if unknown:
         raise ValueError(f"{file}: unknown key {unknown[0]!r}; a menu has rows [[action]] and nothing beside them")
@@ -190,15 +189,6 @@ def is_one_of(chosen: Sequence[Array], marks: Sequence[bool]) -> Array:
     """Whether the chosen row is marked, a bool of shape ()."""
     marked = [is_chosen for is_chosen, mark in zip(chosen, marks, strict=True) if mark]
     return functools.reduce(jnp.logical_or, marked, jnp.zeros_like(chosen[0]))
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read the menu {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ValueError(f"{path} is not TOML: {error}") from error
 
 
 def _read_row(table: Mapping[str, Any], where: str) -> Row:
