@@ -9,6 +9,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -53,36 +54,29 @@ class Environment:
         return self.default_params if params is None else params
 
 
-HEARTPOLE_V0 = Environment(
-    name="HeartPole-v0",
-    num_actions=heartpole_v0.NUM_ACTIONS,
-    obs_shape=heartpole_v0.OBS_SHAPE,
-    default_params=heartpole_v0.EnvParams(),
-    sample_start=heartpole_v0.sample_wake_up,
-    initial_state=heartpole_v0.initial_state,
-    sample_noise=heartpole_v0.sample_noise,
-    transition=heartpole_v0.transition,
-    transition_info=heartpole_v0.transition_info,
-    observe=heartpole_v0.observe,
-    terminated=heartpole_v0.terminated,
-)
+def _of_module(name: str, module: ModuleType, num_actions: int, default_params: Any) -> Environment:
+    """The environment whose functions `module` has under their usual names."""
+    return Environment(
+        name=name,
+        num_actions=num_actions,
+        obs_shape=module.OBS_SHAPE,
+        default_params=default_params,
+        sample_start=module.sample_wake_up,
+        initial_state=module.initial_state,
+        sample_noise=module.sample_noise,
+        transition=module.transition,
+        transition_info=module.transition_info,
+        observe=module.observe,
+        terminated=module.terminated,
+    )
+
+
+HEARTPOLE_V0 = _of_module("HeartPole-v0", heartpole_v0, heartpole_v0.NUM_ACTIONS, heartpole_v0.EnvParams())
 
 
 @functools.cache  # the same object for the same menu, so that jit finds its program again
 def _heartpole_v1(menu: menus.Menu) -> Environment:
-    return Environment(
-        name="HeartPole-v1",
-        num_actions=len(menu.actions),
-        obs_shape=heartpole_v1.OBS_SHAPE,
-        default_params=heartpole_v1.EnvParams(menu=menu),
-        sample_start=heartpole_v1.sample_wake_up,
-        initial_state=heartpole_v1.initial_state,
-        sample_noise=heartpole_v1.sample_noise,
-        transition=heartpole_v1.transition,
-        transition_info=heartpole_v1.transition_info,
-        observe=heartpole_v1.observe,
-        terminated=heartpole_v0.terminated,
-    )
+    return _of_module("HeartPole-v1", heartpole_v1, len(menu.actions), heartpole_v1.EnvParams(menu=menu))
 
 
 _NAMES = dict.fromkeys(("HeartPole-v0", "HeartPole-v1"))

@@ -13,7 +13,6 @@ data: see `menu`. A toy: none of it is dosing advice.
 
 import dataclasses
 import functools
-import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -88,20 +87,18 @@ _IN_UNIT_INTERVAL = ("heart_attack_proclivity", "expected_penalty", "hypertensio
                      "impairment_decay")  # fmt: skip
 _POSITIVE = ("fatigue_width", "ballmer_peak_width")
 _NON_NEGATIVE = ("heart_attack_penalty", "intoxication_elimination", "ballmer_steepness", "ballmer_peak_height")
-_Numbers = type("EnvParams", (types.SimpleNamespace,), {})  # the constants without the menu, as errors should name them
 
 
 def validate(params: EnvParams) -> None:
     """Checks every value of `params` that is known now (tracers pass). Raises as `EnvParams`, which calls this."""
     menus.check(params.menu, "EnvParams.menu")
-    numbers = _Numbers(**{name: value for name, value in vars(params).items() if name != "menu"})
-    validation.check_numbers(numbers)
+    validation.check_numbers(params, skip=("menu",))
     whole = lambda x: (x >= 1) & (x == np.floor(x)) & (x <= 2**30)
-    validation.check_values(numbers, ["max_half_hours"], "a whole number from 1 to 2^30", whole)
-    validation.check_values(numbers, _IN_UNIT_INTERVAL, "in [0, 1]", lambda x: (x >= 0) & (x <= 1))
-    validation.check_values(numbers, _POSITIVE, "greater than 0", lambda x: x > 0)
-    validation.check_values(numbers, _NON_NEGATIVE, "at least 0", lambda x: x >= 0)
-    validation.check_ranges(numbers, ["wake_up_alertness"])
+    validation.check_values(params, ["max_half_hours"], "a whole number from 1 to 2^30", whole)
+    validation.check_values(params, _IN_UNIT_INTERVAL, "in [0, 1]", lambda x: (x >= 0) & (x <= 1))
+    validation.check_values(params, _POSITIVE, "greater than 0", lambda x: x > 0)
+    validation.check_values(params, _NON_NEGATIVE, "at least 0", lambda x: x >= 0)
+    validation.check_ranges(params, ["wake_up_alertness"])
 
 
 EnvParams.__init__ = validation.after_init(EnvParams.__init__, validate)  # type: ignore[method-assign]

@@ -60,13 +60,17 @@ def read_toml(path: Path, kind: str) -> dict[str, Any]:
         raise ValueError(f"{path} is not TOML: {error}") from error
 
 
-def check_numbers(params: Any) -> None:
-    """Raises TypeError where a field is no real number or array of them, ValueError where it is not finite."""
-    for name, value in _known(params).items():
+def check_numbers(params: Any, skip: Sequence[str] = ()) -> None:
+    """Raises TypeError where a field is no real number or array of them, ValueError where it is not finite.
+
+    The fields in `skip` are no numbers, and somebody else's.
+    """
+    known = {name: value for name, value in _known(params).items() if name not in skip}
+    for name, value in known.items():
         dtype = np.asarray(value).dtype
         if dtype.kind not in "iuf" and dtype != jnp.bfloat16:
             raise TypeError(f"{type(params).__name__}.{name} must be a real number or an array of them, got {value!r}")
-    check_values(params, tuple(_known(params)), "finite", np.isfinite)
+    check_values(params, tuple(known), "finite", np.isfinite)
 
 
 def check_values(params: Any, names: Sequence[str], requirement: str, holds: Callable[[np.ndarray], Any]) -> None:
