@@ -19,13 +19,6 @@ CONSTANTS = [name for name in vars(EnvParams()) if name not in ("max_steps", "ex
 STRICT = EnvParams(wake_up_alertness_low=1.0, wake_up_alertness_high=1.0, heart_attack_penalty=1000.0)
 
 
-@pytest.fixture(autouse=True)
-def dice_are_thrown_twice():
-    """Finite differences live the same tape again, which the checker of reused keys cannot know to be meant."""
-    with jax.debug_key_reuse(False):
-        yield
-
-
 def sigmoid(z):
     return 1.0 / (1.0 + np.exp(-z))
 

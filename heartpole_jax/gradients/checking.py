@@ -12,11 +12,12 @@ from heartpole_jax.policy import Policy
 
 POLICY = "policy"  # in `wrt`: the policy's own parameters
 _BLOCK_TAPES = 128
-_UNDIFFERENTIATED = ("max_steps", "max_half_hours", "expected_penalty")
+LEAST_TAPES = 32  # in a block: fewer are slow, and too few for control variates
+_UNDIFFERENTIATED = ("max_steps", "max_half_hours", "expected_penalty", "menu")
 
 
 def differentiable(params: Any) -> list[str]:
-    """The names of the constants of `params` that can be differentiated: all but limits and the weight of a noise."""
+    """The names of the constants of `params` that can be differentiated: but limits, menus, the weight of a noise."""
     return [field.name for field in dataclasses.fields(params) if field.name not in _UNDIFFERENTIATED]
 
 
@@ -54,7 +55,13 @@ def checked_block(num_tapes: int, block_tapes: int | None = None, most: int = _B
         raise ValueError(f"num_tapes must be at least 2, for a standard error, got {num_tapes}")
     if block_tapes is None:
         block_tapes = max(size for size in range(1, min(num_tapes, most) + 1) if num_tapes % size == 0)
-        return num_tapes if block_tapes == 1 else block_tapes
+        if block_tapes < min(LEAST_TAPES, num_tapes):
+            near = max(num_tapes // most, 1) * most
+            raise ValueError(
+                f"num_tapes are lived in equal blocks of {LEAST_TAPES} to {most}, and {num_tapes:,} has no such "
+                f"divisor: take {near:,}, or give block_tapes"
+            )
+        return block_tapes
     validation.check_size("block_tapes", block_tapes)
     if num_tapes % block_tapes or block_tapes == 1:
         raise ValueError(f"block_tapes must divide num_tapes = {num_tapes:,} and be at least 2, got {block_tapes:,}")

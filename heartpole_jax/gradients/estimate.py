@@ -13,7 +13,7 @@ from chex import Array, PRNGKey
 from heartpole_jax import threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0, Environment
 from heartpole_jax.gradients.actors import as_actor
-from heartpole_jax.gradients.checking import POLICY, checked_block, checked_names, checked_steps
+from heartpole_jax.gradients.checking import LEAST_TAPES, POLICY, checked_block, checked_names, checked_steps
 from heartpole_jax.gradients.dependence import looks_at
 from heartpole_jax.gradients.estimators import ESTIMATORS, Estimator, Setup, less_noise, zero_means
 from heartpole_jax.gradients.moments import Moments, as_block, moments_of
@@ -22,8 +22,6 @@ from heartpole_jax.gradients.simulate import Outcome, Tape, sample_tape
 from heartpole_jax.gradients.soft import Doses, SoftPolicy
 from heartpole_jax.heartpole_v0 import OBS_NAMES
 from heartpole_jax.policy import Policy, as_policy
-
-_LEAST_TAPES = 32  # in a block, for control variates
 
 
 class Gradient(NamedTuple):
@@ -89,8 +87,7 @@ def estimate(
         )
     chosen = validation.look_up(ESTIMATORS, estimator, "estimator")
     num_steps = checked_steps(num_steps, params, policy)
-    if window is not None and window < 2:
-        raise ValueError(f"window must be at least 2 slots, to join the oldest with, got {window}")
+    _check_options(estimator, window, num_branches)
     block_tapes = checked_block(num_tapes, block_tapes)
     params = dataclasses.replace(params, expected_penalty=1.0)
     setup = Setup(
@@ -112,7 +109,7 @@ def estimate(
             theta, key, params, setup.actor.params, setup.actor.carry, chosen=chosen,
             setup=setup._replace(actor=setup.actor._replace(params=None, carry=None)), num_steps=num_steps,
             num_blocks=num_tapes // block_tapes, block_tapes=block_tapes, order=order,
-            scores=_scores(chosen, setup) if control_variates and block_tapes >= _LEAST_TAPES else (),
+            scores=_scores(chosen, setup) if control_variates and block_tapes >= LEAST_TAPES else (),
         )  # fmt: skip
     exact = window is None or window > num_steps
     return Gradient(
@@ -166,6 +163,15 @@ def _scores(chosen: Estimator, setup: Setup) -> tuple[str, ...]:
 
 def _replaced(params: Any, theta: dict[str, Any]) -> Any:
     return dataclasses.replace(params, **{name: value for name, value in theta.items() if name != POLICY})
+
+
+def _check_options(estimator: str, window: int | None, num_branches: int | None) -> None:
+    """Raises ValueError for an option that the estimator does not have, or that is out of range."""
+    for name, value, owner, least in (("window", window, "marginal", 2), ("num_branches", num_branches, "branch", 1)):
+        if value is not None and estimator != owner:
+            raise ValueError(f"{name} is of the {owner} estimator, got {value} and {estimator}; leave it out")
+        if value is not None and value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
 def _check_promise(

@@ -43,7 +43,11 @@ def estimate(policy=COFFEE, wrt="hypertension_decay", estimator="pathwise", para
         ("num_steps must be at least 1", {"num_steps": 0}),
         ("actions jump with its parameters: give a SoftPolicy", {"wrt": "policy", "estimator": "hybrid"}),
         ("relaxed needs probabilities or fractions", {"estimator": "relaxed"}),
-        ("window must be at least 2 slots", {"window": 1, "estimator": "marginal"}),
+        ("window must be at least 2, got 1", {"window": 1, "estimator": "marginal"}),
+        ("window is of the marginal estimator, got 5 and hybrid", {"window": 5, "estimator": "hybrid"}),
+        ("num_branches must be at least 1, got 0", {"num_branches": 0, "estimator": "branch"}),
+        ("num_branches is of the branch estimator, got 3 and pathwise", {"num_branches": 3}),
+        ("10,007 has no such divisor: take 9,984, or give block_tapes", {"num_tapes": 10_007}),
         ("order must be 1 or 2, got 3", {"order": 3, "estimator": "marginal"}),
         ("second derivatives are unbiased for the marginal estimator", {"order": 2, "estimator": "hybrid"}),
         ("second derivatives are unbiased", {"order": 2, "estimator": "marginal", "policy": SOFT}),
@@ -68,6 +72,12 @@ def test_marginal_is_refused_for_a_policy_that_looks_at_hypertension_and_hybrid_
 def test_a_threshold_is_refused_by_those_who_promise_no_bias(estimator):
     with pytest.raises(ValueError, match=r"the policy looks at alertness, .* its actions jump"):
         estimate(policies.rested(alertness=0.4), estimator=estimator)
+
+
+def test_a_menu_is_no_parameter_to_differentiate():
+    env = make("HeartPole-v1")
+    with pytest.raises(ValueError, match="unknown parameter 'menu'"):
+        gradients.estimate("return", KEY, policy=COFFEE, wrt="menu", num_tapes=2, num_steps=4, env=env)
 
 
 @pytest.mark.parametrize("estimator", ["relaxed", "hybrid"])
@@ -115,7 +125,8 @@ def test_blocks_change_nothing_and_it_is_jitted_and_mapped_like_any_function():
 
     keys = jax.random.split(KEY, 3)
     decays = jnp.array([0.9, 0.97, 0.5])
-    means, errors = jax.jit(jax.vmap(derivative))(keys, decays)
+    with jax.debug_key_reuse(False):  # under a jit of one's own the checker sees that a tape is lived more than once
+        means, errors = jax.jit(jax.vmap(derivative))(keys, decays)
     assert means.dtype == jnp.float32
     for key, decay, mean, error in zip(keys, decays, means, errors, strict=True):
         params = dataclasses.replace(PARAMS, hypertension_decay=float(decay))
