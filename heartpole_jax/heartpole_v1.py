@@ -82,6 +82,11 @@ class EnvParams:
     bedtime_stimulation_cost: Numeric = 0.3  # waking alertness lost for each unit of stimulation at bedtime
     menu: Menu = dataclasses.field(default_factory=menus.default)
 
+    @property
+    def max_steps(self) -> Numeric:
+        """The most decisions of an episode: each takes half an hour at least."""
+        return self.max_half_hours
+
 
 _IN_UNIT_INTERVAL = ("heart_attack_proclivity", "expected_penalty", "hypertension_decay", "stimulation_decay",
                      "impairment_decay")  # fmt: skip

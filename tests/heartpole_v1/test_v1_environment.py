@@ -69,9 +69,14 @@ def test_a_rollout_ends_with_the_half_hours_and_not_with_the_decisions():
     )
 
 
-def test_a_rollout_needs_to_be_told_its_decisions():
-    with pytest.raises(ValueError, match="num_steps is needed"):
-        hp.rollout(nap_always, jax.random.key(KEY), env=ENV, num_envs=2)
+def test_a_rollout_takes_as_many_decisions_as_an_episode_can_have():
+    """The time limit in half-hours, and no patient is still on the way: a nap and its work take two of them."""
+    params = heartpole_v1.EnvParams(max_half_hours=20)
+    decisions = lambda transition: transition.info.half_hours > 0
+    result = hp.rollout(nap_always, jax.random.key(KEY), params, env=ENV, num_envs=2, total=decisions)
+    assert int(result.lanes.time[0]) == params.max_steps == 20
+    assert not result.lanes.running.any()
+    assert result.totals.tolist() == [10, 10]
 
 
 def test_autoreset_hands_back_the_true_last_observation():
