@@ -57,13 +57,21 @@ class SavedPolicy:
         return np.argmax(self._output(flat), axis=-1).reshape(leading)
 
     def as_policy(self) -> Any:
-        """The same as a `heartpole_jax.Policy`, for `rollout` and `evaluate`."""
+        """The same as a `heartpole_jax.Policy`, for `rollout` and `evaluate`.
+
+        Raises:
+          ValueError: where HeartPole-v1's menu has another number of actions now.
+        """
         from agents import environments, networks
         from agents.config import DQNConfig
+        from heartpole_jax import menu
 
+        env = environments.make(self.env)
+        if self.env == "HeartPole-v1":
+            menu.check_trained(env.default_params.menu, self.num_actions, "this policy")
         config = DQNConfig(hidden_sizes=self.hidden_sizes, transform=self.transform, dueling=self.dueling)
         flat = np.concatenate([self.weights[name].ravel() for name in sorted(self.weights)])
-        return networks.greedy(flat, config, environments.make(self.env))
+        return networks.greedy(flat, config, env)
 
     def _flat(self, obs: Any) -> tuple[np.ndarray, tuple[int, ...]]:
         obs = np.asarray(obs, self.weights["params/Dense_0/kernel"].dtype)

@@ -13,7 +13,7 @@ import pytest
 import safetensors.numpy
 
 import heartpole_jax as hp
-from agents import networks, saved_policy
+from agents import environments, networks, saved_policy
 from agents.config import DQNConfig
 
 ENV = hp.make("HeartPole-v0")
@@ -66,6 +66,20 @@ def test_as_a_policy_it_lives_the_same_life(config, tmp_path):
     ]
     np.testing.assert_array_equal(lives[0].records, lives[1].records)
     np.testing.assert_array_equal(lives[0].totals, lives[1].totals)
+
+
+def test_a_policy_of_another_menu_is_no_policy_of_this_one(tmp_path):
+    """Saved by an environment of the same name with v0's four actions, where the menu of today has eight."""
+    config = DQNConfig(hidden_sizes=(4,))
+    shorter = hp.make("HeartPole-v1", menu="heartpole_v0")
+    weights = networks.init_weights(jax.random.key(0), config, shorter)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(environments, "make", lambda name: shorter)
+        saved_policy.save(tmp_path, weights, config, "HeartPole-v1", PROVENANCE)
+    policy = saved_policy.load(tmp_path)
+    assert policy.num_actions == 4
+    with pytest.raises(ValueError, match="this policy was trained with 4 actions, and this menu has 8"):
+        policy.as_policy()
 
 
 def test_a_value_by_hand(tmp_path):
