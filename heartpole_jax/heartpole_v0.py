@@ -270,9 +270,7 @@ def work_half_hour(
 ) -> tuple[EnvState, Array, Array, Array, StepInfo]:
     """What follows every action, half an hour of work and perhaps a heart attack: as `transition_info` returns it.
 
-    Args:
-      before: the patient before the action, whose score the reward is measured from.
-      acted: the patient after it.
+    `before` is the patient before the action, whose score the reward is measured from, `acted` the one after it.
     """
     work = productivity(acted, params)
     worked = half_hour_passed(acted, params)
