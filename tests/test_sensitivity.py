@@ -13,6 +13,8 @@ from heartpole_jax import Action, EnvParams, Policy, gradients, policies
 from heartpole_jax.__main__ import main
 from heartpole_jax.sensitivity import choose_estimator, sensitivity
 
+pytestmark = pytest.mark.slow
+
 CONSTANTS = [name for name in vars(EnvParams()) if name not in ("max_steps", "expected_penalty")]
 
 # The idle one wakes up as 1, for certain, and pays more for attacks than three decisions of work are worth.

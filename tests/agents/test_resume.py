@@ -23,6 +23,8 @@ from heartpole_jax import policies
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.optimum import sober_optimum
 
+pytestmark = pytest.mark.slow
+
 RECIPE = """
 env = "HeartPole-v0"
 num_steps = 3_000

@@ -18,6 +18,8 @@ from agents.tasks import Lane
 from heartpole_jax.heartpole_v0 import EnvParams
 from heartpole_jax.optimum import sober_optimum
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_once():

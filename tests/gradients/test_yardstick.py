@@ -11,6 +11,8 @@ import pytest
 
 from heartpole_jax import EnvParams, gradients, policies, rollout
 
+pytestmark = pytest.mark.slow
+
 TRUTH, ITS_ERROR = -1268.8, 1.9
 NAME = "hypertension_decay"
 NUM_TAPES = 4_000

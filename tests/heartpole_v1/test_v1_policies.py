@@ -7,6 +7,8 @@ import pytest
 import heartpole_jax as hp
 from heartpole_jax import heartpole_v1, make, menu, policies_v1
 
+pytestmark = pytest.mark.slow
+
 ENV = make("HeartPole-v1")
 NUM_EPISODES = 2048
 # From an independent NumPy sketch of 4000 episodes: expected return and its error, work done, heart attacks.
