@@ -1,6 +1,7 @@
 # make demo    figures, an episode, a trained agent and the leaderboard, in out/; sets everything up on the way
-# make test    lint, types, and the tests on $(PYTHON) and, where there is one, but for the slow ones, on python3.12 with
+# make test    lint, types, and the tests on $(PYTHON) and, where there is one, those not marked `once` on python3.12 with
 #              the newest JAX
+# make test-slow   what `make test` leaves out since it takes minutes, a test
 # make bench   ours and the peers side by side (in a virtual environment of its own)
 # make bench-dqn   the same for training a DQN
 # make bench-interop   the same for the interfaces of Gymnasium and Stable-Baselines3
@@ -12,7 +13,7 @@
 # PYTHON=python3.12 make test takes another interpreter.
 
 PYTHON ?= python3
-SELECT ?=
+SELECT ?= not slow
 VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 RUN := $(VENV)/bin/python
 
@@ -20,7 +21,7 @@ RUN := $(VENV)/bin/python
 PYTHON312 := $(shell for python in python3.12 $$HOME/.pyenv/versions/3.12*/bin/python3.12 $${PYENV_ROOT:-/nonexistent}/versions/3.12*/bin/python3.12; do \
 	if $$python -c '' 2>/dev/null; then command -v $$python; break; fi; done)
 
-.PHONY: demo test test-one test-clients lint bench bench-dqn bench-interop bench-sweep bench-gradients bench-identification survival clean
+.PHONY: demo test test-one test-slow test-clients lint bench bench-dqn bench-interop bench-sweep bench-gradients bench-identification survival clean
 
 demo: $(VENV)/.installed
 	$(RUN) -m heartpole_jax figures --out out/figures
@@ -35,12 +36,15 @@ ifneq ($(VENV),.venv-3.12)
 endif
 ifneq ($(PYTHON312),)
 ifneq ($(VENV),.venv-3.12)
-	$(MAKE) --no-print-directory test-one PYTHON=$(PYTHON312) SELECT='not slow'
+	$(MAKE) --no-print-directory test-one PYTHON=$(PYTHON312) SELECT='not slow and not once'
 endif
 endif
 
 test-one: $(VENV)/.installed-test
 	$(RUN) -m pytest -n 2 --dist loadfile -m '$(SELECT)'
+
+test-slow:
+	$(MAKE) --no-print-directory test-one SELECT=slow
 
 test-clients: .venv-clients/.installed
 	.venv-clients/bin/python -m pytest -n 2 --dist loadfile tests/clients

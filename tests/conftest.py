@@ -3,7 +3,23 @@
 Rank promotion raises everywhere. So does a key that is used twice, as far as JAX sees it: reading a key's words, which
 is what the library's own dice do, counts as no use, but `jax.random.split` and every other `jax.random` function does.
 Looking for leaked tracers makes JAX forget its compiled programs, so `leaks_raise` is for the tests that ask for it.
+
+Most of a test is compiling. So programs are compiled without LLVM's optimisations, and kept for the other worker and
+for the processes that tests start, in a folder that lives as long as the tests do.
 """
+
+import atexit
+import os
+import shutil
+import tempfile
+
+# Before JAX is imported. The workers of pytest-xdist and all processes of the tests inherit these.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="heartpole-compiled-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
 
 import hypothesis
 import jax

@@ -13,6 +13,8 @@ from heartpole_jax.heartpole_v0 import Action, Noise, initial_state, transition
 from heartpole_jax.optimum import heart_attack_floor, return_ceiling, sober_optimum
 from heartpole_jax.rollout import rollout
 
+pytestmark = pytest.mark.once
+
 
 def test_the_optimum_is_the_known_one():
     optimum = sober_optimum()

@@ -13,7 +13,7 @@ from heartpole_jax import Action, EnvParams, Policy, gradients, policies
 from heartpole_jax.__main__ import main
 from heartpole_jax.sensitivity import choose_estimator, sensitivity
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.once
 
 CONSTANTS = [name for name in vars(EnvParams()) if name not in ("max_steps", "expected_penalty")]
 

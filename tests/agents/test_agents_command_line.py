@@ -20,6 +20,8 @@ from agents.__main__ import main
 from agents.config import DQNConfig, Hyperparams
 from heartpole_jax import policies
 
+pytestmark = pytest.mark.once
+
 RECIPE = """
 env = "HeartPole-v0"
 num_steps = 3_000

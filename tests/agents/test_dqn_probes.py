@@ -18,6 +18,8 @@ from agents import networks, training
 from agents.config import DQNConfig, Hyperparams
 from heartpole_jax import Environment, struct
 
+pytestmark = pytest.mark.once
+
 GAMMA = 0.8
 NUM_SEEDS = 2
 NUM_ITERATIONS = 5000  # of four decisions

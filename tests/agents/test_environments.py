@@ -26,8 +26,8 @@ def test_a_name_of_gymnax_gives_the_same_object_again():
 
 
 def test_an_unknown_name_is_an_error_that_tells_the_nearest():
-    with pytest.raises(ValueError, match="unknown environment 'HeartPole'; did you mean 'HeartPole-v0'"):
-        environments.make("HeartPole")
+    with pytest.raises(ValueError, match="unknown environment 'HartPole-v0'; did you mean 'HeartPole-v0'"):
+        environments.make("HartPole-v0")
 
 
 @needs_gymnax

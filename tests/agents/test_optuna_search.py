@@ -7,6 +7,8 @@ import pytest
 
 from agents import search, study
 
+pytestmark = pytest.mark.once
+
 optuna = pytest.importorskip("optuna")
 optuna_search = pytest.importorskip("agents.optuna_search")
 

@@ -15,6 +15,8 @@ from agents import chunks, files, judging, learning_curve, runs, training
 from agents.config import DQNConfig, Hyperparams
 from agents.progress import Progress, line
 
+pytestmark = pytest.mark.once
+
 RECORD = {
     "env_steps": 4096,
     "num_updates": 256.0,

@@ -18,7 +18,7 @@ from agents.tasks import Lane
 from heartpole_jax.heartpole_v0 import EnvParams
 from heartpole_jax.optimum import sober_optimum
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.once
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -163,6 +163,7 @@ def test_a_member_that_diverges_is_frozen_reported_and_not_contagious(trained, t
             np.testing.assert_array_equal(member.curve["loss"], other.curve["loss"])
 
 
+@pytest.mark.slow
 def test_slices_that_are_not_full_change_nothing(trained, tmp_path):
     """Eight members in slices of three: the last slice has two and one of them twice."""
     outcome = train(study_of(), tmp_path / "run", slice_lanes=3)
@@ -184,6 +185,7 @@ def test_parameters_of_the_environment_are_swept(tmp_path):
     assert not np.any(losses[0] == losses[1])
 
 
+@pytest.mark.slow
 def test_static_choices_are_programs_of_their_own(tmp_path):
     study = study_of(space={"learning_rate": None, "discount": None, "hidden_sizes": {"grid": [[8], [4]]}})
     outcome = train(study, tmp_path / "run")
@@ -191,6 +193,7 @@ def test_static_choices_are_programs_of_their_own(tmp_path):
     assert sizes == {0: 11 * 8 + 8 + 8 * 4 + 4, 1: 11 * 4 + 4 + 4 * 4 + 4}
 
 
+@pytest.mark.slow
 def test_an_adaptive_search_is_told_what_came_of_its_batches(tmp_path):
     pytest.importorskip("optuna")
     study = study_of(search="optuna", num_configurations=5, batch_configurations=2,

@@ -14,6 +14,8 @@ import tiny_study
 from agents import recipes, results, runs, saved_policy, study_folder, training
 from agents.__main__ import main
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(autouse=True)
 def xla_flags(monkeypatch):

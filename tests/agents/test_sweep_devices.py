@@ -11,6 +11,8 @@ import jax
 import pytest
 import tiny_study
 
+pytestmark = pytest.mark.once
+
 REPOSITORY = Path(__file__).parent.parent.parent
 
 
@@ -23,7 +25,7 @@ def study(tmp_path_factory):
 
 def start(*arguments, devices=1):
     environment = os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}",
         "JAX_PLATFORMS": "cpu",
     }
     return subprocess.Popen(
@@ -77,6 +79,7 @@ def test_two_processes_of_four_devices_change_no_bit(study, one_device, tmp_path
     assert contents(tmp_path / "run") == one_device
 
 
+@pytest.mark.slow
 def test_one_process_dying_ends_the_other_and_one_process_alone_goes_on(study, one_device, tmp_path):
     command = ["sweep", study, "--out", tmp_path / "run", "--slice-lanes", 2, "--checkpoint-every", 1]
     first, second = together(command, devices=1)
@@ -92,6 +95,7 @@ def test_one_process_dying_ends_the_other_and_one_process_alone_goes_on(study, o
     assert contents(tmp_path / "run") == one_device
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_process_makes_both_save_and_stop(study, one_device, tmp_path):
     pair = together(["sweep", study, "--out", tmp_path / "run", "--slice-lanes", 2, "--checkpoint-every", 1], devices=1)
     until = time.monotonic() + 120

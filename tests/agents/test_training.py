@@ -15,6 +15,8 @@ from agents import dqn, networks, training, transforms
 from agents.config import DQNConfig, Hyperparams
 from heartpole_jax import evaluation
 
+pytestmark = pytest.mark.once
+
 WALK = dqn_oracle.walk()
 CONFIG = DQNConfig(hidden_sizes=(8,), batch_size=8, buffer_size=128, num_envs=4, steps_per_iteration=1)
 HYPERPARAMS = Hyperparams(
@@ -147,6 +149,7 @@ def test_evaluation_is_of_whole_episodes_whatever_their_length(max_steps):
     assert float(value) == max_steps
 
 
+@pytest.mark.slow
 def test_a_population_is_its_members_runs():
     """Four members in slices of two: seeds and learning rates of their own, all else shared."""
     keys = jax.random.split(jax.random.key(3), 4)

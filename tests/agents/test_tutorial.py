@@ -17,6 +17,8 @@ from agents import __main__, dqn, networks, tutorial
 from agents.tutorial import Tutorial
 from heartpole_jax import evaluation
 
+pytestmark = pytest.mark.once
+
 STABLE_BASELINES3 = {
     "learning_rate": 1e-4, "final_learning_rate": 1.0, "learning_rate_steps": 1, "adam_b1": 0.9, "adam_b2": 0.999,
     "adam_epsilon": 1e-8, "max_grad_norm": 10.0, "huber_width": 1.0, "discount": 0.99, "epsilon_start": 1.0,

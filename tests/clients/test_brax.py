@@ -202,8 +202,8 @@ def test_braxs_ppo_learns_to_act_on_what_it_sees(old_jax):
 
 
 def test_what_is_no_environment_and_no_parameters_is_an_error():
-    with pytest.raises(ValueError, match="unknown environment 'HeartPole'; did you mean 'HeartPole-v0'"):
-        to_brax("HeartPole")
+    with pytest.raises(ValueError, match="unknown environment 'HartPole-v0'; did you mean 'HeartPole-v0'"):
+        to_brax("HartPole-v0")
     with pytest.raises(TypeError, match=r"env must be the name of an environment or an Environment, .* got 7"):
         to_brax(7)
     with pytest.raises(TypeError, match=r"params of 'HeartPole-v0' must be EnvParams, got 0\.5"):

@@ -201,8 +201,8 @@ def test_environments_are_equal_to_themselves_alone():
 
 
 def test_what_is_no_environment_and_no_parameters_is_an_error():
-    with pytest.raises(ValueError, match="unknown environment 'HeartPole'; did you mean 'HeartPole-v0'"):
-        to_stoa("HeartPole")
+    with pytest.raises(ValueError, match="unknown environment 'HartPole-v0'; did you mean 'HeartPole-v0'"):
+        to_stoa("HartPole-v0")
     with pytest.raises(TypeError, match=r"env must be the name of an environment or an Environment, .* got 7"):
         to_stoa(7)
     with pytest.raises(TypeError, match=r"params of 'HeartPole-v0' must be EnvParams, got 0\.5"):

@@ -15,7 +15,7 @@ import pytest
 from heartpole_jax import gradients, policies
 from tests.gradients.enumeration import CERTAIN, expectation, returned, with_values
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.once
 
 NAMES = [field.name for field in dataclasses.fields(CERTAIN) if field.name not in ("max_steps", "expected_penalty")]
 NUM_STEPS = 4
@@ -81,6 +81,7 @@ def test_a_soft_policys_gradient_is_that_of_all_paths(estimator, x64):
     assert sum(informative) >= 12  # the errors are small enough to tell
 
 
+@pytest.mark.slow
 def test_the_marginal_gradient_of_a_soft_policy_that_is_blind_to_hypertension_is_that_of_all_paths(x64):
     value, truth = exact(blind_logits)
     found = estimate(gradients.SoftPolicy(blind_logits, weights()), "marginal", seed=4, wrt=[*NAMES, "policy"])
@@ -89,6 +90,7 @@ def test_the_marginal_gradient_of_a_soft_policy_that_is_blind_to_hypertension_is
     assert worst(deviations(found.gradient, truth)) < 4.0
 
 
+@pytest.mark.slow
 def test_branches_at_some_decisions_alone_are_unbiased_too(x64):
     _, truth = exact(logits)
     found = estimate(
@@ -97,6 +99,7 @@ def test_branches_at_some_decisions_alone_are_unbiased_too(x64):
     assert worst(deviations(found.gradient, truth)) < 4.0
 
 
+@pytest.mark.slow
 def test_without_control_variates_the_mean_is_the_same(x64):
     _, truth = exact(logits)
     found = estimate(

@@ -11,7 +11,7 @@ import pytest
 
 from heartpole_jax import EnvParams, gradients, policies, rollout
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.once
 
 TRUTH, ITS_ERROR = -1268.8, 1.9
 NAME = "hypertension_decay"

@@ -8,7 +8,7 @@ from heartpole_jax import menu, menu_report
 from heartpole_jax.drawing.menu import day_figure
 from heartpole_jax.menu import Menu, Row
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.once
 
 DEFAULT = menu.default()
 SOBER = Menu(tuple(DEFAULT.actions[i] for i in (0, 1, 3)))  # nothing, coffee, sleep: fewer lives to try
@@ -88,6 +88,7 @@ def test_an_action_dominates_another_where_it_is_better_in_something_and_worse_i
     assert menu_report.dominates(row("better", **better), row("worse", **worse)) == expected
 
 
+@pytest.mark.slow
 def test_the_shipped_menus_have_no_free_lunch_and_two_vices():
     assert menu_report.warnings(DEFAULT) == []
     assert [line.split()[0] for line in menu_report.vices(DEFAULT)] == ["'beer'", "'cannabis'"]

@@ -14,7 +14,7 @@ from test_v1_golden_traces import as_noise, as_state
 from heartpole_jax import heartpole_v1, menu
 from heartpole_jax.heartpole_v1 import EnvParams
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.once
 
 NO_ATTACK = 1 - 2.0**-24
 STATE = (1.5, 5.0, 0.127, 45, 60, 20.0, 0.4, 0.2)

@@ -7,7 +7,7 @@ import pytest
 import heartpole_jax as hp
 from heartpole_jax import heartpole_v1, make, menu, policies_v1
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.once
 
 ENV = make("HeartPole-v1")
 NUM_EPISODES = 2048

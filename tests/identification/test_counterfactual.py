@@ -11,6 +11,8 @@ from oracle import as_noise, golden_traces
 import heartpole_jax as hp
 from heartpole_jax import identification
 
+pytestmark = pytest.mark.once
+
 COFFEE, BEER, SLEEP, NOTHING = hp.Action.COFFEE, hp.Action.BEER, hp.Action.SLEEP, hp.Action.NOTHING
 
 

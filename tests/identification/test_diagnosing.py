@@ -13,7 +13,7 @@ from heartpole_jax import identification
 from heartpole_jax.drawing.fit import draw_fit
 from heartpole_jax.identification import ObservationNoise, residuals
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.once
 
 NOISE = ObservationNoise(alertness=0.05, hypertension=0.05, intoxication=0.002, work_done=0.05)
 PARAMS = hp.EnvParams(heart_attack_threshold=2.0)

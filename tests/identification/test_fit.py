@@ -13,7 +13,7 @@ import heartpole_jax as hp
 from heartpole_jax import identification
 from heartpole_jax.identification import ObservationNoise, coordinates, estimating, fitting, maximising, profiling
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.once
 
 NOTHING, COFFEE, BEER, SLEEP = 0, 1, 2, 3
 NOISE = ObservationNoise(alertness=0.05, hypertension=0.05, intoxication=0.002, work_done=0.05)

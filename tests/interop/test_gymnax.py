@@ -260,6 +260,8 @@ def test_without_gymnax_importing_names_the_extra():
     code = """
 import sys
 import heartpole_jax, heartpole_jax.interop
+
+pytestmark = pytest.mark.once
 print("gymnax" in sys.modules)
 sys.modules["gymnax"] = None  # as if it were not installed
 try:

@@ -123,7 +123,7 @@ def test_a_second_step_and_an_ended_episode_compile_nothing():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (("HeartPole-v9",), ValueError, "unknown environment 'HeartPole-v9'; did you mean 'HeartPole-v0'"),
+        (("HartPole-v0",), ValueError, "unknown environment 'HartPole-v0'; did you mean 'HeartPole-v0'"),
         ((7,), TypeError, "env must be the name of an environment or an Environment, .* got 7"),
         ((None,), TypeError, "env must be the name .* got None"),
         (("HeartPole-v0", 0.5), TypeError, "params of 'HeartPole-v0' must be EnvParams, got 0.5"),
