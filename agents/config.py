@@ -14,7 +14,7 @@ class DQNConfig:
     """What sets shapes and the program: static, hashable. Raises ValueError or TypeError for what cannot be."""
 
     hidden_sizes: tuple[int, ...] = (64, 64)  # of the Q-network
-    transform: str = "raw"  # of observations: raw, heartpole, heartpole-days, cartpole, mountaincar
+    transform: str = "raw"  # of observations: raw, heartpole, heartpole-days, heartpole-v1, ...
     dueling: bool = False  # a value and advantages in the place of q_values
     double: bool = False  # the online network chooses the action that the target network values
     n_step: int = 1  # rewards in a target
@@ -31,7 +31,12 @@ class DQNConfig:
             validation.check_size(name, getattr(self, name))
         for size in self.hidden_sizes:
             validation.check_size("each of hidden_sizes", size)
-        validation.look_up(TRANSFORMS, self.transform, "transform")
+        timed = validation.look_up(TRANSFORMS, self.transform, "transform").time is not None
+        if timed and self.n_step > 1:
+            raise ValueError(
+                f"n_step must be 1 with the transform {self.transform!r}, by which decisions take different times, "
+                f"got {self.n_step}"
+            )
         steps = self.num_envs * self.steps_per_iteration
         if self.buffer_size % steps:
             raise ValueError(
@@ -67,7 +72,7 @@ class Hyperparams:
     adam_epsilon: Numeric = 1e-8  # added to the root of that
     max_grad_norm: Numeric = 10.0  # the whole gradient is scaled down to it
     huber_width: Numeric = 1.0  # of |td_error|, beyond which the loss is linear
-    discount: Numeric = 0.99  # of a reward, for each decision until it
+    discount: Numeric = 0.99  # of a reward, for each decision until it, or each unit of the transform's time
     epsilon_start: Numeric = 1.0  # share of random actions at first
     epsilon_end: Numeric = 0.05  # share of random actions from then on
     epsilon_steps: Numeric = 50_000  # steps from the one to the other, linearly

@@ -9,16 +9,14 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from agents import env_params, environments, judging, saved_policy
-from heartpole_jax import Environment, tables
-from heartpole_jax.evaluation import Estimate
-from heartpole_jax.heartpole_v0 import EnvParams
+from heartpole_jax import Environment, evaluation, evaluation_v1, tables
 
 Episodes = Annotated[
     int | None,
     tyro.conf.arg(
         metavar="INT",
-        help_behavior_hint=f"(default: {judging.HEARTPOLE_EPISODES:,} on HeartPole-v0, "
-        f"{judging.OTHER_EPISODES} elsewhere)",
+        help_behavior_hint=f"(default: {evaluation.NUM_EPISODES:,} on HeartPole-v0, "
+        f"{evaluation_v1.NUM_EPISODES:,} on HeartPole-v1, {judging.OTHER_EPISODES} elsewhere)",
     ),
 ]
 
@@ -37,13 +35,13 @@ class Evaluate:
 
 @dataclasses.dataclass(frozen=True)
 class Leaderboard:
-    """The scripted policies and saved ones on one noise tape of HeartPole-v0, best first."""
+    """The scripted policies of a HeartPole and saved ones on one noise tape, best first."""
 
     runs: Annotated[
         tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[RUN ...]", help_behavior_hint="")
     ] = ()
-    """folders that `train` has written"""
-    episodes: int = judging.HEARTPOLE_EPISODES
+    """folders that `train` has written, all for one environment"""
+    episodes: Episodes = None
     """for each policy"""
     seed: int = 0
     """of the noise tape"""
@@ -64,23 +62,15 @@ def evaluate(options: Evaluate) -> int:
     changes = saved.provenance.get("params")
     params = env_params.replaced(env, changes) if changes else None
     if not judging.has_regret(env, params):
-        episodes = options.episodes or judging.OTHER_EPISODES
+        episodes = options.episodes or judging.num_episodes(env)
         value = judging.mean_return(saved.as_policy(), env, num_episodes=episodes, seed=options.seed, params=params)
         print(f"mean return {tables.format_estimate(value)}, {episodes:,} episodes; ± is one standard error")
         return 0
-    episodes = options.episodes or judging.HEARTPOLE_EPISODES
-    result = judging.evaluate(saved.as_policy(), num_episodes=episodes, seed=options.seed, name=name, params=params)
-    asleep = tables.format_estimate(Estimate(*(100 * value for value in result.share_asleep)))
-    lines = {
-        "expected return": tables.format_estimate(result.expected_return),
-        "regret": tables.format_estimate(result.regret),
-        "score": tables.format_estimate(result.score),
-        "heart attacks": tables.format_estimate(result.heart_attacks),
-        "excess heart attacks": tables.format_estimate(result.excess_heart_attacks),
-        "drinks a day": tables.format_estimate(result.drinks_a_day),
-        "asleep": f"{asleep} % of the time",
-    }
-    for label, text in lines.items():
+    episodes = options.episodes or judging.num_episodes(env)
+    result = judging.evaluate(
+        saved.as_policy(), env, num_episodes=episodes, seed=options.seed, name=name, params=params
+    )
+    for label, text in tables.summary(result).items():
         print(f"{label:<22}{text}")
     print(f"{episodes:,} episodes; ± is one standard error")
     return 0
@@ -94,19 +84,24 @@ def leaderboard(options: Leaderboard) -> int:
       OSError: where the tables cannot be written.
     """
     check(options.episodes, options.seed)
-    agents = {}
+    agents, names = {}, []
     for run in options.runs:
         saved = saved_policy.load(run)
         if not judging.has_regret(environments.make(saved.env)):
-            raise ValueError(f"the leaderboard is of HeartPole-v0, got {run} for {saved.env}; see `evaluate {run}`")
+            raise ValueError(f"the leaderboard is of HeartPoles, got {run} for {saved.env}; see `evaluate {run}`")
+        names.append(saved.env)
+        if saved.env != names[0]:
+            raise ValueError(f"the runs must be for one environment, got {names[0]} and, in {run}, {saved.env}")
         if _name(run) in agents:
             raise ValueError(f"two of the runs are called {_name(run)!r}: rename a folder")
         agents[_name(run)] = saved.as_policy()
     folder = Path(options.out) if options.out else None
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
-    rows = judging.leaderboard(agents, num_episodes=options.episodes, seed=options.seed, progress=_announce)
-    params = EnvParams()
+    env = environments.make(names[0] if names else "HeartPole-v0")
+    episodes = options.episodes or judging.num_episodes(env)
+    rows = judging.leaderboard(agents, env, num_episodes=episodes, seed=options.seed, progress=_announce)
+    params = env.default_params
     texts = {
         "table": tables.as_text(rows, params) + "\n",
         "json": tables.as_json(rows, params, options.seed) + "\n",
@@ -129,13 +124,13 @@ def judge(folder: Path, env: Environment, episodes: int | None, params: Any = No
     policy = saved_policy.load(folder).as_policy()
     if judging.has_regret(env, params):
         rows = judging.leaderboard(
-            {_name(folder): policy}, num_episodes=episodes or judging.HEARTPOLE_EPISODES, seed=0, progress=_announce,
-            params=params,
+            {_name(folder): policy}, env, num_episodes=episodes or judging.num_episodes(env), seed=0,
+            progress=_announce, params=params,
         )  # fmt: skip
-        params = EnvParams() if params is None else params
+        params = env.default_params if params is None else params
         print(tables.as_text(rows, params))
         return tables.as_json(rows, params, seed=0) + "\n"
-    episodes = episodes or judging.OTHER_EPISODES
+    episodes = episodes or judging.num_episodes(env)
     value = judging.mean_return(policy, env, num_episodes=episodes, seed=0, params=params)
     print(f"mean return {tables.format_estimate(value)}, {episodes:,} episodes; ± is one standard error")
     report = {"env": env.name, "episodes": episodes, "seed": 0, "mean_return": value.mean,

@@ -1,4 +1,4 @@
-"""What a policy is worth: expected return and regret on HeartPole-v0, the mean return elsewhere."""
+"""What a policy is worth: expected return and regret on HeartPole, the mean return elsewhere."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -7,19 +7,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from heartpole_jax import Environment, Policy, evaluation, policies, rollout
-from heartpole_jax.environment import HEARTPOLE_V0
+from heartpole_jax import Environment, Policy, evaluation, evaluation_v1, heartpole_v0, heartpole_v1, rollout
 from heartpole_jax.evaluation import Estimate
-from heartpole_jax.heartpole_v0 import EnvParams
 from heartpole_jax.optimum import sober_optimum
 
-HEARTPOLE_EPISODES = 65_536  # tells regrets to 0.00003 among the sober
 OTHER_EPISODES = 100
 
 
 def has_regret(env: Environment, params: Any = None) -> bool:
-    """Whether the best expected return is known: that of HeartPole-v0 is, where `sober_optimum` can do its params."""
-    return env is HEARTPOLE_V0 and (params is None or _best(params) is not None)
+    """Whether the best expected return is known: HeartPole's is, where dynamic programming can do its params."""
+    return _best_of(env, params) is not None
 
 
 def regret(env: Environment, mean_return: float, params: Any = None) -> float | None:
@@ -28,48 +25,44 @@ def regret(env: Environment, mean_return: float, params: Any = None) -> float | 
     Args:
       params: of the environment, its defaults where None.
     """
-    best = _best(env.default_params if params is None else params) if has_regret(env) else None
+    best = _best_of(env, params)
     return None if best is None else best - mean_return
 
 
-@functools.cache
-def _best(params: EnvParams) -> float | None:
-    """None for parameters that `sober_optimum` cannot do."""
-    try:
-        return sober_optimum(params).expected_return
-    except ValueError:
-        return None
+def num_episodes(env: Environment) -> int:
+    """How many episodes a policy is judged by."""
+    return _module(env.default_params).NUM_EPISODES if _is_heartpole(env) else OTHER_EPISODES
 
 
-def evaluate(
-    policy: Policy, *, num_episodes: int, seed: int, name: str, params: EnvParams | None = None
-) -> evaluation.Evaluation:
-    """The policy's worth on HeartPole-v0 and its parts, on every device; `seed` is the noise tape's."""
-    return evaluation.evaluate(
+def evaluate(policy: Policy, env: Environment, *, num_episodes: int, seed: int, name: str, params: Any = None) -> Any:
+    """The `Evaluation` of the policy on a HeartPole, on every device; `seed` is the noise tape's."""
+    params = env.default_params if params is None else params
+    return _module(params).evaluate(
         policy, jax.random.key(seed), params, num_episodes=num_episodes, name=name, devices=jax.devices()
     )
 
 
 def leaderboard(
     agents: Mapping[str, Policy],
+    env: Environment,
     *,
     num_episodes: int,
     seed: int,
     progress: Callable[[str], None] = lambda name: None,
-    params: EnvParams | None = None,
+    params: Any = None,
 ) -> list[evaluation.Row]:
-    """The scripted policies and `agents` on one noise tape of HeartPole-v0, best first.
+    """The scripted policies of a HeartPole and `agents` on one noise tape, best first.
 
     Raises:
       ValueError: for an agent with the name of a scripted policy.
     """
-    params = EnvParams() if params is None else params
-    contestants = {name: policies.make(name, params) for name in policies.SCRIPTED}
+    params = env.default_params if params is None else params
+    contestants = _module(params).everybody(params)
     for name, agent in agents.items():
         if name in contestants:
             raise ValueError(f"an agent cannot have the name of a scripted policy, got {name!r}; rename its folder")
         contestants[name] = agent
-    return evaluation.leaderboard(
+    return _module(params).leaderboard(
         jax.random.key(seed), contestants, params, num_episodes=num_episodes, devices=jax.devices(), progress=progress
     )
 
@@ -84,3 +77,31 @@ def mean_return(policy: Policy, env: Environment, *, num_episodes: int, seed: in
         raise ValueError(f"num_episodes must be at least 2, for a standard error, got {num_episodes}")
     returns = rollout(policy, jax.random.key(seed), params, env=env, num_envs=num_episodes).totals
     return evaluation.estimate(np.asarray(returns))
+
+
+def _is_heartpole(env: Environment) -> bool:
+    return isinstance(env.default_params, heartpole_v0.EnvParams | heartpole_v1.EnvParams)
+
+
+def _module(params: Any) -> Any:
+    """The module that evaluates policies on the HeartPole with such `params`."""
+    return evaluation_v1 if isinstance(params, heartpole_v1.EnvParams) else evaluation
+
+
+def _best_of(env: Environment, params: Any) -> float | None:
+    if not _is_heartpole(env):
+        return None
+    leaves, treedef = jax.tree.flatten(env.default_params if params is None else params)
+    return _best(tuple(leaves), treedef)
+
+
+@functools.cache
+def _best(leaves: tuple[float, ...], treedef: Any) -> float | None:
+    """None for parameters that dynamic programming cannot do."""
+    params = jax.tree.unflatten(treedef, leaves)
+    try:
+        if isinstance(params, heartpole_v1.EnvParams):
+            return evaluation_v1.best_expected_return(params)
+        return sober_optimum(params).expected_return
+    except ValueError:
+        return None

@@ -11,6 +11,7 @@ from chex import Array, ArrayTree, Numeric
 
 from agents import networks, replay
 from agents.config import DQNConfig, Hyperparams
+from agents.transforms import TRANSFORMS
 from heartpole_jax import Environment, struct
 
 
@@ -73,7 +74,8 @@ def td_targets(
     """What the network's output should be for the batch's actions, (batch,), constants in units of the value scale.
 
     Rewards until the episode's end or n of them, then the best value by the target network, unless the end was a true
-    one (or, with `time_limit_is_terminal`, any).
+    one (or, with `time_limit_is_terminal`, any). Where the transform knows the time, rewards and values are discounted
+    by it, and not by decisions.
     """
     output = networks.apply(networks.weights_as_tree(target_params, config, env), batch.next_obs, config, env)
     if config.double:
@@ -84,12 +86,27 @@ def td_targets(
         next_value = jnp.max(output, axis=1)
     next_value = next_value * networks.value_scale(batch.next_obs, config)
     ended = batch.done if config.time_limit_is_terminal else batch.terminated
-    rewards = hyperparams.reward_scale * (batch.reward + hyperparams.reward_shift)
-    taken = jnp.arange(config.n_step)[None] < batch.num_steps[:, None]
-    discounts = hyperparams.discount ** jnp.arange(config.n_step)[None]
-    returns = jnp.sum(jnp.where(taken, rewards * discounts, 0.0), axis=1)
-    bootstrap = jnp.where(ended, 0.0, hyperparams.discount**batch.num_steps * next_value)
+    time = TRANSFORMS[config.transform].time
+    if time is None:
+        rewards = hyperparams.reward_scale * (batch.reward + hyperparams.reward_shift)
+        taken = jnp.arange(config.n_step)[None] < batch.num_steps[:, None]
+        discounts = hyperparams.discount ** jnp.arange(config.n_step)[None]
+        returns = jnp.sum(jnp.where(taken, rewards * discounts, 0.0), axis=1)
+        discount = hyperparams.discount**batch.num_steps
+    else:
+        duration = time(batch.next_obs) - time(batch.obs)
+        discount = hyperparams.discount**duration
+        returns = hyperparams.reward_scale * _return_in_time(batch.reward[:, 0], duration, hyperparams)
+    bootstrap = jnp.where(ended, 0.0, discount * next_value)
     return (returns + bootstrap) / networks.value_scale(batch.obs, config)
+
+
+def _return_in_time(reward: Array, duration: Array, hyperparams: Hyperparams) -> Array:
+    """The discounted return of one decision that took `duration` units of time: its reward in the last of them, and
+    `reward_shift` in each, which so favours no action."""
+    discount = hyperparams.discount
+    units = jnp.where(discount < 1.0, (1.0 - discount**duration) / jnp.maximum(1.0 - discount, 1e-6), duration)
+    return reward * discount ** (duration - 1.0) + hyperparams.reward_shift * units
 
 
 def td_loss(output: Array, targets: Array, action: Array, huber_width: Numeric) -> tuple[Array, Array]:

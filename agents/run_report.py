@@ -9,7 +9,7 @@ from typing import Any
 
 from agents import learning_curve, report_page, results, runs, sweep_report
 from agents.report_page import Link
-from heartpole_jax import policies, tables
+from heartpole_jax import policies, policies_v1, tables
 from heartpole_jax.evaluation import Estimate
 
 _FILES = {
@@ -97,8 +97,7 @@ def _answer(folder: Path, evaluation: Mapping[str, Any]) -> Iterator[str]:
             [
                 ("Regret", _estimate(row, "regret"), "0 is optimal"),
                 ("Expected return", _estimate(row, "expected_return"), f"the best known is {best:.3f}"),
-                ("Drinks a day", f"{row['drinks_a_day']:.2f}", ""),
-                ("Asleep", f"{100 * row['share_asleep']:.1f} %", "of the time"),
+                *((label.capitalize(), text, "") for label, text in list(_parts(row).items())[-2:]),
             ]
         )
         yield report_page.paragraph(
@@ -122,23 +121,35 @@ def _standing(folder: Path, evaluation: Mapping[str, Any]) -> Iterator[str]:
             f"{row['policy']} (this one)" if row["policy"] == own.get("policy") else row["policy"],
             _estimate(row, "expected_return"),
             _estimate(row, "regret"),
-            f"{row['score']:.4f}",
-            f"{row['heart_attacks']:.4f}",
-            f"{row['drinks_a_day']:.2f}",
-            f"{100 * row['share_asleep']:.1f} %",
+            *_parts(row).values(),
         ]
         for row in rows
     ]
     place = next((i for i, row in enumerate(rows) if row["policy"] == own.get("policy")), None)
-    header = ["policy", "expected return", "regret", "score", "heart attacks", "drinks a day", "asleep"]
+    header = ["policy", "expected return", "regret", *_parts(rows[0])]
     yield report_page.table("All on the same dice, best first", header, cells, place)
 
 
 def _own(folder: Path, evaluation: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The policy's row: by the folder's name, or, where the folder was renamed since, the one that is not scripted."""
     rows = {row["policy"]: row for row in evaluation.get("policies", [])}
-    others = [row for name, row in rows.items() if name not in policies.SCRIPTED]
+    scripted = {"optimal", *policies.SCRIPTED, *policies_v1.SCRIPTED}
+    others = [row for name, row in rows.items() if name not in scripted]
     return rows.get(folder.resolve().name) or (others[0] if others else None)
+
+
+def _parts(row: Mapping[str, Any]) -> dict[str, str]:
+    """What else the evaluation tells of a policy, label and text: HeartPole-v1's is another than HeartPole-v0's."""
+    texts = {
+        "score": lambda value: f"{value:.4f}",
+        "work_done": lambda value: f"{value:.1f}",
+        "heart_attacks": lambda value: f"{value:.4f}",
+        "decisions": lambda value: f"{value:.0f}",
+        "drinks_a_day": lambda value: f"{value:.2f}",
+        "share_asleep": lambda value: f"{100 * value:.1f} %",
+    }
+    labels = {"share_asleep": "asleep"}
+    return {labels.get(name, name.replace("_", " ")): text(row[name]) for name, text in texts.items() if name in row}
 
 
 def _estimate(row: Mapping[str, Any], name: str) -> str:

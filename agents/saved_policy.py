@@ -67,7 +67,7 @@ class SavedPolicy:
         from heartpole_jax import menu
 
         env = environments.make(self.env)
-        if self.env == "HeartPole-v1":
+        if self.env.partition(":")[0] == "HeartPole-v1":
             menu.check_trained(env.default_params.menu, self.num_actions, "this policy")
         config = DQNConfig(hidden_sizes=self.hidden_sizes, transform=self.transform, dueling=self.dueling)
         flat = np.concatenate([self.weights[name].ravel() for name in sorted(self.weights)])

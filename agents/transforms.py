@@ -45,6 +45,43 @@ def heartpole_features(obs: Any, xp: Any = np) -> Any:
     )
 
 
+def heartpole_v1_features(obs: Any, xp: Any = np) -> Any:
+    """HeartPole-v1's eight numbers as fourteen of size about 1, (..., 14).
+
+    Alertness, and the effective alertness that works, around where it is wanted; stimulation and impairment;
+    hypertension, near 0 and on the scale of the risk; blood alcohol, near the limit and at the Ballmer peak; hours
+    awake; and how much of four weeks has passed, the last day apart.
+    """
+    alertness, hypertension, intoxication, time_since_slept, time_elapsed, _, stimulation, impairment = (
+        obs[..., i] for i in range(8)
+    )
+    effective = alertness + stimulation - impairment
+    return xp.stack(
+        [
+            xp.tanh(alertness),
+            _symlog(alertness, xp) / 2.0,
+            xp.tanh(effective),
+            xp.tanh(effective - 1.0),
+            xp.tanh(effective - 2.0),
+            xp.tanh(stimulation),
+            xp.tanh(impairment),
+            xp.tanh(hypertension),
+            xp.tanh(hypertension / 6.0),
+            xp.tanh(20.0 * intoxication),
+            xp.exp(-0.5 * ((intoxication - 0.135) / 0.02) ** 2),
+            xp.tanh((time_since_slept - 16.0) / 16.0),
+            time_elapsed / 672.0 - 1.0,
+            xp.exp(xp.minimum(time_elapsed - 1344.0, 0.0) / HALF_HOURS_A_DAY),
+        ],
+        axis=-1,
+    )
+
+
+def half_hours(obs: Any) -> Any:
+    """HeartPole's time at an observation in half-hours, (...)."""
+    return obs[..., 4]
+
+
 def _symlog(x: Any, xp: Any) -> Any:
     """x for small x, its logarithm for large, with its sign."""
     return xp.sign(x) * xp.log1p(xp.abs(x))
@@ -78,12 +115,14 @@ class Transform(NamedTuple):
     value_scale: Callable[..., Any]  # obs (..., size), xp -> (...): q_values are the network's output times this
     env: str = ""  # part of the names of the environments whose observations it understands
     obs_size: int | None = None  # numbers in them
+    time: Callable[[Any], Any] | None = None  # obs (..., size) -> (...), where decisions take different times
 
 
 TRANSFORMS = {
     "raw": Transform(raw, constant),
     "heartpole": Transform(heartpole_features, constant, "HeartPole", 6),
     "heartpole-days": Transform(heartpole_features, heartpole_days, "HeartPole", 6),
+    "heartpole-v1": Transform(heartpole_v1_features, constant, "HeartPole", 8, time=half_hours),
     "cartpole": Transform(cartpole_features, constant, "CartPole", 4),
     "mountaincar": Transform(mountaincar_features, constant, "MountainCar", 2),
 }

@@ -5,11 +5,22 @@ import contextlib
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
-from heartpole_jax import evaluation, menu_report, policies, tables
+from heartpole_jax import (
+    environment,
+    evaluation,
+    evaluation_v1,
+    heartpole_v1,
+    menu_report,
+    policies,
+    policies_v1,
+    tables,
+    validation,
+)
 from heartpole_jax import menu as menus
 from heartpole_jax.heartpole_v0 import EnvParams
 from heartpole_jax.rollout import everything, rollout
@@ -29,16 +40,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _leaderboard(options: argparse.Namespace) -> None:
-    params = EnvParams(max_steps=options.max_steps, heart_attack_proclivity=options.heart_attack_proclivity)
-    contestants = {}
-    for name in options.policies or policies.SCRIPTED:
-        contestants[name] = policies.make(name, params)
+    worth: Any = evaluation_v1 if options.env == "HeartPole-v1" else evaluation
+    params = _params(options)
+    everybody = worth.everybody(params)
+    contestants = {name: validation.look_up(everybody, name, "policy") for name in options.policies or everybody}
     folder = Path(options.out) if options.out else None
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
-    rows = evaluation.leaderboard(
-        jax.random.key(options.seed), contestants, params, num_episodes=options.episodes, devices=jax.devices(),
-        progress=lambda name: print(f"evaluating {name} ...", file=sys.stderr),
+    rows = worth.leaderboard(
+        jax.random.key(options.seed), contestants, params, num_episodes=options.episodes or worth.NUM_EPISODES,
+        devices=jax.devices(), progress=lambda name: print(f"evaluating {name} ...", file=sys.stderr),
     )  # fmt: skip
     texts = {
         "table": tables.as_text(rows, params) + "\n",
@@ -54,21 +65,44 @@ def _leaderboard(options: argparse.Namespace) -> None:
         print(f"\nwritten: {folder}/leaderboard.md, .json, .csv", file=sys.stderr)
 
 
+def _params(options: argparse.Namespace) -> Any:
+    """Of the environment that is asked for. Raises ValueError for an option that belongs to the other one."""
+    if options.env == "HeartPole-v1":
+        if options.max_steps is not None:
+            raise ValueError("HeartPole-v1 has no --max-steps; an episode lasts four weeks, however many decisions")
+        menu = menus.as_menu(options.menu)
+        return heartpole_v1.EnvParams(menu=menu, heart_attack_proclivity=options.heart_attack_proclivity)
+    if options.menu is not None:
+        raise ValueError(f"HeartPole-v0 has no menu, got {options.menu!r}; add --env HeartPole-v1")
+    max_steps = 1000 if options.max_steps is None else options.max_steps
+    return EnvParams(max_steps=max_steps, heart_attack_proclivity=options.heart_attack_proclivity)
+
+
 def _episode(options: argparse.Namespace) -> None:
     from heartpole_jax.drawing.strip_chart import draw_episode  # here, since matplotlib is an extra
 
-    params = EnvParams(max_steps=options.steps)
-    policy = policies.make(options.policy, params)
-    result = rollout(policy, jax.random.key(options.seed), params, num_envs=1, record=everything)
-    records = result.records
+    env = environment.make(options.env, options.menu)
+    if options.env == "HeartPole-v1":
+        params, num_steps = env.default_params, options.steps
+        name = options.policy or "coffee and exercise"
+        policy, rows = policies_v1.make(name, params.menu), [row.name for row in params.menu.actions]
+    else:
+        params, num_steps = EnvParams(max_steps=options.steps or 1000), None
+        name = options.policy or "reference"
+        policy, rows = policies.make(name, params), ["", "coffees", "beers", "nights"]
+    key = jax.random.key(options.seed)
+    result = rollout(policy, key, params, env=env, num_envs=1, num_steps=num_steps, record=everything)
+    done = np.append(np.asarray(result.records.done[:, 0]), True)
+    records = jax.tree.map(lambda x: x[: np.argmax(done) + 1], result.records)
     attacks = int(np.sum(records.info.heart_attack))
-    actions = np.bincount(np.asarray(records.action).ravel(), minlength=4)
-    figure = draw_episode(records, params, title=f"{options.policy}, seed {options.seed}")
+    actions = np.bincount(np.asarray(records.action).ravel(), minlength=len(rows))
+    figure = draw_episode(records, params, title=f"{name}, seed {options.seed}")
     Path(options.out).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.out)
+    counts = ", ".join(f"{row}: {count}" for row, count in zip(rows, actions, strict=True) if row)
     print(
-        f"{options.policy}, seed {options.seed}: return {float(result.totals[0]):.3f}, {options.steps:,} decisions, "
-        f"heart attacks: {attacks}, coffees: {actions[1]}, beers: {actions[2]}, nights: {actions[3]}"
+        f"{name}, seed {options.seed}: return {float(result.totals[0]):.3f}, {len(records.action):,} decisions, "
+        f"heart attacks: {attacks}, {counts}"
     )
     print(f"written: {options.out}")
 
@@ -123,19 +157,23 @@ def _parser() -> argparse.ArgumentParser:
 
     board = commands.add_parser("leaderboard", help="scripted policies ranked by expected return")
     board.set_defaults(command=_leaderboard)
-    board.add_argument("--policies", nargs="+", metavar="NAME", help=f"of {', '.join(map(repr, policies.SCRIPTED))}")
-    board.add_argument("--episodes", type=_count, default=65_536, help="for each policy (default %(default)s)")
+    board.add_argument("--env", choices=("HeartPole-v0", "HeartPole-v1"), default="HeartPole-v0")
+    board.add_argument("--menu", metavar="FILE", help="of HeartPole-v1: a TOML file, or the name of a shipped menu")
+    board.add_argument("--policies", nargs="+", metavar="NAME", help="of those that it otherwise shows all of")
+    board.add_argument("--episodes", type=_count, help="for each policy (default 65536, and 16384 of HeartPole-v1)")
     board.add_argument("--seed", type=_seed, default=0, help="of the noise tape (default %(default)s)")
-    board.add_argument("--max-steps", type=_count, default=1000, help="decisions an episode (default %(default)s)")
+    board.add_argument("--max-steps", type=_count, help="decisions an episode of HeartPole-v0 (default 1000)")
     board.add_argument("--heart-attack-proclivity", type=float, default=0.5, help="in [0, 1] (default %(default)s)")
     board.add_argument("--format", choices=("table", "json", "csv", "markdown"), default="table")
     board.add_argument("--out", metavar="FOLDER", help="also write leaderboard.md, .json and .csv there")
 
     episode = commands.add_parser("episode", help="one episode as a strip chart (a PNG; needs the extra 'plot')")
     episode.set_defaults(command=_episode)
-    episode.add_argument("--policy", default="reference", help="its name (default %(default)s)")
+    episode.add_argument("--env", choices=("HeartPole-v0", "HeartPole-v1"), default="HeartPole-v0")
+    episode.add_argument("--menu", metavar="FILE", help="of HeartPole-v1: a TOML file, or the name of a shipped menu")
+    episode.add_argument("--policy", help="its name (default 'reference', of HeartPole-v1 'coffee and exercise')")
     episode.add_argument("--seed", type=_seed, default=0)
-    episode.add_argument("--steps", type=_count, default=1000, help="decisions (default %(default)s)")
+    episode.add_argument("--steps", type=_count, help="the most decisions (default 1000; of HeartPole-v1 four weeks')")
     episode.add_argument("--out", metavar="FILE", default="episode.png", help="default %(default)s")
 
     figures = commands.add_parser("figures", help="the tutorial's figures (PNGs; needs the extra 'plot')")

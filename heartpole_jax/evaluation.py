@@ -29,6 +29,7 @@ from heartpole_jax.policy import Policy
 from heartpole_jax.rollout import Transition, rollout
 
 HALF_HOURS_A_DAY = 48
+NUM_EPISODES = 65_536  # tells regrets to 0.00003 among the sober
 
 
 class Estimate(NamedTuple):
@@ -67,7 +68,7 @@ class AcrossSeeds(NamedTuple):
 class Row(NamedTuple):
     """A line of a leaderboard."""
 
-    evaluation: Evaluation
+    evaluation: Any  # an `Evaluation`, of this module or of `evaluation_v1`
     behind: Estimate  # the first line's expected return - this one's, paired
 
 
@@ -76,7 +77,7 @@ def evaluate(
     key: PRNGKey,
     params: EnvParams | None = None,
     *,
-    num_episodes: int = 65_536,
+    num_episodes: int = NUM_EPISODES,
     name: str = "policy",
     devices: Sequence[jax.Device] | None = None,
 ) -> Evaluation:
@@ -115,15 +116,15 @@ def evaluate(
     attacks, excess = sums["heart_attacks"], sums["excess_risk"]
     luck = attacks - heart_attack_floor(params) - excess
     penalty = float(params.heart_attack_penalty)
-    returns = _without_luck(score - penalty * attacks, luck)
+    returns = without_luck(score - penalty * attacks, luck)
     evaluation = Evaluation(
         name=name,
         num_episodes=num_episodes,
         expected_return=estimate(returns),
         regret=estimate(best - returns),
         score=estimate(score),
-        heart_attacks=estimate(_without_luck(attacks, luck)),
-        excess_heart_attacks=estimate(_without_luck(attacks - heart_attack_floor(params), luck)),
+        heart_attacks=estimate(without_luck(attacks, luck)),
+        excess_heart_attacks=estimate(without_luck(attacks - heart_attack_floor(params), luck)),
         drinks_a_day=estimate(HALF_HOURS_A_DAY * sums["drinks"] / sums["half_hours"]),
         share_asleep=estimate(SLEEP_HALF_HOURS * sums["sleeps"] / sums["half_hours"]),
         returns=returns,
@@ -142,7 +143,7 @@ def leaderboard(
     contestants: Mapping[str, Policy | Callable[..., Any]] | None = None,
     params: EnvParams | None = None,
     *,
-    num_episodes: int = 65_536,
+    num_episodes: int = NUM_EPISODES,
     devices: Sequence[jax.Device] | None = None,
     progress: Callable[[str], None] = lambda name: None,
 ) -> list[Row]:
@@ -151,21 +152,43 @@ def leaderboard(
     `progress` is called with each name before its turn; the rest is as for `evaluate`.
     """
     if contestants is None:
-        contestants = {name: policies.make(name, params) for name in policies.SCRIPTED}
+        contestants = everybody(params)
     if not contestants:
         raise ValueError("contestants must name at least one policy, got none")
     evaluations = []
     for name, policy in contestants.items():
         progress(name)
         evaluations.append(evaluate(policy, key, params, num_episodes=num_episodes, name=name, devices=devices))
-    evaluations.sort(key=lambda evaluation: -evaluation.expected_return.mean)
-    return [Row(evaluation, estimate(evaluations[0].returns - evaluation.returns)) for evaluation in evaluations]
+    return rank(evaluations)
+
+
+def everybody(params: EnvParams | None = None) -> dict[str, Policy]:
+    """The scripted policies."""
+    return {name: policies.make(name, params) for name in policies.SCRIPTED}
+
+
+def rank(evaluations: Sequence[Any]) -> list[Row]:
+    """A leaderboard of evaluations on one noise tape, best first."""
+    ranked = sorted(evaluations, key=lambda evaluation: -evaluation.expected_return.mean)
+    return [Row(evaluation, estimate(ranked[0].returns - evaluation.returns)) for evaluation in ranked]
 
 
 def estimate(values: np.ndarray) -> Estimate:
     """The mean of independent values and its standard error; never trimmed, which would trim the heart attacks away."""
     values = np.asarray(values, np.float64)
     return Estimate(float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size)))
+
+
+def without_luck(values: np.ndarray, luck: np.ndarray) -> np.ndarray:
+    """`values` less beta `luck`, beta by regression on the other half of the episodes. `luck` has mean 0."""
+    adjusted = np.array(values, np.float64)
+    for here, there in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
+        # Centred, though the mean of luck is known to be 0: so a policy that never drinks gets beta = 1 to the digit.
+        centred = luck[there] - luck[there].mean()
+        spread = np.mean(centred**2)
+        if spread > 0:
+            adjusted[here] -= np.mean(values[there] * centred) / spread * luck[here]
+    return adjusted
 
 
 def across_seeds(regrets: np.ndarray, *, bootstrap_seed: int, num_resamples: int = 10_000) -> AcrossSeeds:
@@ -224,18 +247,6 @@ def _parts(floor: float) -> Callable[[Transition], dict[str, Any]]:
         }
 
     return parts
-
-
-def _without_luck(values: np.ndarray, luck: np.ndarray) -> np.ndarray:
-    """`values` less beta `luck`, beta by regression on the other half of the episodes. `luck` has mean 0."""
-    adjusted = np.array(values, np.float64)
-    for here, there in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
-        # Centred, though the mean of luck is known to be 0: so a policy that never drinks gets beta = 1 to the digit.
-        centred = luck[there] - luck[there].mean()
-        spread = np.mean(centred**2)
-        if spread > 0:
-            adjusted[here] -= np.mean(values[there] * centred) / spread * luck[here]
-    return adjusted
 
 
 def interquartile_mean(values: np.ndarray) -> np.ndarray:

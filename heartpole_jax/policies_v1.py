@@ -13,8 +13,9 @@ from chex import Array, Numeric
 from heartpole_jax import menu as menus
 from heartpole_jax import validation
 from heartpole_jax.heartpole_v0 import check_action
-from heartpole_jax.heartpole_v1 import OBS_NAMES, effective_alertness
+from heartpole_jax.heartpole_v1 import OBS_NAMES, EnvParams, effective_alertness
 from heartpole_jax.menu import Menu
+from heartpole_jax.optimum_v1 import solve
 from heartpole_jax.policy import Policy
 
 _ALERTNESS = OBS_NAMES.index("alertness")
@@ -58,6 +59,11 @@ def coffee_and_exercise(
     `alertness`, at any time of the day."""
     numbers = _numbers(menu, "sleep", "exercise", "coffee", "nothing")
     return Policy(act=_coffee_and_exercise, params=(hypertension, alertness, last_drink, bedtime, numbers))
+
+
+def optimal(params: EnvParams | None = None, resolution: float = 0.5) -> Policy:
+    """Greedy by the values of `optimum_v1.solve`: the best known. Raises as that."""
+    return solve(params, resolution=resolution).policy
 
 
 SCRIPTED: dict[str, Callable[[Menu | None], Policy]] = {

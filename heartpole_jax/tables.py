@@ -1,72 +1,55 @@
-"""A leaderboard as text, JSON, CSV or Markdown."""
+"""A leaderboard as text, JSON, CSV or Markdown, of HeartPole-v0 or -v1: its `params` tell of which."""
 
 import csv
+import dataclasses
 import io
 import json
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
+from heartpole_jax import evaluation, evaluation_v1, heartpole_v0, heartpole_v1
 from heartpole_jax.evaluation import Estimate, Row
-from heartpole_jax.heartpole_v0 import EnvParams
 from heartpole_jax.optimum import heart_attack_floor, return_ceiling, sober_optimum
 
-_ESTIMATES = (
-    "expected_return",
-    "regret",
-    "score",
-    "heart_attacks",
-    "excess_heart_attacks",
-    "drinks_a_day",
-    "share_asleep",
-)
-_HEADER = ("policy", "expected return", "regret", "behind first", "score", "attacks", "excess", "drinks/day", "asleep")
 
-
-def as_text(rows: Sequence[Row], params: EnvParams) -> str:
+def as_text(rows: Sequence[Row], params: Any) -> str:
     """A table with aligned columns and a few lines to read it by."""
-    cells = [_HEADER, *map(_cells, rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(_HEADER))]
+    board = _BOARDS[type(params)]
+    cells = [board.header, *map(board.cells, rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(board.header))]
     lines = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in cells]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join([*lines, "", *_notes(rows, params)])
+    return "\n".join([*lines, "", *board.notes(rows, params)])
 
 
-def as_markdown(rows: Sequence[Row], params: EnvParams, seed: int) -> str:
+def as_markdown(rows: Sequence[Row], params: Any, seed: int) -> str:
     """A short report: what was run, the table, how to read it."""
+    board = _BOARDS[type(params)]
     run = provenance(rows, seed)
     lines = [
-        "# HeartPole-v0: policies by expected return",
+        f"# {board.env}: policies by expected return",
         "",
         *(f"- {key}: {value}" for key, value in run.items()),
         "",
-        "| " + " | ".join(_HEADER) + " |",
-        "|" + " --- |" * len(_HEADER),
-        *("| " + " | ".join(_cells(row)) + " |" for row in rows),
+        "| " + " | ".join(board.header) + " |",
+        "|" + " --- |" * len(board.header),
+        *("| " + " | ".join(board.cells(row)) + " |" for row in rows),
         "",
-        *_notes(rows, params),
+        *board.notes(rows, params),
     ]
     return "\n".join(lines) + "\n"
 
 
-def as_json(rows: Sequence[Row], params: EnvParams, seed: int) -> str:
+def as_json(rows: Sequence[Row], params: Any, seed: int) -> str:
     """Everything in the table as numbers, with the parameters and what it was run on."""
-    optimum = sober_optimum(params)
-    return json.dumps(
-        {
-            "run": provenance(rows, seed),
-            "params": {name: float(value) for name, value in vars(params).items()},
-            "best_known_return": optimum.expected_return,
-            "return_ceiling": return_ceiling(params),
-            "heart_attack_floor": heart_attack_floor(params),
-            "policies": [_record(row) for row in rows],
-        },
-        indent=2,
-    )
+    board = _BOARDS[type(params)]
+    report = {"run": provenance(rows, seed), **board.facts(params), "policies": [_record(row) for row in rows]}
+    return json.dumps(report, indent=2)
 
 
 def as_csv(rows: Sequence[Row]) -> str:
@@ -93,11 +76,15 @@ def provenance(rows: Sequence[Row], seed: int) -> dict[str, Any]:
     }
 
 
-def _version() -> str:
-    try:
-        return metadata.version("heartpole-jax")
-    except metadata.PackageNotFoundError:
-        return "not installed"
+def summary(evaluated: Any) -> dict[str, str]:
+    """Everything that is known of one policy, label and text: an `Evaluation` of either environment."""
+    lines = {}
+    for name, value in _estimates(evaluated).items():
+        share = name == "share_asleep"
+        text = format_estimate(Estimate(*(100 * number for number in value)) if share else value)
+        label = "asleep" if share else name.replace("_", " ")
+        lines[label] = f"{text} % of the time" if share else text
+    return lines
 
 
 def format_estimate(value: Estimate) -> str:
@@ -107,22 +94,32 @@ def format_estimate(value: Estimate) -> str:
     return f"{mean:.{decimals}f} ± {error:.{decimals}f}"
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    evaluation = row.evaluation
+class _Board(NamedTuple):
+    """How the leaderboard of an environment looks."""
+
+    env: str
+    header: tuple[str, ...]
+    cells: Callable[[Row], tuple[str, ...]]
+    notes: Callable[[Sequence[Row], Any], list[str]]
+    facts: Callable[[Any], dict[str, Any]]  # of the environment, from its params
+
+
+def _cells_v0(row: Row) -> tuple[str, ...]:
+    found: evaluation.Evaluation = row.evaluation
     return (
-        evaluation.name,
-        format_estimate(evaluation.expected_return),
-        format_estimate(evaluation.regret),
+        found.name,
+        format_estimate(found.expected_return),
+        format_estimate(found.regret),
         format_estimate(row.behind),
-        f"{evaluation.score.mean:.4f}",
-        f"{evaluation.heart_attacks.mean:.4f}",
-        f"{max(evaluation.excess_heart_attacks.mean, 0.0):.4f}",
-        f"{evaluation.drinks_a_day.mean:.2f}",
-        f"{100 * evaluation.share_asleep.mean:.1f} %",
+        f"{found.score.mean:.4f}",
+        f"{found.heart_attacks.mean:.4f}",
+        f"{max(found.excess_heart_attacks.mean, 0.0):.4f}",
+        f"{found.drinks_a_day.mean:.2f}",
+        f"{100 * found.share_asleep.mean:.1f} %",
     )
 
 
-def _notes(rows: Sequence[Row], params: EnvParams) -> list[str]:
+def _notes_v0(rows: Sequence[Row], params: heartpole_v0.EnvParams) -> list[str]:
     return [
         f"{rows[0].evaluation.num_episodes:,} episodes of {int(params.max_steps):,} decisions for each policy, all on "
         "the same dice; ± is one standard error.",
@@ -133,11 +130,87 @@ def _notes(rows: Sequence[Row], params: EnvParams) -> list[str]:
     ]
 
 
+def _facts_v0(params: heartpole_v0.EnvParams) -> dict[str, Any]:
+    return {
+        "params": {name: float(value) for name, value in vars(params).items()},
+        "best_known_return": sober_optimum(params).expected_return,
+        "return_ceiling": return_ceiling(params),
+        "heart_attack_floor": heart_attack_floor(params),
+    }
+
+
+def _cells_v1(row: Row) -> tuple[str, ...]:
+    found: evaluation_v1.Evaluation = row.evaluation
+    often = [(value.mean, name) for name, value in found.actions_a_day.items() if value.mean >= 0.05]
+    return (
+        found.name,
+        format_estimate(found.expected_return),
+        "unknown" if found.regret is None else format_estimate(found.regret),
+        format_estimate(row.behind),
+        f"{found.work_done.mean:.1f}",
+        f"{found.heart_attacks.mean:.3f}",
+        f"{found.decisions.mean:.0f}",
+        ", ".join(f"{name} {mean:.1f}" for mean, name in sorted(often, reverse=True)),
+    )
+
+
+def _notes_v1(rows: Sequence[Row], params: heartpole_v1.EnvParams) -> list[str]:
+    best = evaluation_v1.best_expected_return(params)
+    return [
+        f"{rows[0].evaluation.num_episodes:,} episodes of {int(params.max_half_hours):,} half-hours for each policy, "
+        "all on the same dice; ± is one standard error.",
+        "Regret is unknown: this menu cannot be solved."
+        if best is None
+        else f"Regret is against the optimum without what intoxicates, by dynamic programming on a grid: {best:.1f}.",
+        "A toy: never dosing advice.",
+    ]
+
+
+def _facts_v1(params: heartpole_v1.EnvParams) -> dict[str, Any]:
+    constants = {name: value for name, value in vars(params).items() if name != "menu"}
+    return {
+        "params": {name: float(value) for name, value in constants.items()},
+        "menu": [dataclasses.asdict(row) for row in params.menu.actions],
+        "best_known_return": evaluation_v1.best_expected_return(params),
+    }
+
+
+_BOARDS: dict[type, _Board] = {
+    heartpole_v0.EnvParams: _Board(
+        "HeartPole-v0",
+        ("policy", "expected return", "regret", "behind first", "score", "attacks", "excess", "drinks/day", "asleep"),
+        _cells_v0,
+        _notes_v0,
+        _facts_v0,
+    ),
+    heartpole_v1.EnvParams: _Board(
+        "HeartPole-v1",
+        ("policy", "expected return", "regret", "behind first", "work done", "attacks", "decisions", "a day"),
+        _cells_v1,
+        _notes_v1,
+        _facts_v1,
+    ),
+}
+
+
 def _record(row: Row) -> dict[str, Any]:
-    record: dict[str, Any] = {"policy": row.evaluation.name, "num_episodes": row.evaluation.num_episodes}
-    values = {name: getattr(row.evaluation, name) for name in _ESTIMATES}
-    values["behind_first"] = row.behind
-    for name, value in values.items():
+    found = row.evaluation
+    record: dict[str, Any] = {"policy": found.name, "num_episodes": found.num_episodes}
+    for name, value in (_estimates(found) | {"behind_first": row.behind}).items():
         record[name] = value.mean
         record[f"{name}_standard_error"] = value.standard_error
     return record
+
+
+def _estimates(found: Any) -> dict[str, Estimate]:
+    """Every estimate of an evaluation by its name, those of the actions too."""
+    estimates = {name: value for name, value in vars(found).items() if isinstance(value, Estimate)}
+    actions = getattr(found, "actions_a_day", {})
+    return estimates | {f"{name}_a_day": value for name, value in actions.items()}
+
+
+def _version() -> str:
+    try:
+        return metadata.version("heartpole-jax")
+    except metadata.PackageNotFoundError:
+        return "not installed"

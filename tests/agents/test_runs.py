@@ -205,7 +205,7 @@ def test_regret_is_what_lacks_to_the_best_known_return():
 
 def test_an_agent_cannot_take_the_name_of_a_scripted_policy():
     with pytest.raises(ValueError, match="cannot have the name of a scripted policy, got 'optimal'"):
-        judging.leaderboard({"optimal": hp.policies.reference()}, num_episodes=4, seed=0)
+        judging.leaderboard({"optimal": hp.policies.reference()}, hp.make("HeartPole-v0"), num_episodes=4, seed=0)
 
 
 def records(num, **changes):

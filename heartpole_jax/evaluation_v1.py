@@ -1,0 +1,162 @@
+"""How good is a policy of HeartPole-v1: `evaluation`'s methods, for its rewards and its clock.
+
+A heart attack costs 100 and luck decides on it, so returns are corrected by the heart attacks that came unexpectedly,
+N - sum of the risks, a martingale with mean 0 (see `evaluation`). All policies of a leaderboard meet the same dice.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from chex import PRNGKey
+
+from heartpole_jax import optimum_v1, policies_v1
+from heartpole_jax.environment import make
+from heartpole_jax.evaluation import HALF_HOURS_A_DAY, Estimate, Row, estimate, rank, without_luck
+from heartpole_jax.heartpole_v1 import EnvParams
+from heartpole_jax.policy import Policy
+from heartpole_jax.rollout import Transition, rollout
+
+NUM_EPISODES = 16_384  # tells returns to 0.1
+_PIECE = 60  # decisions between looks at whether anybody is still at it
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What a policy is worth, over `num_episodes` whole episodes of HeartPole-v1."""
+
+    name: str
+    num_episodes: int
+    expected_return: Estimate
+    regret: Estimate | None  # `best_expected_return` - expected_return, None where that is unknown
+    work_done: Estimate  # productive half-hours, an episode
+    heart_attacks: Estimate  # an episode
+    decisions: Estimate  # an episode
+    actions_a_day: dict[str, Estimate]  # of every action on the menu, by name
+    returns: np.ndarray  # (num_episodes,) each episode's return less its luck, for paired comparisons
+
+
+def best_expected_return(params: EnvParams | None = None) -> float | None:
+    """What regrets are against: the optimum on a grid, for params of plain numbers. Seconds of work; cached.
+
+    How exact that is: docs/heartpole_v1.md. None for a menu that `optimum_v1.solve` cannot do.
+    """
+    try:
+        return optimum_v1.solve(params).expected_return
+    except optimum_v1.NoSolution:
+        return None
+
+
+def evaluate(
+    policy: Policy | Callable[..., Any],
+    key: PRNGKey,
+    params: EnvParams | None = None,
+    *,
+    num_episodes: int = NUM_EPISODES,
+    name: str = "policy",
+    devices: Sequence[jax.Device] | None = None,
+) -> Evaluation:
+    """The value of a policy on HeartPole-v1 and its parts.
+
+    Args:
+      policy: as for `rollout`.
+      key: the noise tape; two policies under one key meet the same luck.
+      params: plain numbers, with the menu. `expected_penalty` is ignored: it changes no expectation.
+      num_episodes: whole episodes, at least 4.
+      name: for the table.
+      devices: as for `rollout`.
+
+    Raises:
+      ValueError: for too few episodes, or parameters that are not plain numbers.
+    """
+    params = EnvParams() if params is None else params
+    if num_episodes < 4:
+        raise ValueError(
+            f"num_episodes must be at least 4, two for each half of the control variate, got {num_episodes}"
+        )
+    best = best_expected_return(params)
+    sums = _live(policy, key, params, num_episodes, devices)
+    attacks = sums["heart_attacks"]
+    luck = attacks - sums["risk"]
+    returns = without_luck(sums["work_done"] - float(params.heart_attack_penalty) * attacks, luck)
+    days = sums["half_hours"] / HALF_HOURS_A_DAY
+    return Evaluation(
+        name=name,
+        num_episodes=num_episodes,
+        expected_return=estimate(returns),
+        regret=None if best is None else estimate(best - returns),
+        work_done=estimate(sums["work_done"]),
+        heart_attacks=estimate(without_luck(attacks, luck)),
+        decisions=estimate(sums["actions"].sum(axis=1)),
+        actions_a_day={
+            row.name: estimate(sums["actions"][:, number] / days) for number, row in enumerate(params.menu.actions)
+        },
+        returns=returns,
+    )
+
+
+def leaderboard(
+    key: PRNGKey,
+    contestants: Mapping[str, Policy | Callable[..., Any]] | None = None,
+    params: EnvParams | None = None,
+    *,
+    num_episodes: int = NUM_EPISODES,
+    devices: Sequence[jax.Device] | None = None,
+    progress: Callable[[str], None] = lambda name: None,
+) -> list[Row]:
+    """The policies, best first, on one noise tape; by default those of `everybody`.
+
+    `progress` is called with each name before its turn; the rest is as for `evaluate`.
+    """
+    params = EnvParams() if params is None else params
+    if contestants is None:
+        contestants = everybody(params)
+    if not contestants:
+        raise ValueError("contestants must name at least one policy, got none")
+    evaluations = []
+    for name, policy in contestants.items():
+        progress(name)
+        evaluations.append(evaluate(policy, key, params, num_episodes=num_episodes, name=name, devices=devices))
+    return rank(evaluations)
+
+
+def everybody(params: EnvParams) -> dict[str, Policy]:
+    """The scripted policies that the menu allows, and the optimum's where it is known."""
+    policies = {name: policies_v1.make(name, params.menu) for name in policies_v1.available(params.menu)}
+    return policies if best_expected_return(params) is None else {"optimal": policies_v1.optimal(params), **policies}
+
+
+def _live(policy, key, params: EnvParams, num_episodes: int, devices) -> dict[str, np.ndarray]:
+    """The sums of `_parts` over whole episodes, in pieces: some policies take 80 decisions and others 1344."""
+    env = make("HeartPole-v1", params.menu)
+    sums: dict[str, np.ndarray] = {}
+    lanes, running = None, True
+    while running:
+        piece = rollout(
+            policy, key, params, env=env, num_envs=num_episodes, num_steps=_PIECE, start=lanes, devices=devices,
+            total=_parts(len(params.menu.actions)),
+        )  # fmt: skip
+        lanes = piece.lanes
+        for part, value in piece.totals.items():
+            sums[part] = sums.get(part, 0.0) + np.asarray(value, np.float64)
+        running = bool(np.any(np.asarray(lanes.running)))
+    return sums
+
+
+@functools.cache  # the same function for menus of one size, so that its compiled program is found again
+def _parts(num_actions: int) -> Callable[[Transition], dict[str, Any]]:
+    def parts(transition: Transition) -> dict[str, Any]:
+        info = transition.info
+        return {
+            "work_done": info.productivity,
+            "half_hours": info.half_hours,
+            "heart_attacks": info.heart_attack,
+            "risk": info.heart_attack_risk,
+            "actions": jnp.arange(num_actions) == transition.action,
+        }
+
+    return parts
