@@ -1,5 +1,7 @@
 """Menus: what a developer can do, as data. A TOML file with one table [[action]] a row; no code.
 
+    extends = "heartpole_v1"    # optional: the rows of a shipped menu come first
+
     menu = load("my_menu.toml")              # checked
     env = hp.make("HeartPole-v1", menu=menu)
 
@@ -105,13 +107,16 @@ def load(file: str | Path) -> Menu:
         out of range, not finite or upside down, two rows of one name, no row at all. It names the file, row and key.
     """
     content = validation.read_toml(Path(file), "menu")
-    unknown = sorted(set(content) - {"action"})
+    unknown = sorted(set(content) - {"action", "extends"})
     if unknown:
-        raise ValueError(f"{file}: unknown key {unknown[0]!r}; a menu has rows [[action]] and nothing beside them")
+        raise ValueError(
+            f"{file}: unknown key {unknown[0]!r}; a menu has rows [[action]] and, at most, extends beside them"
+        )
+    base = _extended(content["extends"], str(file)) if "extends" in content else ()
     rows = content.get("action", [])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{file}: action must be a list of tables, got {rows!r}; write [[action]] above each row")
-    menu = Menu(tuple(_read_row(row, f"{file}, row {number}") for number, row in enumerate(rows, 1)))
+    menu = Menu((*base, *(_read_row(row, f"{file}, row {number}") for number, row in enumerate(rows, len(base) + 1))))
     check(menu, str(file))
     return menu
 
@@ -189,6 +194,16 @@ def is_one_of(chosen: Sequence[Array], marks: Sequence[bool]) -> Array:
     """Whether the chosen row is marked, a bool of shape ()."""
     marked = [is_chosen for is_chosen, mark in zip(chosen, marks, strict=True) if mark]
     return functools.reduce(jnp.logical_or, marked, jnp.zeros_like(chosen[0]))
+
+
+def _extended(name: Any, where: str) -> tuple[Row, ...]:
+    """The rows of the shipped menu called `name`."""
+    if not isinstance(name, str) or name.endswith(".toml"):
+        raise ValueError(f"{where}: extends must be the name of a shipped menu, got {name!r}")
+    try:
+        return find(name).actions
+    except ValueError as error:
+        raise ValueError(f"{where}: extends: {error}") from None
 
 
 def _read_row(table: Mapping[str, Any], where: str) -> Row:

@@ -53,6 +53,12 @@ def test_the_tutorials_menu_has_its_doses():
     assert (rows["sleep"].half_hours, rows["sleep"].wakes_up) == (16, True)
 
 
+def test_a_menu_that_extends_a_shipped_one_begins_with_its_rows(tmp_path):
+    ours = load(tmp_path, 'extends = "heartpole_v1"\n' + GOOD.split("\n\n")[0]).actions
+    assert ours[:-1] == menu.default().actions
+    assert (ours[-1].name, ours[-1].stimulation) == ("tea", (0.0, 0.5))
+
+
 def test_a_file_of_ones_own_becomes_numbers_and_defaults(tmp_path):
     tea, sleep = load(tmp_path, GOOD).actions
     assert (tea.stimulation, tea.hypertension, tea.hazard, tea.wakes_up, tea.note) == ((0.0, 0.5), None, 1.0, False, "")
@@ -70,6 +76,18 @@ def changed(old, new):
 ROW_1, ROW_2 = "row 1 ('tea')", "row 2 ('sleep')"
 BAD = {
     "unknown key": (changed("stimulation", "stimulashun"), [ROW_1, "'stimulashun'", "did you mean 'stimulation'"]),
+    "extending an unknown one": (
+        'extends = "heartpole_v2"\n' + GOOD,
+        ["extends: unknown menu", "'heartpole_v2'", "did you mean"],
+    ),
+    "extending a file": (
+        'extends = "other.toml"\n' + GOOD,
+        ["extends must be the name of a shipped menu, got 'other.toml'"],
+    ),
+    "a row of the extended one's name": (
+        'extends = "heartpole_v1"\n' + GOOD,
+        ["rows 4 and 10 are both called 'sleep'"],
+    ),
     "unknown key beside the rows": ("title = 1\n" + GOOD, ["unknown key 'title'", "[[action]]"]),
     "lo > hi": (changed("[0, 0.5]", "[0.7, 0.5]"), [ROW_1, "stimulation", "0.7 and 0.5", "swap them"]),
     "nan": (changed("[0, 0.5]", "[0, nan]"), [ROW_1, "stimulation", "nan", "finite"]),

@@ -124,7 +124,7 @@ def test_the_policy_beats_every_scripted_one(two_days):
 
 
 def test_what_an_evaluation_tells_fits_together(two_days):
-    params, solution, found = two_days
+    params, _, found = two_days
     assert found.expected_return.mean == pytest.approx(
         found.work_done.mean - 100 * found.heart_attacks.mean, abs=1e-2 + 4 * found.expected_return.standard_error
     )
