@@ -46,7 +46,7 @@ def judge(recipe: recipes.Recipe, weights: jax.Array, num_episodes: int | None) 
         policy = networks.greedy(member, recipe.config, env)
         if judging.has_regret(env):
             episodes = num_episodes or 1024
-            found.append(judging.evaluate(policy, num_episodes=episodes, seed=TAPE, name="agent").regret.mean)
+            found.append(judging.evaluate(policy, env, num_episodes=episodes, seed=TAPE, name="agent").regret.mean)
         else:
             found.append(judging.mean_return(policy, env, num_episodes=num_episodes or 100, seed=TAPE).mean)
     return np.sort(found) if judging.has_regret(env) else np.sort(found)[::-1]

@@ -79,13 +79,19 @@ def solve(
       ValueError: for parameters that are not plain numbers, a resolution outside [0.2, 10]; `NoSolution` for a menu
         with an action that impairs and is not plainly worse than idling.
     """
+    leaves, treedef = plain(params)
+    if not (type(resolution) in (int, float) and 0.2 <= resolution <= 10):
+        raise ValueError(f"resolution must be a number in [0.2, 10], got {resolution!r}")
+    return _solve(leaves, treedef, float(resolution), above, drunk)
+
+
+def plain(params: EnvParams | None) -> tuple[tuple[float, ...], Any]:
+    """Leaves and structure of the parameters without `expected_penalty`, to cache by. Raises ValueError for arrays."""
     params = EnvParams() if params is None else params
     leaves, treedef = jax.tree.flatten(dataclasses.replace(params, expected_penalty=0.0))
     if not all(type(leaf) in (int, float) for leaf in leaves):
         raise ValueError("params must be plain numbers to be solved, got arrays or tracers among them")
-    if not (type(resolution) in (int, float) and 0.2 <= resolution <= 10):
-        raise ValueError(f"resolution must be a number in [0.2, 10], got {resolution!r}")
-    return _solve(tuple(leaves), treedef, float(resolution), above, drunk)
+    return tuple(leaves), treedef
 
 
 @functools.cache

@@ -161,7 +161,8 @@ def _notes_v1(rows: Sequence[Row], params: heartpole_v1.EnvParams) -> list[str]:
         "all on the same dice; ± is one standard error.",
         "Regret is unknown: this menu cannot be solved."
         if best is None
-        else f"Regret is against the optimum without what intoxicates, by dynamic programming on a grid: {best:.1f}.",
+        else "Regret is against the policy of dynamic programming on a grid, without what intoxicates, in episodes of "
+        f"its own: {best:.1f}.",
         "A toy: never dosing advice.",
     ]
 

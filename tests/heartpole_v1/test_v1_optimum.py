@@ -154,5 +154,9 @@ def test_bad_input_is_refused():
         optimum_v1.solve(EnvParams(heart_attack_penalty=jnp.array(100.0)))
     with pytest.raises(ValueError, match=r"resolution must be a number in \[0.2, 10\], got 0.1"):
         optimum_v1.solve(resolution=0.1)
+    with pytest.raises(ValueError, match="plain numbers to be solved"):
+        evaluation_v1.evaluate(
+            hp.policies_v1.make("coffee"), jax.random.key(0), EnvParams(heart_attack_penalty=jnp.array(100.0))
+        )
     with pytest.raises(ValueError, match="num_episodes must be at least 4"):
         evaluation_v1.evaluate(hp.policies_v1.make("coffee"), jax.random.key(0), num_episodes=3)
