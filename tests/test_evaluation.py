@@ -72,15 +72,15 @@ def test_luck_is_regressed_out_with_the_other_halfs_coefficient():
     luck = np.array([1.0, 2.0, -1.0, -2.0])
     values = np.array([3.0, 10.0, 1.0, 2.0])
     # even episodes: slope of (3, 1) on (1, -1) is 1; odd ones: of (10, 2) on (2, -2) is 2
-    adjusted = evaluation._without_luck(values, luck)
+    adjusted = evaluation.without_luck(values, luck)
     np.testing.assert_allclose(adjusted, [3 - 2 * 1, 10 - 1 * 2, 1 + 2 * 1, 2 + 1 * 2])
-    np.testing.assert_array_equal(evaluation._without_luck(values, np.zeros(4)), values)
+    np.testing.assert_array_equal(evaluation.without_luck(values, np.zeros(4)), values)
 
 
 def test_a_few_episodes_are_enough_where_luck_is_all_there_is():
     # Returns that are -100 luck and nothing else leave nothing over, whatever the sample's mean luck.
     luck = np.array([1.3, 2.0, -1.0, -2.5, 0.7, 0.1])
-    np.testing.assert_allclose(evaluation._without_luck(3.0 - 100 * luck, luck), np.full(6, 3.0), atol=1e-9)
+    np.testing.assert_allclose(evaluation.without_luck(3.0 - 100 * luck, luck), np.full(6, 3.0), atol=1e-9)
 
 
 def test_the_estimate_is_unbiased_where_heart_attacks_are_certain_to_be_common():
