@@ -1,10 +1,13 @@
-"""HeartPole-v1 beside v0, and its scripted policies: the two tables of docs/heartpole_v1.md.
+"""HeartPole-v1: its speed beside v0's, and how well it is solved. The tables of docs/heartpole_v1.md.
 
-    python benchmarks/heartpole_v1.py [--rounds 9] [--episodes 65536]
+    python benchmarks/heartpole_v1.py speed [--rounds 15]
+    python benchmarks/heartpole_v1.py optimum [--resolutions 0.35 0.5 0.7] [--above] [--drunk]
 
-1. Rollouts of 8,192 patients with random actions, 300 decisions, JAX as it comes, v0 and v1 by turns; medians of the
-   rounds, and the lowest and highest ratio within one.
-2. Every scripted policy's expected return, work and heart attacks, the penalties summed as risks.
+`speed`: rollouts of 8,192 patients with random actions of v0's menu, 260 decisions, JAX as it comes, v0 and v1 by
+turns; medians of the rounds, and the lowest and highest ratio within one.
+
+`optimum`: on grids of some resolutions, the expected return of the interpolated problem and what its policy reaches in
+16,384 episodes; with --above the bound for all policies, with --drunk with the actions that intoxicate.
 """
 
 import argparse
@@ -12,22 +15,25 @@ import statistics
 import time
 
 import jax
-import numpy as np
 
-from heartpole_jax import make, policies, policies_v1, rollout
+from heartpole_jax import evaluation_v1, make, optimum_v1, policies, rollout
 from heartpole_jax.policy import Policy
 
-NUM_ENVS, NUM_STEPS = 8192, 300
+NUM_ENVS, NUM_STEPS = 8192, 260
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--episodes", type=int, default=65_536)
+    parser.add_argument("what", choices=("speed", "optimum"))
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--resolutions", type=float, nargs="+", default=(0.35, 0.5, 0.7))
+    parser.add_argument("--above", action="store_true")
+    parser.add_argument("--drunk", action="store_true")
     args = parser.parse_args()
-    speed(args.rounds)
-    print()
-    table(args.episodes)
+    if args.what == "speed":
+        speed(args.rounds)
+    else:
+        optimum(args.resolutions, args.above, args.drunk)
 
 
 def speed(rounds: int) -> None:
@@ -48,9 +54,7 @@ def speed(rounds: int) -> None:
 def _seconds(env, seed: int) -> float:
     began = time.perf_counter()
     policy = Policy(act=_drawn, sample=policies.uniformly_random().sample)  # of v0's four actions, in both
-    jax.block_until_ready(
-        rollout(policy, jax.random.key(seed), env=env, num_envs=NUM_ENVS, num_steps=NUM_STEPS, autoreset=True).totals
-    )
+    jax.block_until_ready(rollout(policy, jax.random.key(seed), env=env, num_envs=NUM_ENVS, num_steps=NUM_STEPS).totals)
     return time.perf_counter() - began
 
 
@@ -58,22 +62,17 @@ def _drawn(params, carry, obs, action):
     return action, carry
 
 
-def table(num_episodes: int) -> None:
-    env = make("HeartPole-v1")
-    longest = int(env.default_params.max_half_hours)
-    print(f"{'policy':22} {'expected return':>18} {'work':>9} {'heart attacks':>14}   {num_episodes:,} episodes")
-    for name in policies_v1.SCRIPTED:
-        sums = rollout(
-            policies_v1.make(name), jax.random.key(0), env=env, num_envs=num_episodes, num_steps=longest, total=_parts
-        ).totals
-        work, risk = (np.asarray(sums[part], np.float64) for part in ("work", "risk"))
-        returns = work - env.default_params.heart_attack_penalty * risk
-        error = returns.std(ddof=1) / np.sqrt(num_episodes)
-        print(f"{name:22} {returns.mean():10.2f} +- {error:4.2f} {work.mean():9.2f} {risk.mean():14.3f}", flush=True)
-
-
-def _parts(transition):
-    return {"work": transition.info.productivity, "risk": transition.info.heart_attack_risk}
+def optimum(resolutions, above: bool, drunk: bool) -> None:
+    for resolution in resolutions:
+        began = time.perf_counter()
+        solution = optimum_v1.solve(resolution=resolution, above=above, drunk=drunk)
+        spent = time.perf_counter() - began
+        what = "no policy exceeds" if above else "on the grid"
+        line = f"resolution {resolution}: {what} {solution.expected_return:.2f}, {spent:.0f} s"
+        if not above:
+            found = evaluation_v1.evaluate(solution.policy, jax.random.key(1)).expected_return
+            line += f"; its policy {found.mean:.2f} +- {found.standard_error:.2f}"
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """A moment as a text: what was done, the clock, and a small bar for each number that matters."""
 
-from heartpole_jax.drawing.moment import ACTION_NAMES, Moment
+from collections.abc import Sequence
+
+from heartpole_jax.drawing.moment import HEARTPOLE_V0, Choice, Moment
 
 _WIDTH = 20
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -9,18 +11,24 @@ _BARS = (
     ("alertness", "alertness", 4.0, ""),
     ("blood pressure", "hypertension", 10.0, ""),
     ("blood alcohol", "intoxication", 0.2, " %"),
+    ("stimulation", "stimulation", 4.0, ""),  # these two are HeartPole-v1's
+    ("impairment", "impairment", 4.0, ""),
 )
 
 
-def describe(moment: Moment) -> str:
-    """The moment in five lines, the last one ended; a bar is full at alertness 4, hypertension 10, 0.2 % alcohol."""
+def describe(moment: Moment, choices: Sequence[Choice] = HEARTPOLE_V0) -> str:
+    """The moment in five lines, in seven of HeartPole-v1, the last one ended.
+
+    A bar is full at alertness, stimulation or impairment 4, hypertension 10, 0.2 % alcohol. `choices` are the actions.
+    """
     day, hour, minute = moment.clock
-    done = "woke up" if moment.action is None else f"chose {ACTION_NAMES[moment.action]}"
+    done = "woke up" if moment.action is None else f"chose {choices[moment.action].name}"
     attack = "  *** HEART ATTACK ***" if moment.heart_attack else ""
     lines = [f"day {day}, {hour:02}:{minute:02}  {done}, reward {moment.reward:+.4f}{attack}"]
     for name, field, full, unit in _BARS:
         value = getattr(moment, field)
-        lines.append(f"  {name:<14} |{_bar(value / full)}| {value:.3f}{unit}")
+        if value is not None:
+            lines.append(f"  {name:<14} |{_bar(value / full)}| {value:.3f}{unit}")
     lines.append(
         f"  score {moment.score:+.4f}, {moment.num_steps} decisions, heart attacks {moment.num_heart_attacks}, "
         f"risk {moment.heart_attack_risk:.2%}"

@@ -13,8 +13,7 @@ from heartpole_jax.drawing import style
 from heartpole_jax.heartpole_v1 import EnvParams
 from heartpole_jax.menu import Menu
 
-_GREEN, _PURPLE = "#009E73", "#CC79A7"  # Okabe and Ito's as well
-_COLOURS = (style.BLUE, style.VERMILLION, _GREEN, style.ORANGE, style.SKY, _PURPLE, style.INK)
+_COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.ORANGE, style.SKY, style.PURPLE, style.INK)
 _DASHES = ("-", "--", ":")  # for menus of more actions than colours
 _PANELS = (
     ("effective_alertness", "Effective alertness", "1 = rested"),

@@ -3,7 +3,7 @@
 import functools
 import math
 
-from heartpole_jax.drawing.palette import ORANGE
+from heartpole_jax.drawing.palette import BLUE, GREEN, ORANGE
 
 try:
     from PIL import Image, ImageColor, ImageDraw, ImageFont
@@ -60,8 +60,11 @@ def place(image: Image.Image, icon: Image.Image | None, x: int, y: int) -> None:
 
 @functools.lru_cache(maxsize=64)
 def icon(kind: str, size: int, colour: str = "white") -> Image.Image:
-    """A small picture, `size` pixels high: a drink is half as wide, all else square. Drawn larger, so it is smooth."""
-    scale, columns = 32, 8 if kind in ("cup", "glass") else 16
+    """A small picture, `size` pixels high: a drink or a letter is half as wide, all else square.
+
+    A letter, "=A", stands on a card. Drawn larger, so it is smooth.
+    """
+    scale, columns = 32, 8 if kind in ("cup", "glass", "can") or kind[0] == "=" else 16
     image = Image.new("RGBA", (columns * scale, 16 * scale))
     draw = ImageDraw.Draw(image)
 
@@ -76,6 +79,28 @@ def icon(kind: str, size: int, colour: str = "white") -> Image.Image:
         draw.polygon(at(0.9, 3, 7.1, 3, 6.3, 15.5, 1.7, 15.5), fill=ORANGE, outline="#A86E00", width=scale // 2)
         draw.polygon(at(2.4, 6, 3.4, 6, 3.6, 13.5, 2.9, 13.5), fill="#FFD980")
         draw.rounded_rectangle(at(0.2, 1, 7.8, 5), scale * 1.6, fill="white", outline="#A86E00", width=scale // 2)
+    elif kind == "can":
+        draw.rounded_rectangle(at(0.7, 1, 7.3, 15.5), scale * 1.4, fill="#C9CED6")
+        draw.rectangle(at(0.7, 3, 7.3, 13.5), fill=BLUE)
+        draw.polygon(at(5.4, 3.6, 2, 9, 3.8, 9, 2.8, 13, 6.2, 7.4, 4.3, 7.4), fill="#FFD23F")
+    elif kind == "leaf":
+        for degrees, length in ((-100, 5.5), (100, 5.5), (-62, 8), (62, 8), (-30, 9.6), (30, 9.6), (0, 11.2)):
+            c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+            leaflet = ((0, 0), (1.1, length * 0.5), (0, length), (-1.1, length * 0.5))
+            draw.polygon([scale * z for x, y in leaflet for z in (8 + x * c + y * s, 12 + x * s - y * c)], fill=GREEN)
+        draw.line(at(8, 11.5, 8, 15.5), fill=GREEN, width=scale)
+    elif kind == "weights":
+        draw.rectangle(at(2, 7.2, 14, 8.8), fill=colour)
+        for left in (0.3, 2.7, 10.9, 13.3):
+            half = 4.6 if 2 < left < 12 else 2.8
+            draw.rounded_rectangle(at(left, 8 - half, left + 2.4, 8 + half), scale * 0.6, fill=colour)
+    elif kind == "z":
+        for x, y, side in ((1.5, 5.5, 8.5), (10.6, 1, 4.6)):
+            corners = at(x, y, x + side, y, x, y + side, x + side, y + side)
+            draw.line(corners, fill=colour, width=round(scale * (0.6 + side / 6)), joint="curve")
+    elif kind[0] == "=":
+        draw.rounded_rectangle(at(0.2, 1.5, 7.8, 15), scale * 1.4, fill=colour)
+        draw.text((4 * scale, 8.3 * scale), kind[1:], "white", font(9 * scale), "mm")
     elif kind == "moon":
         draw.ellipse(at(2, 2, 14, 14), fill="#F5E6A8")
         draw.ellipse(at(5.5, 0.5, 16.5, 11.5), fill=(0, 0, 0, 0))

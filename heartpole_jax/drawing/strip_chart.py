@@ -4,17 +4,19 @@
     figure = draw_episode(records)
     figure.savefig("episode.png")
 
-Actions lie in lanes at the top, the body below them, the score and the return at the bottom.
+Actions lie in lanes at the top, the body below them, the score and the return at the bottom. Episodes of HeartPole-v0
+and HeartPole-v1 are drawn, the latter with a lane for each row of the menu.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from heartpole_jax import physiology
+from heartpole_jax import heartpole_v0, heartpole_v1, physiology
 from heartpole_jax.drawing import style
-from heartpole_jax.heartpole_v0 import SLEEP_HALF_HOURS, Action, EnvParams
+from heartpole_jax.drawing.moment import Choice, choices
 from heartpole_jax.rollout import Transition
 
 _HALF_HOURS_A_DAY = 48
@@ -22,14 +24,11 @@ _HEART, _HEART_FONT = "♥", "DejaVu Sans"  # the font that comes with matplotli
 _SHORT = 2.0  # days; below this the axis counts hours, and single half-hours can be told apart
 _RECORD_IT = "take rollout(policy, key, num_envs=1, record=everything).records"
 _MARGINS = {"left": 0.08, "right": 0.93, "top": 0.875, "bottom": 0.085, "hspace": 0.42}
-
-# From the bottom lane up: what happens most often, and says least, lies lowest.
-_LANES = {
-    Action.NOTHING: ("nothing", style.PALE, 0.35),
-    Action.SLEEP: ("sleep", style.SKY, 0.8),
-    Action.BEER: ("beer", style.ORANGE, 0.8),
-    Action.COFFEE: ("coffee", style.INK, 0.8),
-}
+# Of what is neither sleep nor idling, in the order of the menu.
+_COLOURS = (style.INK, style.ORANGE, style.GREEN, style.BLUE, style.PURPLE, style.GREY)
+_LETTER = 0.0073  # width of a letter of a lane's name, that of the figure being 1
+_LANE = 0.35  # height of a lane, that of a strip being 1
+_SLIDE_HOLDS = 4 * _LANE + 5  # HeartPole-v0's lanes and strips
 
 
 class _Strip(NamedTuple):
@@ -40,33 +39,56 @@ class _Strip(NamedTuple):
     steps: bool = False  # whether the value jumps at the end of a step, rather than drifting there
 
 
+class _Lane(NamedTuple):
+    number: int  # of the action
+    choice: Choice
+    colour: str
+    height: float  # of its blocks
+
+
 def draw_episode(
-    records: Transition, params: EnvParams | None = None, title: str = "HeartPole-v0: one episode"
+    records: Transition,
+    params: heartpole_v0.EnvParams | heartpole_v1.EnvParams | None = None,
+    title: str | None = None,
 ) -> style.Figure:
-    """A figure of one episode of one patient: actions, alertness, hypertension, blood alcohol, score and return.
+    """A figure of one episode of one patient: actions, alertness, hypertension, blood alcohol, score and return; of
+    HeartPole-v1 stimulation and impairment as well.
 
     Time runs in days, and in episodes of under two days the ticks count hours. Nights are shaded, heart attacks are
     vertical marks through every strip. Between two decisions the lines are straight, also through sleep.
 
     Args:
-      records: whole transitions of HeartPole-v0, leaves of shape (num_steps, 1, ...), as
+      records: whole transitions of HeartPole-v0 or -v1, leaves of shape (num_steps, 1, ...), as
         `rollout(policy, key, num_envs=1, record=everything).records`.
-      params: those of the rollout, for the levels drawn beside the curves.
+      params: those of the rollout, for the levels drawn beside the curves, and the menu; the version's defaults for
+        None.
       title: a headline.
 
     Raises:
-      TypeError: if `records` is not a `Transition`, or `params` not an `EnvParams`.
-      ValueError: if `records` are of several patients or several episodes, empty, not of HeartPole-v0, or not finite.
+      TypeError: if `records` is not a `Transition`, or `params` not an `EnvParams` of their version.
+      ValueError: if `records` are of several patients or several episodes, empty, not of HeartPole, or not finite, or
+        if an action is not on the menu.
       ImportError: on importing this module without matplotlib.
     """
-    params = style.scalar_params(params)
-    records = _one_patient(records)
+    is_v1 = isinstance(getattr(records, "state", None), heartpole_v1.EnvState)
+    params = style.scalar_params(params, heartpole_v1.EnvParams if is_v1 else heartpole_v0.EnvParams)
+    lanes = _lanes(choices(params))
+    name = "HeartPole-v1" if is_v1 else "HeartPole-v0"
+    records = _one_patient(records, len(lanes), name)
     days = _course(records, "time_elapsed") / _HALF_HOURS_A_DAY
     short = days[-1] - days[0] < _SHORT
     strips = _strips(records, params)
 
-    figure = style.new_figure(style.SLIDE)
-    grid = figure.add_gridspec(1 + len(strips), 1, height_ratios=[1.4] + [1.0] * len(strips), **_MARGINS)
+    ratios = [_LANE * len(lanes)] + [1.0] * len(strips)
+    taller = max(sum(ratios) / _SLIDE_HOLDS, 1.0)  # than a slide; the margins stay as wide
+    figure = style.new_figure((style.SLIDE[0], style.SLIDE[1] * taller))
+    margins = {
+        **_MARGINS,
+        "left": max(_MARGINS["left"], _LETTER * (2 + max(len(lane.choice.label) for lane in lanes))),
+        "top": 1 - (1 - _MARGINS["top"]) / taller,
+        "bottom": _MARGINS["bottom"] / taller,
+    }
+    grid = figure.add_gridspec(1 + len(strips), 1, height_ratios=ratios, **margins)
     # Nights and heart attacks go through all strips, so they are drawn once, behind them.
     backdrop = figure.add_subplot(grid[:, 0], zorder=-1)
     backdrop.set_axis_off()
@@ -75,15 +97,17 @@ def draw_episode(
     for axes in all_axes:
         style.clean(axes)
         axes.tick_params(axis="x", bottom=False, labelbottom=False)
-    _draw_actions(all_axes[0], backdrop, records.action, days[:-1], short)
+    _draw_actions(all_axes[0], backdrop, lanes, records.action, days[:-1], short)
     for axes, strip in zip(all_axes[1:], strips, strict=True):
         _draw_strip(axes, strip, days)
     _draw_heart_attacks(backdrop, days[1:][records.info.heart_attack])
     _draw_clock(all_axes[-1], days[-1] - days[0], short)
     num_attacks = int(np.sum(records.info.heart_attack))
-    figure.text(_MARGINS["left"], 0.945, title, fontsize=style.TITLE_SIZE, color=style.INK)
+    title = f"{name}: one episode" if title is None else title
+    heading = 1 - 0.055 / taller
+    figure.text(margins["left"], heading, title, fontsize=style.TITLE_SIZE, color=style.INK)
     figure.text(
-        _MARGINS["right"], 0.945, _summary(len(records.action), days[-1] - days[0], num_attacks, short),
+        margins["right"], heading, _summary(len(records.action), days[-1] - days[0], num_attacks, short),
         fontsize=style.TEXT_SIZE, fontfamily=_HEART_FONT, color=style.VERMILLION if num_attacks else style.GREY,
         horizontalalignment="right",
     )  # fmt: skip
@@ -96,13 +120,31 @@ def _course(records: Transition, name: str) -> np.ndarray:
     return np.concatenate(states).astype(np.float64)
 
 
-def _strips(records: Transition, params: EnvParams) -> tuple[_Strip, ...]:
+def _lanes(choices: Sequence[Choice]) -> list[_Lane]:
+    """From the bottom lane up: what happens most often, and says least, lies lowest; then sleep; the last row of the
+    menu before the first."""
+    idle: list[_Lane] = []
+    asleep: list[_Lane] = []
+    others: list[_Lane] = []
+    for number, choice in enumerate(choices):
+        if choice.idles:
+            idle.append(_Lane(number, choice, style.PALE, 0.35))
+        elif choice.wakes_up:
+            asleep.append(_Lane(number, choice, style.SKY, 0.8))
+        else:
+            others.append(_Lane(number, choice, _COLOURS[len(others) % len(_COLOURS)], 0.8))
+    return idle + asleep + others[::-1]
+
+
+def _strips(records: Transition, params: Any) -> tuple[_Strip, ...]:
     half_risk = float(params.heart_attack_threshold), "half the highest risk"
     ballmer_peak = float(params.ballmer_peak), "Ballmer peak"
     score = np.asarray(physiology.score(_course(records, "work_done"), _course(records, "time_elapsed")))
     returned = np.concatenate([[0.0], np.cumsum(records.reward, dtype=np.float64)])
+    of_v1 = ("stimulation", "impairment") if isinstance(params, heartpole_v1.EnvParams) else ()
     return (
         _Strip("alertness (1 = rested)", _course(records, "alertness"), (0.0, 1.0)),
+        *(_Strip(f"{name} (units of alertness)", _course(records, name), (0.0, 1.0)) for name in of_v1),
         _Strip("hypertension (0 = normal)", _course(records, "hypertension"), (0.0, 1.0), half_risk),
         _Strip("blood alcohol (%)", _course(records, "intoxication"), (0.0, 0.02), ballmer_peak),
         _Strip("score: productive half-hours a half-hour", score, (0.0, 0.5)),
@@ -110,7 +152,7 @@ def _strips(records: Transition, params: EnvParams) -> tuple[_Strip, ...]:
     )
 
 
-def _one_patient(records: Transition) -> Transition:
+def _one_patient(records: Transition, num_actions: int, name: str) -> Transition:
     """`records` as NumPy arrays without the axis of patients. Raises as `draw_episode`."""
     if not isinstance(records, Transition):
         raise TypeError(f"records must be a Transition, got {type(records).__name__}; {_RECORD_IT}")
@@ -120,9 +162,7 @@ def _one_patient(records: Transition) -> Transition:
     }.items():
         missing = [name for name in names if not hasattr(getattr(records, part), name)]
         if missing:
-            raise ValueError(
-                f"records.{part} must be HeartPole-v0's, got one without {', '.join(missing)}; {_RECORD_IT}"
-            )
+            raise ValueError(f"records.{part} must be {name}'s, got one without {', '.join(missing)}; {_RECORD_IT}")
     shapes = {np.shape(leaf)[:2] for leaf in jax.tree.leaves(records)}
     if len(shapes) != 1 or len(shape := shapes.pop()) != 2 or 0 in shape:
         got = sorted({np.shape(leaf) for leaf in jax.tree.leaves(records)})
@@ -136,9 +176,9 @@ def _one_patient(records: Transition) -> Transition:
     for leaf in jax.tree.leaves(records):
         if not np.all(np.isfinite(leaf)):
             raise ValueError(f"records must be finite, got {leaf[~np.isfinite(leaf)][0]}; a strip chart cannot show it")
-    unknown = np.setdiff1d(records.action, list(_LANES))
+    unknown = np.setdiff1d(records.action, np.arange(num_actions))
     if unknown.size:
-        raise ValueError(f"actions must be in 0 .. {len(_LANES) - 1}, got {unknown.tolist()}")
+        raise ValueError(f"actions must be in 0 .. {num_actions - 1}, got {unknown.tolist()}")
     torn = records.state.time_elapsed[1:] != records.next_state.time_elapsed[:-1]
     ends = 1 + np.flatnonzero(records.done[:-1] | torn)
     if ends.size:
@@ -149,26 +189,33 @@ def _one_patient(records: Transition) -> Transition:
     return records
 
 
-def _draw_actions(axes: style.Axes, backdrop: style.Axes, action: np.ndarray, days: np.ndarray, short: bool) -> None:
-    """A lane of blocks for each action, begun at `days`; sleep shades the strips below as well."""
-    for lane, (kind, (_, colour, height)) in enumerate(_LANES.items()):
-        duration = (SLEEP_HALF_HOURS if kind == Action.SLEEP else 1) / _HALF_HOURS_A_DAY
-        blocks = [(start, duration) for start in days[action == kind]]
+def _draw_actions(
+    axes: style.Axes, backdrop: style.Axes, lanes: Sequence[_Lane], action: np.ndarray, days: np.ndarray, short: bool
+) -> None:
+    """A lane of blocks for each action, begun at `days`; sleep shades the strips below as well.
+
+    A block is the break, or the half-hour of work where there is none.
+    """
+    for place, lane in enumerate(lanes):
+        duration = max(lane.choice.half_hours, 1) / _HALF_HOURS_A_DAY
+        blocks = [(start, duration) for start in days[action == lane.number]]
         # In a long episode a half-hour is narrower than a pixel, and its outline is what keeps it visible.
-        edge, width = ("white", 1.5) if short else (colour, 0.6 if kind != Action.NOTHING else 0.0)
-        axes.broken_barh(blocks, (lane - height / 2, height), facecolor=colour, edgecolor=edge, linewidth=width)
-        if kind == Action.SLEEP:
+        edge, width = ("white", 1.5) if short else (lane.colour, 0.0 if lane.choice.idles else 0.6)
+        vertically = (place - lane.height / 2, lane.height)
+        axes.broken_barh(blocks, vertically, facecolor=lane.colour, edgecolor=edge, linewidth=width)
+        if lane.choice.wakes_up:
             backdrop.broken_barh(
-                blocks, (0, 1), transform=backdrop.get_xaxis_transform(), facecolor=colour, alpha=0.13, linewidth=0,
+                blocks, (0, 1), transform=backdrop.get_xaxis_transform(), facecolor=lane.colour, alpha=0.13,
+                linewidth=0,
                 snap=False,  # to whole pixels, which would make stripes of many nights
             )  # fmt: skip
-    axes.set_ylim(-0.5, len(_LANES) - 0.5)
-    axes.set_yticks(range(len(_LANES)), [name for name, _, _ in _LANES.values()])
+    axes.set_ylim(-0.5, len(lanes) - 0.5)
+    axes.set_yticks(range(len(lanes)), [lane.choice.label for lane in lanes])
     axes.tick_params(axis="y", length=0)
     axes.spines[["left", "bottom"]].set_visible(False)
-    for lane, kind in enumerate(_LANES):
-        count = int(np.sum(action == kind))
-        style.beside(axes, lane, f"{count:,} \N{MULTIPLICATION SIGN}", style.GREY if count else style.PALE)
+    for place, lane in enumerate(lanes):
+        count = int(np.sum(action == lane.number))
+        style.beside(axes, place, f"{count:,} \N{MULTIPLICATION SIGN}", style.GREY if count else style.PALE)
 
 
 def _draw_strip(axes: style.Axes, strip: _Strip, days: np.ndarray) -> None:

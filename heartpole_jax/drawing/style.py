@@ -6,10 +6,11 @@ artist and not through rcParams, which matplotlib reads again later, when it mak
 
 import dataclasses
 import io
+from typing import Any
 
 import numpy as np
 
-from heartpole_jax.drawing.palette import BLUE, GREY, INK, ORANGE, PALE, SKY, VERMILLION
+from heartpole_jax.drawing.palette import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, VERMILLION
 from heartpole_jax.heartpole_v0 import EnvParams
 
 try:
@@ -22,7 +23,7 @@ except ImportError as error:
     raise ImportError("drawing needs matplotlib: pip install 'heartpole-jax[plot]'") from error
 
 __all__ = [
-    "BLUE", "GREY", "INK", "ORANGE", "PALE", "SKY", "VERMILLION",
+    "BLUE", "GREEN", "GREY", "INK", "ORANGE", "PALE", "PURPLE", "SKY", "VERMILLION",
     "Axes", "Figure", "FuncFormatter", "MaxNLocator", "MultipleLocator",
 ]  # fmt: skip
 
@@ -91,17 +92,19 @@ def beside(axes: Axes, y: float, text: str, colour: str) -> None:
     )  # fmt: skip
 
 
-def scalar_params(params: EnvParams | None) -> EnvParams:
-    """`params` itself, or the defaults for None.
+def scalar_params(params: Any, kind: Any = EnvParams) -> Any:
+    """`params` itself, or the defaults for None; `kind` is the version's `EnvParams`, HeartPole-v0's by default.
 
     Raises:
-      TypeError: if it is not an `EnvParams`.
+      TypeError: if it is not of that kind.
       ValueError: if it holds several values of a constant.
     """
     if params is None:
-        return EnvParams()
-    if not isinstance(params, EnvParams):
-        raise TypeError(f"params must be an EnvParams, got {type(params).__name__}; build one with EnvParams(...)")
+        return kind()
+    if not isinstance(params, kind):
+        name = type(params).__name__
+        got = "another version's" if name == kind.__name__ else name
+        raise TypeError(f"params must be an EnvParams, got {got}; build one with {kind.__module__}.EnvParams(...)")
     for field in dataclasses.fields(params):
         shape = np.shape(getattr(params, field.name))
         if shape != ():

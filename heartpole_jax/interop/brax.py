@@ -11,6 +11,9 @@ is a preference for each, of which the largest acts (the first of equals). A who
 The time limit is brax's EpisodeWrapper's to tell, as for brax's own environments: `done` here is a true end alone,
 which HeartPole has not, since EpisodeWrapper takes a `done` for a death. Hand it `episode_length`, and its `done` and
 `info["truncation"]` say it all. Without that wrapper `info["truncation"]` is 1 from the limit on, and nothing ends.
+HeartPole-v1's limit is a time, and EpisodeWrapper knows none but of steps: where it is reached, `info["steps"]`, which
+is that wrapper's, is set to the last step of `episode_length`, and the wrapper does the rest. brax's own count of steps
+is that of a whole episode then; `info["episode_metrics"]["length"]` has the true one.
 
 Keys. brax's `step` takes none: `info["rng"]` is split at each. brax's wrappers want raw keys, `jax.random.PRNGKey`. Its
 AutoResetWrapper begins every episode of a lane in the state of the first and gives that observation for the last; the
@@ -74,7 +77,7 @@ class BraxEnvironment(Env):
 
     @property
     def episode_length(self) -> Any:
-        """The time limit, for brax's wrappers and agents."""
+        """The time limit, for brax's wrappers and agents; of HeartPole-v1 the most decisions that fit into it."""
         return self.sys.max_steps
 
     def reset(self, rng: PRNGKey) -> State:
@@ -105,6 +108,11 @@ class BraxEnvironment(Env):
         )
         terminated = self.env.terminated(env_state)
         truncation = (done & ~terminated).astype(obs.dtype)
+        told = {"rng": next_key, "truncation": truncation, "final_observation": obs}
+        if "steps" in state.info and adapting.time_limit(self.sys) != "max_steps":
+            steps = state.info["steps"]
+            last = jnp.maximum(steps, jnp.asarray(self.episode_length - 1, steps.dtype))
+            told["steps"] = jnp.where(truncation > 0, last, steps)
         return state.replace(
             pipeline_state=env_state,
             obs=obs,
@@ -112,7 +120,7 @@ class BraxEnvironment(Env):
             done=terminated.astype(obs.dtype),
             # What wrappers have put beside ours stays
             metrics={**state.metrics, **_floats(adapting.info_dict(info), obs.dtype)},
-            info={**state.info, "rng": next_key, "truncation": truncation, "final_observation": obs},
+            info={**state.info, **told},
         )
 
     def _chosen(self, action: Numeric) -> Array:

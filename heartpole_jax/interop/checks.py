@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from heartpole_jax import validation
-from heartpole_jax.environment import HEARTPOLE_V0
-from heartpole_jax.heartpole_v0 import EnvParams
+from heartpole_jax.environment import Environment
+from heartpole_jax.interop import adapting
 
 try:
     from gymnasium import error, spaces
@@ -17,56 +17,61 @@ except ImportError as missing:
     raise ImportError("this needs Gymnasium: pip install 'heartpole-jax[gym]'") from missing
 
 
-def observation_space() -> spaces.Box:
-    """The tutorial's bounds: alertness and work_done any real, the rest at least 0; float32 of shape (6,)."""
-    low = np.array([-np.inf, 0, 0, 0, 0, -np.inf], np.float32)
-    return spaces.Box(low, np.full(6, np.inf, np.float32), dtype=np.float32)
+def observation_space(env: Environment, params: Any) -> spaces.Box:
+    """The tutorial's bounds, see `adapting.obs_bounds`; float32 of shape (6,), of HeartPole-v1 (8,)."""
+    low, high = (bound.astype(np.float32) for bound in adapting.obs_bounds(env, params))
+    return spaces.Box(low, high, dtype=np.float32)
 
 
-def action_space() -> spaces.Discrete:
-    """Nothing, coffee, beer, sleep."""
-    return spaces.Discrete(HEARTPOLE_V0.num_actions)
+def action_space(env: Environment) -> spaces.Discrete:
+    """Nothing, coffee, beer, sleep; of HeartPole-v1 the rows of its menu."""
+    return spaces.Discrete(env.num_actions)
 
 
-def env_params(keywords: dict[str, Any]) -> EnvParams:
-    """`EnvParams` of keyword arguments.
+def env_params(env: Environment, keywords: dict[str, Any]) -> Any:
+    """The environment's `EnvParams` of keyword arguments, its default menu included.
 
     Raises:
       ValueError: for an unknown one, with the nearest that is known, or a value out of range.
       TypeError: for a value that is not a number.
     """
-    known = {field.name: field.name for field in dataclasses.fields(EnvParams)}
+    known = {field.name: field.name for field in dataclasses.fields(env.default_params) if field.name != "menu"}
+    limit = adapting.time_limit(env.default_params)
     for name, value in keywords.items():
-        validation.look_up(known, name, "parameter of HeartPole")
+        if name == "max_steps" != limit:
+            raise ValueError(f"{env.name} has no limit of decisions, got max_steps={value!r}; its limit is {limit}")
+        validation.look_up(known, name, f"parameter of {env.name}")
         if np.ndim(value) > 0:
             raise TypeError(f"{name} must be one number, got {value!r}")
-    if "max_steps" in keywords:
-        EnvParams(max_steps=keywords["max_steps"])
-        keywords = keywords | {"max_steps": int(keywords["max_steps"])}
-    return EnvParams(**{name: value if name == "max_steps" else float(value) for name, value in keywords.items()})
+    if limit in keywords:
+        dataclasses.replace(env.default_params, **{limit: keywords[limit]})
+        keywords = keywords | {limit: int(keywords[limit])}
+    numbers = {name: value if name == limit else float(value) for name, value in keywords.items()}
+    return dataclasses.replace(env.default_params, **numbers)
 
 
-def check_action(action: Any) -> int:
+def check_action(action: Any, num_actions: int) -> int:
     array = np.asarray(action)
     if array.shape != () or array.dtype.kind not in "iu":
         raise error.InvalidAction(
-            f"action must be one whole number in 0 .. 3, got {action!r} of shape {array.shape} and dtype {array.dtype}"
+            f"action must be one whole number in 0 .. {num_actions - 1}, got {action!r} of shape {array.shape} and "
+            f"dtype {array.dtype}"
         )
-    if not 0 <= int(array) < HEARTPOLE_V0.num_actions:
-        raise error.InvalidAction(f"action must be in 0 .. 3, got {int(array)}")
+    if not 0 <= int(array) < num_actions:
+        raise error.InvalidAction(f"action must be in 0 .. {num_actions - 1}, got {int(array)}")
     return int(array)
 
 
-def check_actions(actions: Any, num_envs: int) -> np.ndarray:
+def check_actions(actions: Any, num_envs: int, num_actions: int) -> np.ndarray:
     """A batch of actions, int32 of shape (num_envs,)."""
     array = np.asarray(actions)
     if array.shape != (num_envs,) or array.dtype.kind not in "iu":
         raise error.InvalidAction(
             f"actions must be whole numbers of shape ({num_envs},), got shape {array.shape} of dtype {array.dtype}"
         )
-    if array.min() < 0 or array.max() >= HEARTPOLE_V0.num_actions:
-        lane = int(np.flatnonzero((array < 0) | (array >= HEARTPOLE_V0.num_actions))[0])
-        raise error.InvalidAction(f"actions must be in 0 .. 3, got {array[lane]} for lane {lane}")
+    if array.min() < 0 or array.max() >= num_actions:
+        lane = int(np.flatnonzero((array < 0) | (array >= num_actions))[0])
+        raise error.InvalidAction(f"actions must be in 0 .. {num_actions - 1}, got {array[lane]} for lane {lane}")
     return array.astype(np.int32)
 
 
@@ -81,7 +86,7 @@ def check_options(options: Any, known: tuple[str, ...]) -> None:
         if name not in known:
             raise ValueError(
                 f"unknown option {name!r}; known: {', '.join(known) or 'none'}. Parameters are keywords of make: "
-                "gymnasium.make('heartpole_jax.gym:HeartPole-v0', max_steps=200)"
+                "gymnasium.make(name, heart_attack_proclivity=0.1)"
             )
 
 

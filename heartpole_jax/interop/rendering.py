@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 
 from heartpole_jax.drawing.ansi import describe
-from heartpole_jax.drawing.moment import Moment
-from heartpole_jax.heartpole_v0 import OBS_NAMES, EnvParams
+from heartpole_jax.drawing.moment import Moment, choices
+from heartpole_jax.environment import Environment
+from heartpole_jax.interop import adapting
 
 MOMENTS_KEPT = 128  # more than a frame shows
 
 
 class Renderer:
-    """Follows one lane and shows it as `mode` says: "ansi", "rgb_array" or "human"."""
+    """Follows one lane of HeartPole-v0 or -v1 and shows it as `mode` says: "ansi", "rgb_array" or "human"."""
 
-    def __init__(self, params: EnvParams, mode: str):
+    def __init__(self, env: Environment, params: Any, mode: str):
         self._params, self._mode = params, mode
+        self._names, self._choices = adapting.obs_names(env), choices(params)
         self._moments: deque[Moment] = deque(maxlen=MOMENTS_KEPT)
         self._window: Any = None
 
@@ -37,7 +39,7 @@ class Renderer:
     def render(self) -> Any:
         """A text for "ansi", a frame for "rgb_array", None for "human", which shows the frame."""
         if self._mode == "ansi":
-            return describe(self._moments[-1])
+            return describe(self._moments[-1], self._choices)
         frame = self._frame()
         if self._mode == "rgb_array":
             return frame
@@ -52,7 +54,7 @@ class Renderer:
     def _append(self, obs, action, reward, info, num_steps: int, num_heart_attacks: int) -> None:
         self._moments.append(
             Moment(
-                **dict(zip(OBS_NAMES, obs.tolist(), strict=True)),
+                **dict(zip(self._names, obs.tolist(), strict=True)),
                 action=action,
                 reward=float(reward),
                 heart_attack=bool(info["heart_attack"]),
@@ -68,8 +70,16 @@ class Renderer:
         from heartpole_jax.drawing.frame import draw_frame
 
         params = self._params
-        references = (params.heart_attack_threshold, params.anxiety_threshold, params.ballmer_peak)
-        return draw_frame(self._moments, int(params.max_steps), *map(float, references))
+        limit = adapting.time_limit(params)
+        return draw_frame(
+            self._moments,
+            int(getattr(params, limit)),
+            heart_attack_threshold=float(params.heart_attack_threshold),
+            anxiety_threshold=float(params.anxiety_threshold),
+            ballmer_peak=float(params.ballmer_peak),
+            choices=self._choices,
+            limit_is_time=limit != "max_steps",
+        )
 
     def _show(self, frame: np.ndarray) -> None:
         from heartpole_jax.drawing.window import Window

@@ -1,4 +1,4 @@
-"""HeartPole for Stable-Baselines3: a native `VecEnv`, all lanes in one compiled step.
+"""HeartPole-v0 and HeartPole-v1 for Stable-Baselines3: a native `VecEnv`, all lanes in one compiled step.
 
     from heartpole_jax.interop.stable_baselines3 import HeartPoleVecEnv
     model = stable_baselines3.PPO("MlpPolicy", HeartPoleVecEnv(num_envs=64))
@@ -8,14 +8,15 @@ True, so that values are bootstrapped through the time limit.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from heartpole_jax import validation
-from heartpole_jax.environment import HEARTPOLE_V0
+from heartpole_jax import environment, validation
 from heartpole_jax.interop import checks, stepping
 from heartpole_jax.interop.rendering import Renderer
+from heartpole_jax.menu import Menu
 
 try:
     from stable_baselines3.common.vec_env import VecEnv
@@ -26,23 +27,34 @@ except ImportError as missing:
 class HeartPoleVecEnv(VecEnv):
     """`num_envs` patients as Stable-Baselines3's `VecEnv`; the other keywords are `EnvParams`'s.
 
+    `name` and `menu` are those of `heartpole_jax.make`.
+
     Raises:
-      ValueError, TypeError: for a bad number of lanes or bad parameters.
+      ValueError, TypeError: for a bad number of lanes, an unknown name, a bad menu or bad parameters.
       gymnasium.error.UnsupportedMode: for a render mode that is neither None nor "rgb_array".
     """
 
-    def __init__(self, num_envs: int, render_mode: str | None = None, **params: Any):
+    def __init__(
+        self,
+        num_envs: int,
+        render_mode: str | None = None,
+        name: str = "HeartPole-v0",
+        menu: Menu | str | Path | None = None,
+        **params: Any,
+    ):
         validation.check_size("num_envs", num_envs)
-        self.params = checks.env_params(params)
+        env = environment.make(name, menu)
+        self.params = checks.env_params(env, params)
         self.render_mode = checks.check_render_mode(render_mode, ["rgb_array"])
-        super().__init__(num_envs, checks.observation_space(), checks.action_space())
-        self._lanes = stepping.Lanes(HEARTPOLE_V0, self.params, num_envs, stepping.Autoreset.SAME_STEP)
-        self._renderers = [Renderer(self.params, render_mode) for _ in range(num_envs)] if render_mode else []
+        super().__init__(num_envs, checks.observation_space(env, self.params), checks.action_space(env))
+        self._num_actions = env.num_actions
+        self._lanes = stepping.Lanes(env, self.params, num_envs, stepping.Autoreset.SAME_STEP)
+        self._renderers = [Renderer(env, self.params, render_mode) for _ in range(num_envs)] if render_mode else []
         self._actions = np.zeros(num_envs, np.int32)
         self._is_reset = self._is_closed = False
 
     def reset(self) -> np.ndarray:
-        """First observations, float32 of shape (num_envs, 6). `seed(s)` before it gives the lanes s, s + 1, ..."""
+        """First observations, float32 of shape (num_envs, 6 or 8). `seed(s)` before it gives the lanes s, s + 1, ..."""
         if self._is_closed:
             checks.refuse_step(closed=True)
         seeds = self._seeds
@@ -64,7 +76,7 @@ class HeartPoleVecEnv(VecEnv):
         return obs
 
     def step_async(self, actions: np.ndarray) -> None:
-        """Takes the actions, whole numbers in 0 .. 3 of shape (num_envs,).
+        """Takes the actions, whole numbers from 0 on of shape (num_envs,).
 
         Raises:
           gymnasium.error.InvalidAction: for others.
@@ -72,10 +84,10 @@ class HeartPoleVecEnv(VecEnv):
         """
         if not self._is_reset or self._is_closed:
             checks.refuse_step(self._is_closed)
-        self._actions = checks.check_actions(actions, self.num_envs)
+        self._actions = checks.check_actions(actions, self.num_envs, self._num_actions)
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        """(obs, rewards, dones, infos): float32 (num_envs, 6), float32, bool, and a dict for each lane."""
+        """(obs, rewards, dones, infos): float32 (num_envs, 6 or 8), float32, bool, and a dict for each lane."""
         actions = self._actions
         outcome = self._lanes.step(actions)
         dones = outcome.terminated | outcome.truncated

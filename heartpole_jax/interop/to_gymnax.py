@@ -9,7 +9,8 @@ The dice are ours: `step_env(key, ...)` is `Environment.step` and `reset_env(key
 gymnax's own `step` splits its key, steps with the first half and begins the next episode with the second.
 
 HeartPole is never `terminated`: its time limit is `truncated`, and the value of `info["final_observation"]` is to be
-bootstrapped there.
+bootstrapped there. HeartPole-v1's limit is a time, `max_half_hours`, and `max_steps_in_episode` the most decisions that
+fit into it.
 """
 
 import copy
@@ -50,19 +51,23 @@ class Params:
 
     @property
     def max_steps_in_episode(self) -> Any:
-        """The environment's `max_steps`; the limit is stored there alone."""
+        """The environment's `max_steps`; the limit is stored there alone, or follows from another one."""
         return self.env_params.max_steps
 
     def replace(self, **changes: Any) -> "Params":
         """The parameters with these values, `max_steps_in_episode` being the environment's `max_steps`.
 
         Raises:
-          TypeError: for a name that is not the environment's, and for both names of the limit.
+          TypeError: for a name that is not the environment's, for both names of the limit, and for a limit of steps
+            where the environment's own counts something else.
           ValueError: for a value that the environment refuses.
         """
         if "max_steps_in_episode" in changes:
             if "max_steps" in changes:
                 raise TypeError("max_steps_in_episode and max_steps are the same limit: give one of them")
+            limit = adapting.time_limit(self.env_params)
+            if limit != "max_steps":
+                raise TypeError(f"max_steps_in_episode follows from {limit} and cannot be replaced; replace {limit}")
             changes["max_steps"] = changes.pop("max_steps_in_episode")
         if hasattr(self.env_params, "_replace"):  # a NamedTuple
             return Params(self.env_params._replace(**changes))
@@ -165,13 +170,13 @@ class GymnaxEnvironment(GymnaxBase):
         return spaces.Discrete(self.env.num_actions)
 
     def observation_space(self, params: Params | None = None) -> spaces.Box:
-        low, high = adapting.obs_bounds(self.env)
+        low, high = adapting.obs_bounds(self.env, self._params)
         dtype = jnp.result_type(float)
         return spaces.Box(low.astype(dtype), high.astype(dtype), self.env.obs_shape, dtype)
 
     def state_space(self, params: Params | None = None) -> spaces.Dict:
         _, state = jax.eval_shape(self.reset_env, jax.random.key(0), Params(self._own(params)))
-        return _space(state, adapting.non_negative(self.env) | {"time"})
+        return _space(state, adapting.non_negative(self.env, self._params) | {"time"})
 
     def _own(self, params: Any) -> Any:
         """The environment's own parameters."""

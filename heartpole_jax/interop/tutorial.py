@@ -82,7 +82,8 @@ class HeartPole(gymnasium.Env):
     def __init__(self, heart_attack_proclivity: float = 0.5, max_steps: int = 1000):
         self.actions = [do_nothing, drink_coffee, drink_beer, sleep]
         self.observations = list(OBS_NAMES)
-        self.action_space, self.observation_space = checks.action_space(), checks.observation_space()
+        self.action_space = checks.action_space(HEARTPOLE_V0)
+        self.observation_space = checks.observation_space(HEARTPOLE_V0, HEARTPOLE_V0.default_params)
         self.heart_attack_proclivity, self.max_steps = heart_attack_proclivity, max_steps
         self._lines: deque[tuple[int, bool, np.ndarray]] = deque(maxlen=LOGGED_DECISIONS)
         self._num_forgotten = 0
@@ -141,7 +142,7 @@ class HeartPole(gymnasium.Env):
           gymnasium.error.InvalidAction: for anything but a whole number in 0 .. 3.
           gymnasium.error.ResetNeeded: before the first reset.
         """
-        action = checks.check_action(action)
+        action = checks.check_action(action, HEARTPOLE_V0.num_actions)
         self._check_reset()
         outcome = self._lanes.step_lone(action)
         self._obs = outcome.obs
@@ -164,7 +165,7 @@ class HeartPole(gymnasium.Env):
     def _make_lanes(self) -> None:
         self._made_of = (self.heart_attack_proclivity, self.max_steps)
         params = checks.env_params(
-            {"heart_attack_proclivity": self.heart_attack_proclivity, "max_steps": self.max_steps}
+            HEARTPOLE_V0, {"heart_attack_proclivity": self.heart_attack_proclivity, "max_steps": self.max_steps}
         )
         self._lanes = stepping.Lanes(HEARTPOLE_V0, params, num_envs=1)
         if self._obs is not None and self._words is None:  # the new lanes have no dice yet

@@ -112,6 +112,25 @@ def test_brax_tells_the_limit_as_a_truncation_and_begins_again():
     assert len(np.unique(np.round(rewards, 6))) == 14  # the dice go on
 
 
+def test_brax_tells_version_1s_limit_of_time_as_a_truncation_whenever_it_comes():
+    """34 half-hours are two nights or 34 half-hours of nothing: brax's wrapper, which counts steps, ends both."""
+    params = hp.heartpole_v1.EnvParams(max_half_hours=34)
+    env = to_brax("HeartPole-v1", params)
+    assert (env.observation_size, env.action_size, env.episode_length) == (8, 8, 34)
+    env = training.wrap(env, episode_length=env.episode_length)
+    state, step = jax.jit(env.reset)(lane_keys(2)), jax.jit(env.step)
+    ends = []
+    for time in range(1, 36):
+        state = step(state, jnp.array([3, 0]))  # sleep, nothing
+        np.testing.assert_array_equal(state.done, state.info["truncation"])
+        ends.append(state.done.tolist())
+        if time == 4:
+            assert state.info["final_observation"][:, 4].tolist() == [34.0, 4.0]
+            np.testing.assert_array_equal(state.info["episode_metrics"]["length"], [2.0, 4.0])
+            assert state.obs[0, 4] == 0.0
+    assert ends == [[float(time % 2 == 0), float(time == 34)] for time in range(1, 36)]
+
+
 @pytest.mark.parametrize("episode_length", [1000, 2])
 def test_brax_tells_a_true_end_as_done_without_truncation_at_the_limit_as_well(episode_length):
     env = training.wrap(to_brax(probe_environments.counter(2)), episode_length=episode_length)

@@ -50,6 +50,30 @@ def test_the_native_vec_env_is_its_own_of_single_environments():
     assert num_ended == 9
 
 
+def test_the_native_vec_env_of_version_1_is_its_own_of_single_environments():
+    """34 half-hours end after 2 nights, 34 half-hours of nothing or 17 of exercise."""
+    menu = {"max_half_hours": 34, "menu": "heartpole_v1"}
+    ours = HeartPoleVecEnv(3, name="HeartPole-v1", **menu)
+    theirs = DummyVecEnv([lambda: gymnasium.make("heartpole_jax.gym:HeartPole-v1", **menu)] * 3)
+    assert (ours.observation_space, ours.action_space.n) == (theirs.observation_space, 8)
+    ours.seed(5)
+    theirs.seed(5)
+    np.testing.assert_allclose(ours.reset(), theirs.reset(), rtol=1e-6)
+    num_ended = np.zeros(3, int)
+    for _ in range(18):
+        actions = np.array([3, 0, 5])
+        got, expected = ours.step(actions), theirs.step(actions)
+        for x, y in zip(got[:3], expected[:3], strict=True):
+            np.testing.assert_allclose(x, y, rtol=2e-5, atol=2e-6)
+        for info, expected_info in zip(got[3], expected[3], strict=True):
+            assert info.keys() == expected_info.keys()
+            assert info["TimeLimit.truncated"] == expected_info["TimeLimit.truncated"]
+        num_ended += got[2]
+    assert num_ended.tolist() == [9, 0, 1]
+    with pytest.raises(error.InvalidAction, match=r"in 0 \.\. 7, got 8 for lane 2"):
+        ours.step(np.array([0, 0, 8]))
+
+
 def test_the_end_of_an_episode_tells_its_last_observation_and_that_it_is_the_time_limit():
     envs = HeartPoleVecEnv(2, max_steps=2)
     envs.reset()

@@ -78,6 +78,20 @@ def test_steps_are_ours_with_the_first_halves_of_the_keys():
     assert not timestep.terminated()
 
 
+def test_version_1_is_truncated_by_the_clock_and_has_its_menus_spaces():
+    env = to_stoa("HeartPole-v1", hp.heartpole_v1.EnvParams(max_half_hours=20))
+    space = env.environment_space()
+    assert space.actions.num_values == 8
+    np.testing.assert_array_equal(space.observations.minimum, np.array([-np.inf] + [0] * 7, np.float32))
+    state, timestep = env.reset(jax.random.key(7))
+    step, ends = jax.jit(env.step), []
+    for action in (3, 0, 7):  # a night, nothing, cannabis
+        state, timestep = step(state, jnp.int32(action))
+        assert space.contains(timestep)
+        ends.append((*told(timestep), float(timestep.observation[4])))
+    assert ends == [(MID, 1.0, 17.0), (MID, 1.0, 18.0), (TRUNCATED, 1.0, 20.0)]
+
+
 @pytest.mark.parametrize("max_steps", [1000, 2])
 def test_a_true_end_is_terminated_with_discount_0_at_the_limit_as_well(max_steps):
     env = to_stoa(probe_environments.counter(2), probe_environments.Params(max_steps=max_steps))

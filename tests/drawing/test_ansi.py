@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 
 from heartpole_jax.drawing.ansi import describe
-from heartpole_jax.drawing.moment import Moment
+from heartpole_jax.drawing.moment import Moment, choices
+from heartpole_jax.heartpole_v1 import EnvParams
 
 AWAKE = Moment(
     alertness=1.0, hypertension=0.5, intoxication=0.02, time_since_slept=3, time_elapsed=3, work_done=2.0, num_steps=3,
@@ -26,6 +27,19 @@ def test_a_text_tells_all_of_it():
         "  blood alcohol  |██                  | 0.020 %\n"
         "  score +0.6667, 3 decisions, heart attacks 2, risk 0.20%\n"
     )
+
+
+def test_a_text_of_version_1_has_its_menu_and_two_bars_more():
+    moment = with_(action=6, stimulation=1.0, impairment=-0.5)
+    assert describe(moment, choices(EnvParams())).splitlines() == [
+        "day 1, 09:30  chose energy_drink, reward +0.0100",
+        "  alertness      |█████               | 1.000",
+        "  blood pressure |█                   | 0.500",
+        "  blood alcohol  |██                  | 0.020 %",
+        "  stimulation    |█████               | 1.000",
+        "  impairment     |                    | -0.500",
+        "  score +0.6667, 3 decisions, heart attacks 0, risk 0.20%",
+    ]
 
 
 def test_a_texts_bars_keep_their_width():

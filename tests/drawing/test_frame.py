@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from heartpole_jax.drawing.frame import draw_frame
-from heartpole_jax.drawing.moment import Moment
+from heartpole_jax.drawing.moment import Choice, Moment, choices
+from heartpole_jax.heartpole_v1 import EnvParams as EnvParamsV1
 
 MAX_STEPS = 1000
 START = Moment(
@@ -24,6 +25,18 @@ STRIPS = [
     ("intoxication", 306, 0.0, 0.2, ORANGE),
 ]
 STRIP_HEIGHT, NOW, LANE = 92, 706, slice(408, 438)
+# HeartPole-v1's, of which two strips are new and all are lower.
+START_V1 = dataclasses.replace(START, stimulation=0.5, impairment=0.25)
+CHOICES_V1 = choices(EnvParamsV1())
+PURPLE, GREEN = (0xCC, 0x79, 0xA7), (0x00, 0x9E, 0x73)
+STRIPS_V1 = [
+    ("alertness", 98, -1.0, 4.0, BLUE),
+    ("stimulation", 180, 0.0, 3.0, PURPLE),
+    ("impairment", 262, 0.0, 1.5, GREEN),
+    ("hypertension", 344, 0.0, 9.0, VERMILLION),
+    ("intoxication", 426, 0.0, 0.2, ORANGE),
+]
+STRIP_HEIGHT_V1, LANE_V1 = 70, slice(506, 536)
 
 
 def after(time, **fields):
@@ -33,6 +46,10 @@ def after(time, **fields):
 
 def frame(*moments, **references):
     return draw_frame(moments, MAX_STEPS, **references)
+
+
+def frame_v1(*moments, shown=CHOICES_V1, limit=1344):
+    return draw_frame(moments, limit, choices=shown, limit_is_time=True)
 
 
 def is_colour(pixels, colour):
@@ -185,6 +202,78 @@ def test_no_moment_before_the_strip_is_looked_at():
 )
 def test_the_reference_lines_follow_the_parameters(reference):
     assert not np.array_equal(frame(START), frame(START, **reference))
+
+
+@pytest.mark.parametrize(("field", "top", "low", "high", "colour"), STRIPS_V1)
+def test_the_strips_of_version_1_are_five_and_lower(field, top, low, high, colour):
+    pixels = frame_v1(dataclasses.replace(START_V1, **{field: low + 0.75 * (high - low)}))
+    assert pixels.shape == (576, 800, 3)
+    rows = np.flatnonzero(is_colour(pixels[:504, NOW - 1 : NOW + 1], colour).any(axis=1))
+    rows = rows[(rows >= top - 6) & (rows < top + STRIP_HEIGHT_V1 + 6)]
+    assert rows.mean() == pytest.approx(top + STRIP_HEIGHT_V1 * 0.25, abs=1.5)
+
+
+def test_version_1_tells_the_effective_alertness():
+    """1 + 0.5 - 0.25 is 0.25 + 1.5 - 0.5, and where the sum is below 0 it is 0."""
+    place = np.s_[206:230, :126]
+    same = dataclasses.replace(START_V1, alertness=0.25, stimulation=1.5, impairment=0.5)
+    tired = [dataclasses.replace(START_V1, alertness=alertness) for alertness in (-5.0, -0.25)]
+    np.testing.assert_array_equal(frame_v1(START_V1)[place], frame_v1(same)[place])
+    np.testing.assert_array_equal(*(frame_v1(moment)[place] for moment in tired))
+    assert not np.array_equal(frame_v1(START_V1)[place], frame_v1(tired[0])[place])
+
+
+def chosen(action, time=17):
+    return dataclasses.replace(START_V1, time_elapsed=time, num_steps=time, action=action)
+
+
+@pytest.mark.parametrize("heart_attack", [False, True])
+def test_every_action_of_version_1_looks_different(heart_attack):
+    moments = [dataclasses.replace(chosen(action), heart_attack=heart_attack) for action in range(8)]
+    lanes = {frame_v1(START_V1, moment)[LANE_V1].tobytes() for moment in moments}
+    headers = {frame_v1(START_V1, moment)[:86].tobytes() for moment in moments}
+    assert len(lanes) == len(headers) == 8
+
+
+def test_what_no_picture_is_known_of_stands_on_a_card_and_long_breaks_are_bands():
+    shown = (
+        Choice("tea", 0, wakes_up=False, idles=False),
+        Choice("broth", 0, wakes_up=False, idles=False),
+        Choice("hike", 7, wakes_up=False, idles=False),
+        Choice("siesta", 3, wakes_up=True, idles=False),
+    )
+    lanes = [frame_v1(START_V1, chosen(action), chosen(0, 18), shown=shown)[LANE_V1] for action in range(4)]
+    assert len({lane.tobytes() for lane in lanes}) == 4
+    # 8 half-hours, work after the hike included, that end one half-hour ago; of the siesta 4.
+    for lane, colour, first in ((lanes[2], (0xCB, 0xD3, 0xDE), 9), (lanes[3], (0x2B, 0x3A, 0x67), 5)):
+        band = np.flatnonzero(is_colour(lane[6], colour))
+        assert (band[0], band[-1]) == (NOW - first * 8 + 1, NOW - 8 - 2)
+
+
+@pytest.mark.parametrize(
+    ("choice", "done"),
+    [
+        (CHOICES_V1[0], "works"),
+        (CHOICES_V1[3], "slept 8 hours"),
+        (CHOICES_V1[4], "nap for 30 minutes"),
+        (CHOICES_V1[6], "energy drink, then work"),
+        (Choice("siesta", 2, wakes_up=True, idles=False), "siesta for 1 hour"),
+        (Choice("a" * 30, 3, wakes_up=False, idles=False), "a" * 23 + "… for 1.5 hours"),
+    ],
+)
+def test_what_was_done_is_said_in_words(choice, done):
+    assert choice.done == done
+
+
+def test_a_name_of_any_length_stays_within_its_place():
+    longest, none = (Choice(name, 0, wakes_up=False, idles=False) for name in ("W" * 200, " "))
+    pixels, other = (frame_v1(START_V1, chosen(0), shown=(choice,)) for choice in (longest, none))
+    np.testing.assert_array_equal(pixels[:86, 486:], other[:86, 486:])
+
+
+def test_the_bar_of_version_1_shows_the_time_of_the_episode():
+    bar = frame_v1(dataclasses.replace(chosen(0, time=336), num_steps=20))[84]
+    assert is_colour(bar, BLUE).sum() == pytest.approx(200, abs=1)
 
 
 def test_no_moment_is_an_error():

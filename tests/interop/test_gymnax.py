@@ -16,6 +16,8 @@ gymnax = pytest.importorskip("gymnax", reason="gymnax pins jax < 0.12")
 
 from heartpole_jax.interop.gymnax import Params, from_gymnax  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 CLASSIC = ("CartPole-v1", "MountainCar-v0", "Acrobot-v1")
 
 
@@ -260,8 +262,6 @@ def test_without_gymnax_importing_names_the_extra():
     code = """
 import sys
 import heartpole_jax, heartpole_jax.interop
-
-pytestmark = pytest.mark.once
 print("gymnax" in sys.modules)
 sys.modules["gymnax"] = None  # as if it were not installed
 try:

@@ -1,5 +1,6 @@
 """Ours as gymnax's, held to our own `step` and `reset` of the same key, and to gymnax's CartPole in and out again."""
 
+import dataclasses
 import functools
 
 import jax
@@ -10,10 +11,11 @@ import pytest
 from contract import check_environment
 
 import heartpole_jax as hp
+from heartpole_jax import menu as menus
 
 gymnax = pytest.importorskip("gymnax", reason="gymnax pins jax < 0.12")
 
-from heartpole_jax.interop.gymnax import from_gymnax, to_gymnax  # noqa: E402
+from heartpole_jax.interop.gymnax import from_gymnax, to_gymnax, to_gymnax_legacy  # noqa: E402
 
 
 def key_of(data):
@@ -195,3 +197,38 @@ def test_gymnaxs_own_environments_in_and_out_again_are_the_same(name):
         settled = jax.tree.map(lambda x, y: jnp.asarray(x, y.dtype), their_state, like.gymnax)
         state = got[1].replace(env_state=got[1].env_state.replace(gymnax=settled))
     assert ends.sum() >= 3
+
+
+def test_heartpole_v1_goes_out_and_in_again():
+    """Out to gymnax's interface and in again: the same lives, cut at the time limit, which is no true end."""
+    whole = to_gymnax("HeartPole-v1")
+    assert (whole.num_actions, whole.obs_shape, whole.default_params.max_steps_in_episode) == (8, (8,), 1344)
+    np.testing.assert_array_equal(whole.observation_space().low, [-np.inf, 0, 0, 0, 0, 0, 0, 0])
+    rows = (
+        menus.Row(name="work", half_hours=0, source="none", grade="assumed"),
+        menus.Row(name="decaffeinate", half_hours=2, stimulation=(-0.5, 0.0), source="none", grade="assumed"),
+    )
+    core = hp.make("HeartPole-v1", menu=menus.Menu(rows))
+    params = dataclasses.replace(core.default_params, max_half_hours=7)
+    ours, keys = to_gymnax(core, params), key_data(4)
+    np.testing.assert_array_equal(ours.observation_space().low, [-np.inf, 0, 0, 0, 0, 0, -np.inf, 0])
+    theirs = from_gymnax(ours)
+    state, obs = core.reset(key_of(keys[0]))
+    their_state, their_obs = theirs.reset(key_of(keys[0]))
+    np.testing.assert_array_equal(their_obs, obs)
+    core_step, their_step = jax.jit(core.step), jax.jit(theirs.step)
+    told = []
+    for key, action in zip(keys[1:], (1, 0, 1), strict=True):
+        state, obs, reward, done = core_step(state, action, key_of(key), params)
+        their_state, their_obs, their_reward, their_done = their_step(their_state, action, key_of(key))
+        np.testing.assert_allclose(their_obs, obs, rtol=2e-6, atol=1e-6)
+        np.testing.assert_allclose(their_reward, reward, rtol=2e-6, atol=1e-6)
+        told.append((bool(done), bool(their_done), bool(theirs.terminated(their_state))))
+    assert told == [(False, False, False), (False, False, False), (True, True, False)]  # 3, 4, 7 half-hours
+
+    assert to_gymnax_legacy(core, params).default_params.max_steps_in_episode == 7
+    with pytest.raises(TypeError, match="max_steps_in_episode follows from max_half_hours and cannot be replaced"):
+        ours.default_params.replace(max_steps_in_episode=9)
+    assert ours.default_params.replace(max_half_hours=9).max_steps_in_episode == 9
+    with pytest.raises(ValueError, match="the menu of params has 4 actions, and this 'HeartPole-v1' has 8; make the"):
+        to_gymnax("HeartPole-v1", hp.heartpole_v1.EnvParams(menu=menus.find("heartpole_v0")))

@@ -1,11 +1,12 @@
 """HeartPole for Gymnasium: `Env`, a native `VectorEnv`, and `FunctionalEnv`.
 
     env = gymnasium.make("heartpole_jax.gym:HeartPole-v0")
+    env = gymnasium.make("heartpole_jax.gym:HeartPole-v1", menu="my_menu.toml", max_half_hours=336)
     envs = gymnasium.make_vec("heartpole_jax.gym:HeartPole-v0", num_envs=1024)
 
-Observations are the six raw numbers, float32; `terminated` is never True and `truncated` the time limit. `info` tells
-heart_attack, heart_attack_risk, productivity and half_hours of the step. Every constant of `EnvParams` is a keyword.
-What is handed out is NumPy's, and the caller's own.
+Observations are the six raw numbers, eight of HeartPole-v1, float32; `terminated` is never True and `truncated` the
+time limit. `info` tells heart_attack, heart_attack_risk, productivity and half_hours of the step. Every constant of
+`EnvParams` is a keyword, and so is HeartPole-v1's menu. What is handed out is NumPy's, and the caller's own.
 
 Seeds: `reset(seed=s)` fixes all that follows until the next seed; a reset without one begins another episode. The lanes
 of a vector environment take s, s + 1, ..., as those of Gymnasium's `SyncVectorEnv` do, and agree with them but for the
@@ -25,10 +26,14 @@ from heartpole_jax.interop.gymnasium.vector_env import VectorEnv
 __all__ = ["Env", "FunctionalEnv", "FunctionalState", "VectorEnv"]
 
 # The environment counts its own steps and checks its own input: wrappers for that would cost as much as the step.
-gymnasium.register(
-    "HeartPole-v0",
-    entry_point="heartpole_jax.interop.gymnasium:Env",
-    vector_entry_point="heartpole_jax.interop.gymnasium:VectorEnv",
-    disable_env_checker=True,
-    order_enforce=False,
-)
+for _name in ("HeartPole-v0", "HeartPole-v1"):
+    gymnasium.register(
+        _name,
+        entry_point="heartpole_jax.interop.gymnasium:Env",
+        vector_entry_point="heartpole_jax.interop.gymnasium:VectorEnv",
+        disable_env_checker=True,
+        order_enforce=False,
+        kwargs={"name": _name},
+    )
+# Gymnasium takes a later version for a better one, and would call HeartPole-v0 out of date each time that it is made.
+gymnasium.registry["HeartPole-v1"].version = gymnasium.registry["HeartPole-v0"].version

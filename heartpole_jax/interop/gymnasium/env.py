@@ -1,35 +1,50 @@
 """One patient as a `gymnasium.Env`."""
 
+from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import error
 
-from heartpole_jax.environment import HEARTPOLE_V0
-from heartpole_jax.heartpole_v0 import EnvState
+from heartpole_jax import environment, heartpole_v0, heartpole_v1
 from heartpole_jax.interop import checks, stepping
 from heartpole_jax.interop.rendering import Renderer
+from heartpole_jax.menu import Menu
 
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array", "human"], "render_fps": 10}
 
 
 class Env(gymnasium.Env):
-    """One patient. `render_mode` is None, "ansi", "rgb_array" or "human"; the other keywords are `EnvParams`'s.
+    """One patient.
+
+    Args:
+      render_mode: None, "ansi", "rgb_array" or "human".
+      name, menu: those of `heartpole_jax.make`.
+      **params: `EnvParams`'s, of that version.
 
     Raises:
       gymnasium.error.UnsupportedMode: for another render mode.
-      ValueError, TypeError: for bad parameters, see `EnvParams`.
+      ValueError, TypeError: for an unknown name, a bad menu, or bad parameters, see `EnvParams`.
     """
 
     metadata = METADATA
 
-    def __init__(self, render_mode: str | None = None, **params: Any):
+    def __init__(
+        self,
+        render_mode: str | None = None,
+        name: str = "HeartPole-v0",
+        menu: Menu | str | Path | None = None,
+        **params: Any,
+    ):
         self.render_mode = checks.check_render_mode(render_mode, self.metadata["render_modes"])
-        self.params = checks.env_params(params)
-        self.observation_space, self.action_space = checks.observation_space(), checks.action_space()
-        self._lanes = stepping.Lanes(HEARTPOLE_V0, self.params, num_envs=1)
-        self._renderer = Renderer(self.params, render_mode) if render_mode else None
+        env = environment.make(name, menu)
+        self.params = checks.env_params(env, params)
+        self.observation_space = checks.observation_space(env, self.params)
+        self.action_space = checks.action_space(env)
+        self._num_actions = env.num_actions
+        self._lanes = stepping.Lanes(env, self.params, num_envs=1)
+        self._renderer = Renderer(env, self.params, render_mode) if render_mode else None
         self._is_reset = self._is_closed = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
@@ -60,12 +75,12 @@ class Env(gymnasium.Env):
         """(obs, reward, terminated, truncated, info) after a decision, see the module.
 
         Raises:
-          gymnasium.error.InvalidAction: for anything but a whole number in 0 .. 3.
+          gymnasium.error.InvalidAction: for anything but the number of an action.
           gymnasium.error.ResetNeeded: before the first reset.
           gymnasium.error.ClosedEnvironmentError: after `close`.
         """
-        if type(action) is not int or not 0 <= action < 4:
-            action = checks.check_action(action)
+        if type(action) is not int or not 0 <= action < self._num_actions:
+            action = checks.check_action(action, self._num_actions)
         if not self._is_reset or self._is_closed:
             checks.refuse_step(self._is_closed)
         outcome = self._lanes.step_lone(action)
@@ -96,6 +111,6 @@ class Env(gymnasium.Env):
             self._renderer.close()
 
     @property
-    def state(self) -> EnvState:
+    def state(self) -> heartpole_v0.EnvState | heartpole_v1.EnvState:
         """The patient's state, for looking into; scalars of NumPy's as leaves."""
         return self._lanes.state()

@@ -1,23 +1,26 @@
 """HeartPole by Gymnasium's experimental functional interface."""
 
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from chex import ArrayTree
 from gymnasium.experimental.functional import FuncEnv
 
-from heartpole_jax import struct
-from heartpole_jax.environment import HEARTPOLE_V0
-from heartpole_jax.heartpole_v0 import EnvParams, EnvState, StepInfo
-from heartpole_jax.interop import checks
+from heartpole_jax import environment, struct
+from heartpole_jax.heartpole_v0 import StepInfo
+from heartpole_jax.interop import adapting, checks
+from heartpole_jax.menu import Menu
 
 
 @struct.dataclass
 class FunctionalState:
     """A patient, and what the step that led there told."""
 
-    patient: EnvState
+    patient: ArrayTree  # an `EnvState`
     reward: jax.Array
+    truncated: jax.Array  # bool, the step reached the time limit
     info: StepInfo
 
 
@@ -25,41 +28,62 @@ class FunctionalEnv(FuncEnv):
     """HeartPole by Gymnasium's experimental functional interface, pure and for one patient; `params` are `EnvParams`.
 
     Gymnasium takes the reward for a function of state, action and next state; a heart attack is chance, so the state
-    carries the reward of the step that led to it. There is no end (`terminal` is False); the time limit is the
-    caller's, or `FunctionalJaxVectorEnv(..., max_episode_steps=1000)`'s.
+    carries the reward of the step that led to it. There is no end (`terminal` is False), and the interface knows no
+    time limit: `truncated` of the state tells it, and `FunctionalJaxVectorEnv(..., max_episode_steps=1000)` counts one
+    of its own, of decisions.
+
+    Args:
+      options: Gymnasium's: attributes.
+      name, menu: those of `heartpole_jax.make`.
+
+    Raises:
+      ValueError, TypeError: for an unknown name or a bad menu.
     """
 
-    observation_space, action_space = checks.observation_space(), checks.action_space()
+    def __init__(
+        self,
+        options: dict[str, Any] | None = None,
+        name: str = "HeartPole-v0",
+        menu: Menu | str | Path | None = None,
+    ):
+        self.environment = environment.make(name, menu)
+        self.observation_space = checks.observation_space(self.environment, self.environment.default_params)
+        self.action_space = checks.action_space(self.environment)
+        super().__init__(options)
 
-    def get_default_params(self, **kwargs: Any) -> EnvParams:
-        return checks.env_params(kwargs)
+    def get_default_params(self, **kwargs: Any) -> Any:
+        return checks.env_params(self.environment, kwargs)
 
-    def initial(self, rng: Any, params: EnvParams | None = None) -> FunctionalState:
+    def initial(self, rng: Any, params: Any = None) -> FunctionalState:
         """A patient who has just woken up, the same as `hp.reset(rng, params)`."""
-        patient, _ = HEARTPOLE_V0.reset(rng, params)
-        zero = jnp.zeros_like(patient.alertness)
+        patient, obs = self.environment.reset(rng, self._own(params))
+        zero, false = jnp.zeros((), obs.dtype), jnp.zeros((), bool)
         info = StepInfo(
             productivity=zero,
             half_hours=jnp.zeros((), jnp.int32),
             heart_attack_risk=zero,
-            heart_attack=jnp.zeros((), bool),
+            heart_attack=false,
         )
-        return FunctionalState(patient=patient, reward=zero, info=info)
+        return FunctionalState(patient=patient, reward=zero, truncated=false, info=info)
 
-    def transition(self, state: FunctionalState, action: Any, rng: Any, params: EnvParams | None = None):
+    def transition(self, state: FunctionalState, action: Any, rng: Any, params: Any = None) -> FunctionalState:
         """The state after a decision, the same as `hp.step(state, action, rng, params)`."""
-        noise = HEARTPOLE_V0.sample_noise(rng)
-        patient, _, reward, _, info = HEARTPOLE_V0.transition_info(state.patient, action, noise, params)
-        return FunctionalState(patient=patient, reward=reward, info=info)
+        patient, _, reward, done, info = self.environment.transition_info(
+            state.patient, action, self.environment.sample_noise(rng), self._own(params)
+        )
+        return FunctionalState(patient=patient, reward=reward, truncated=done, info=info)
 
-    def observation(self, state: FunctionalState, rng: Any, params: EnvParams | None = None) -> jax.Array:
-        return HEARTPOLE_V0.observe(state.patient)
+    def observation(self, state: FunctionalState, rng: Any, params: Any = None) -> jax.Array:
+        return self.environment.observe(state.patient)
 
-    def reward(self, state: Any, action: Any, next_state: FunctionalState, rng: Any, params=None) -> jax.Array:
+    def reward(self, state: Any, action: Any, next_state: FunctionalState, rng: Any, params: Any = None) -> jax.Array:
         return next_state.reward
 
-    def terminal(self, state: FunctionalState, rng: Any, params: EnvParams | None = None) -> jax.Array:
-        return HEARTPOLE_V0.terminated(state.patient)
+    def terminal(self, state: FunctionalState, rng: Any, params: Any = None) -> jax.Array:
+        return self.environment.terminated(state.patient)
 
     def transition_info(self, state: Any, action: Any, next_state: FunctionalState, params=None) -> dict[str, Any]:
         return dict(vars(next_state.info))
+
+    def _own(self, params: Any) -> Any:
+        return self.default_params if params is None else adapting.check_params(self.environment, params)

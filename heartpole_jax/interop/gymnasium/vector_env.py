@@ -1,6 +1,7 @@
 """Many patients as a `gymnasium.vector.VectorEnv`."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -9,11 +10,11 @@ from gymnasium import error
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from heartpole_jax import validation
-from heartpole_jax.environment import HEARTPOLE_V0
+from heartpole_jax import environment, validation
 from heartpole_jax.interop import checks, stepping
 from heartpole_jax.interop.gymnasium.env import METADATA
 from heartpole_jax.interop.rendering import Renderer
+from heartpole_jax.menu import Menu
 
 _AUTORESET = {
     AutoresetMode.NEXT_STEP: stepping.Autoreset.NEXT_STEP,
@@ -29,12 +30,13 @@ class VectorEnv(gymnasium.vector.VectorEnv):
       num_envs: how many.
       autoreset_mode: one of `gymnasium.vector.AutoresetMode`, or its value ("NextStep", "SameStep", "Disabled").
       render_mode: None, "ansi" or "rgb_array".
-      max_episode_steps: another name of `max_steps`, which `gymnasium.make_vec` knows.
-      **params: `EnvParams`'s.
+      max_episode_steps: another name of `max_steps`, which `gymnasium.make_vec` knows; HeartPole-v1 has none.
+      name, menu: those of `heartpole_jax.make`.
+      **params: `EnvParams`'s, of that version.
 
     Raises:
       gymnasium.error.UnsupportedMode: for another render mode or autoreset mode.
-      ValueError, TypeError: for bad parameters or a bad number of lanes.
+      ValueError, TypeError: for an unknown name, a bad menu, bad parameters or a bad number of lanes.
     """
 
     def __init__(
@@ -43,9 +45,12 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
+        name: str = "HeartPole-v0",
+        menu: Menu | str | Path | None = None,
         **params: Any,
     ):
         validation.check_size("num_envs", num_envs)
+        env = environment.make(name, menu)
         if max_episode_steps is not None:
             if "max_steps" in params:
                 raise ValueError(
@@ -56,20 +61,23 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         self.autoreset_mode = checks.check_autoreset_mode(autoreset_mode)
         self.metadata = METADATA | {"render_modes": ["ansi", "rgb_array"], "autoreset_mode": self.autoreset_mode}
         self.render_mode = checks.check_render_mode(render_mode, self.metadata["render_modes"])
-        self.params = checks.env_params(params)
+        self.params = checks.env_params(env, params)
         self.num_envs = int(num_envs)
-        self.single_observation_space, self.single_action_space = checks.observation_space(), checks.action_space()
+        self.single_observation_space = checks.observation_space(env, self.params)
+        self.single_action_space = checks.action_space(env)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self._lanes = stepping.Lanes(HEARTPOLE_V0, self.params, self.num_envs, _AUTORESET[self.autoreset_mode])
-        self._renderers = [Renderer(self.params, render_mode) for _ in range(self.num_envs)] if render_mode else []
+        self._num_actions = env.num_actions
+        self._lanes = stepping.Lanes(env, self.params, self.num_envs, _AUTORESET[self.autoreset_mode])
+        lanes = range(self.num_envs if render_mode else 0)
+        self._renderers = [Renderer(env, self.params, render_mode) for _ in lanes]  # type: ignore[arg-type]
         self._is_reset = False
         self._ended = np.zeros(self.num_envs, bool)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """New episodes: (obs of shape (num_envs, 6), {}).
+        """New episodes: (obs of shape (num_envs, 6 or 8), {}).
 
         Args:
           seed: an int seeds the lanes with seed, seed + 1, ...; a sequence each lane with its own, None going on.
@@ -107,11 +115,11 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         that ended have `final_obs` and `final_info`; the observation is then the next episode's first.
 
         Raises:
-          gymnasium.error.InvalidAction: for anything but whole numbers in 0 .. 3 of shape (num_envs,).
+          gymnasium.error.InvalidAction: for anything but numbers of actions, of shape (num_envs,).
           gymnasium.error.ResetNeeded: before the first reset, or (mode "Disabled") for a lane that has ended.
           gymnasium.error.ClosedEnvironmentError: after `close`.
         """
-        actions = checks.check_actions(actions, self.num_envs)
+        actions = checks.check_actions(actions, self.num_envs, self._num_actions)
         if not self._is_reset or self.closed:
             checks.refuse_step(self.closed)
         if self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any():
