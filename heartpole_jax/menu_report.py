@@ -31,7 +31,7 @@ NUM_EPISODES = 256  # for each life that is tried; returns differ by tens where 
 _HEADER = ("", "action", "break", *CHANNELS, "hazard", "wakes up", "grade")
 _COSTS = ("hypertension", "intoxication", "impairment")
 _BENEFITS = ("alertness", "stimulation")
-# The alertness at which most work is done is 2.1 when sober; none of the loops that are tried stimulates beyond 2.
+# The alertness at which most work is done is 2.56; none of the loops that are tried stimulates beyond 2.
 _WANTED_ALERTNESS = 2.0
 _IDLING = Row(name="idling", half_hours=0, source="none", grade="assumed")
 IDLING_ONLY = Menu((_IDLING,))  # to compare with

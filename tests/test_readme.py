@@ -11,6 +11,8 @@ import pytest
 from agents import __main__ as agents_main
 from heartpole_jax.__main__ import main
 
+pytestmark = pytest.mark.once
+
 README = (Path(__file__).parent.parent / "README.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"^\$? ?python -m heartpole_jax (.+?)(?:  #.*)?$", README, re.MULTILINE)
