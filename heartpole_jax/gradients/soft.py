@@ -26,7 +26,7 @@ class SoftPolicy:
 
     def policy(self, num_actions: int = heartpole_v0.NUM_ACTIONS) -> Policy:
         """The same as a `Policy`, for rollouts and evaluation: it draws its actions."""
-        sample = functools.partial(gumbels, num=num_actions)
+        sample = _sampler(num_actions)
         return Policy(act=_Sampled(self.logits), sample=sample, params=self.params, carry=self.carry)
 
 
@@ -66,6 +66,11 @@ class _Sampled:
     def __call__(self, params, carry, obs, draw):
         logits, carry = self.logits(params, carry, obs)
         return jnp.argmax(logits + draw).astype(jnp.int32), carry
+
+
+@functools.cache  # the same function for the same number, so that jit finds its program again
+def _sampler(num: int) -> Callable[[PRNGKey], Array]:
+    return functools.partial(gumbels, num=num)
 
 
 def gumbels(key: PRNGKey, num: int) -> Array:
