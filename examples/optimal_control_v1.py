@@ -2,10 +2,10 @@
 
     python examples/optimal_control_v1.py [--updates 120] [--tapes 256] [--seeds 1] [--estimators hybrid relaxed]
 
-The policy is "coffee and exercise" with its four thresholds as sigmoids: tired below an effective alertness, tense above
-a hypertension, early in the day, bedtime. Eight numbers, thresholds and sharpnesses, begin where the script has them and
-go up the gradient of the expected return of two weeks. Judged are whole episodes of four. Shortening an episode by its
-number of decisions alone would make sleep free, so it is `max_half_hours` that is shortened.
+The policy is "coffee and exercise" with its four thresholds as sigmoids: tired below an effective alertness, tense
+above a hypertension, early in the day, bedtime. Eight numbers, thresholds and sharpnesses, begin where the script has
+them and go up the gradient of the expected return of two weeks. Judged are whole episodes of four. Cutting an episode
+short by its number of decisions alone would make sleep free, so it is `max_half_hours` that is less.
 """
 
 import argparse
