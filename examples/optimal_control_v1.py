@@ -1,6 +1,6 @@
 """Control through the simulator on HeartPole-v1: a scripted policy made soft, and improved by unbiased gradients.
 
-    python examples/optimal_control_v1.py [--updates 120] [--tapes 256] [--seeds 1] [--estimators hybrid relaxed]
+    python examples/optimal_control_v1.py [--updates 120] [--tapes 256] [--seeds 1] [--estimators hybrid pathwise]
 
 The policy is "coffee and exercise" with its four thresholds as sigmoids: tired below an effective alertness, tense
 above a hypertension, early in the day, bedtime. Eight numbers, thresholds and sharpnesses, begin where the script has
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=120)
     parser.add_argument("--tapes", type=int, default=256)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--estimators", nargs="+", default=["hybrid", "relaxed"])
+    parser.add_argument("--estimators", nargs="+", default=["hybrid", "pathwise"])
     args = parser.parse_args()
     script = jnp.concatenate([THRESHOLDS, jnp.zeros(4)])
     print(f"as it begins: expected return {told(script)}")

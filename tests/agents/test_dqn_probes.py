@@ -66,6 +66,7 @@ CONFIGS = {
     "three steps": {"n_step": 3},
     "the limit as an end": {"time_limit_is_terminal": True},
 }
+TRIED = [pytest.param(name, marks=[pytest.mark.slow] if name in ("plain", "dueling") else []) for name in CONFIGS]
 HYPERPARAMS = Hyperparams(
     learning_rate=1e-2, final_learning_rate=0.01, learning_rate_steps=20_000, discount=GAMMA, learning_starts=200,
     huber_width=100.0, target_period=200, epsilon_start=1.0, epsilon_end=0.5, epsilon_steps=10_000,
@@ -144,47 +145,47 @@ def close(values, expected, tolerance):
     np.testing.assert_allclose(values, np.broadcast_to(expected, values.shape), rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("config", TRIED)
 def test_a_reward_after_one_step_is_its_value(config):
     close(values(config, "one step reward", [[-1, 0], [1, 0]]), [[1], [1]], 0.01)
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("config", TRIED)
 def test_a_reward_that_is_seen_is_its_value(config):
     close(values(config, "reward seen", [[-1, 0], [1, 0]]), [[-1], [1]], 0.01)
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("config", TRIED)
 def test_a_reward_by_action_is_that_actions_value(config):
     close(values(config, "reward by action", [[-1, 0], [1, 0]]), [[-1, 1]] * 2, 0.01)
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("config", TRIED)
 def test_a_reward_by_action_and_observation_is_their_value(config):
     close(values(config, "reward by action and obs", [[-1, 0], [1, 0]]), [[1, -1], [-1, 1]], 0.01)
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("config", TRIED)
 def test_a_reward_after_two_steps_is_worth_gamma_then_one(config):
     obs = [[-1, 0], [1, 0], [-1, 1], [1, 1]]
     close(values(config, "delayed reward", obs), [[GAMMA], [GAMMA], [1], [1]], 0.01)
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("config", TRIED)
 def test_a_counters_values_are_the_geometric_sums(config):
     obs = [[sign, steps] for steps in range(3) for sign in (-1, 1)]
     expected = [[1 + GAMMA + GAMMA**2]] * 2 + [[1 + GAMMA]] * 2 + [[1]] * 2
     close(values(config, "counter", obs), expected, 0.02)
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("config", TRIED)
 def test_where_only_the_clock_ends_an_episode_the_value_is_that_of_going_on(config):
     """Taken for an end, it ends one step of ten: v = 1 + 9/10 gamma v."""
     expected = 1 / (1 - 0.9 * GAMMA) if CONFIGS[config].get("time_limit_is_terminal") else 1 / (1 - GAMMA)
     close(values(config, "time limit only", [[0, 0]]), [[expected]], 0.15)
 
 
-@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("config", TRIED)
 def test_a_true_end_and_the_clocks_are_told_apart_in_one_buffer(config):
     steps = CONFIGS[config].get("n_step", 1)
     true_end = 1 / (1 - 2 / 3 * GAMMA) if steps == 1 else (3 + 2 * GAMMA + GAMMA**2) / 3

@@ -174,6 +174,7 @@ def test_slices_that_are_not_full_change_nothing(trained, tmp_path):
     assert [len(result.lanes) for result in results] == [3, 3, 2]
 
 
+@pytest.mark.slow
 def test_parameters_of_the_environment_are_swept(tmp_path):
     study = study_of(space={"learning_rate": None, "discount": None, "heart_attack_penalty": {"grid": [50, 100]}})
     outcome = train(study, tmp_path / "run")

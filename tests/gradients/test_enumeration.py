@@ -138,7 +138,7 @@ def test_first_and_second_marginal_derivatives_of_a_schedule_are_exact_on_every_
             assert float(found.hessian.mean[name][other]) == pytest.approx(float(second[name][other]), abs=1e-10)
 
 
-@pytest.mark.parametrize("estimator", ["marginal", "branch"])
+@pytest.mark.parametrize("estimator", ["marginal", pytest.param("branch", marks=pytest.mark.slow)])
 def test_an_objective_of_ones_own_that_sees_attacks_and_what_they_leave(estimator, x64):
     """Squares of hypertension after each decision, the attacks, and something at the end."""
     actions = [1, 1, 2, 0]

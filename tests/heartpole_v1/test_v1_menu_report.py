@@ -95,6 +95,7 @@ def test_the_shipped_menus_have_no_free_lunch_and_two_vices():
     assert menu_report.warnings(menu.find("heartpole_v0")) == []
 
 
+@pytest.mark.slow
 def test_an_action_that_helps_and_costs_nothing_is_a_free_lunch():
     lines = menu_report.warnings(with_row(row("elixir", stimulation=(0.5, 1.0))))
     assert "'elixir': better than 'nothing' in every respect, at no cost" in lines

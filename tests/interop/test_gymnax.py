@@ -18,7 +18,7 @@ from heartpole_jax.interop.gymnax import Params, from_gymnax  # noqa: E402
 
 pytestmark = pytest.mark.once
 
-CLASSIC = ("CartPole-v1", "MountainCar-v0", "Acrobot-v1")
+CLASSIC = ("CartPole-v1", "MountainCar-v0", pytest.param("Acrobot-v1", marks=pytest.mark.slow))
 
 
 def keys_and_actions(num_steps, num_actions, seed=0):
