@@ -44,3 +44,10 @@ def leaks_raise():
     """A leaked tracer is an error for one test. Slow: nothing compiled is reused."""
     with jax.check_tracer_leaks(True):
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_compiled_programs():
+    """Other files have other programs, and a process that keeps them all grows to gigabytes."""
+    yield
+    jax.clear_caches()

@@ -10,6 +10,8 @@ import pytest
 
 from heartpole_jax.__main__ import main
 
+pytestmark = pytest.mark.once
+
 SMALL = ["--policies", "optimal", "reference", "nothing", "--episodes", "512", "--max-steps", "50"]
 
 

@@ -10,6 +10,8 @@ import pytest
 from heartpole_jax import policies, rollout
 from heartpole_jax.heartpole_v0 import Action
 
+pytestmark = pytest.mark.once
+
 TRACES = Path(__file__).parent / "data" / "heartpole_v0_traces.npz"
 
 

@@ -10,6 +10,8 @@ import pytest
 
 import heartpole_jax as hp
 
+pytestmark = pytest.mark.once
+
 RANDOM = probe_environments.random_policy(4)
 KEY = 42
 

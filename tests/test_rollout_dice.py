@@ -14,6 +14,8 @@ import pytest
 import heartpole_jax as hp
 from heartpole_jax import threefry
 
+pytestmark = pytest.mark.once
+
 KEY = 42
 RANDOM = probe_environments.random_policy(4)
 ANY_DIE = probe_environments.random_policy(2**16)

@@ -14,6 +14,8 @@ import scipy.stats
 from agents import dqn, networks, training
 from agents.config import DQNConfig, Hyperparams
 
+pytestmark = pytest.mark.once
+
 WALK = dqn_oracle.walk()
 # 32 slots in each of four lanes: 96 iterations of two steps go round the ring six times.
 CONFIG = DQNConfig(

@@ -13,6 +13,8 @@ import pytest
 from agents import dqn, learning, replay
 from agents.config import DQNConfig, Hyperparams
 
+pytestmark = pytest.mark.once
+
 WALK = dqn_oracle.walk()
 CONFIG = DQNConfig(hidden_sizes=(8,), batch_size=7, buffer_size=48, num_envs=4, steps_per_iteration=1)
 

@@ -13,6 +13,8 @@ import scipy.stats
 from agents import networks, transforms
 from agents.config import DQNConfig
 
+pytestmark = pytest.mark.once
+
 WALK = dqn_oracle.walk()
 CONFIG = DQNConfig(hidden_sizes=(5, 3), buffer_size=64)
 

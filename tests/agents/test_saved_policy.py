@@ -16,6 +16,8 @@ import heartpole_jax as hp
 from agents import environments, networks, saved_policy
 from agents.config import DQNConfig
 
+pytestmark = pytest.mark.once
+
 ENV = hp.make("HeartPole-v0")
 PROVENANCE = {"seed": 3, "num_steps": 64, "hyperparams": {"discount": 0.99}}
 NETWORKS = {

@@ -84,6 +84,7 @@ def test_every_configuration_is_trained_with_every_seed(trained):
     assert set(trained.weights) == {Lane(*lane) for lane in lanes}
 
 
+@pytest.mark.slow
 def test_a_member_is_what_training_it_alone_gives(trained):
     study = study_of()
     setting = studies.resolve(study, {"learning_rate": 3e-3, "discount": 0.9})
@@ -231,6 +232,7 @@ def test_too_few_steps_for_the_evaluations_are_refused():
         sweep.iterations_a_chunk(study, study.config)
 
 
+@pytest.mark.slow
 def test_random_configurations_are_those_of_the_search(tmp_path):
     space = {"learning_rate": {"log_uniform": [1e-5, 1e-2]}, "discount": {"uniform": [0.9, 0.99]}}
     study = study_of(search="random", num_configurations=3, space=space)

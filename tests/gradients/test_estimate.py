@@ -10,6 +10,8 @@ import pytest
 from heartpole_jax import EnvParams, gradients, make, policies, rollout
 from heartpole_jax.gradients import Doses, SoftPolicy
 
+pytestmark = pytest.mark.once
+
 KEY = jax.random.key(7)
 COFFEE = policies.always(1)
 PARAMS = EnvParams(max_steps=4)

@@ -11,6 +11,8 @@ import pytest
 from heartpole_jax import Action, EnvParams, Policy, gradients, policies
 from tests.gradients.enumeration import CERTAIN
 
+pytestmark = pytest.mark.once
+
 
 def sigmoid(z):
     return 1.0 / (1.0 + np.exp(-z))

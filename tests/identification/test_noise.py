@@ -11,6 +11,8 @@ from oracle import as_noise, as_state, golden_traces
 import heartpole_jax as hp
 from heartpole_jax.identification import infer_noise, sample_noise_given
 
+pytestmark = pytest.mark.once
+
 COFFEE, BEER, SLEEP, NOTHING = hp.Action.COFFEE, hp.Action.BEER, hp.Action.SLEEP, hp.Action.NOTHING
 NAMES = ("alertness", "hypertension", "intoxication", "heart_attack")
 

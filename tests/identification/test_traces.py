@@ -13,6 +13,8 @@ from heartpole_jax import identification
 from heartpole_jax.identification import ImpossibleTraceError, ObservationNoise, check_trace, make_trace
 from heartpole_jax.identification.traces import half_hours_awake, states_of
 
+pytestmark = pytest.mark.once
+
 NOTHING, COFFEE, BEER, SLEEP = 0, 1, 2, 3
 NAMES = ("alertness", "hypertension", "intoxication", "work_done")
 

@@ -12,6 +12,8 @@ from heartpole_jax import threefry
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.interop import stepping
 
+pytestmark = pytest.mark.once
+
 NUM_STEPS, MAX_STEPS = 30, 7
 # Programs of other shapes may round the last digit of an alertness or so differently, and steps add that up.
 close = functools.partial(pytest.approx, rel=2e-5, abs=2e-6)
