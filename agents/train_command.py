@@ -43,7 +43,7 @@ class Train:
     recipe: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")]
     """a recipe in agents/recipes, or a TOML file; by default the one for --env"""
     env: Annotated[str, tyro.conf.arg(metavar="NAME")]
-    """HeartPole-v0, or gymnax:NAME for one of gymnax's with discrete actions"""
+    """HeartPole-v0, HeartPole-v1, HeartPole-v1:MENU.toml, or gymnax:NAME for one of gymnax's with discrete actions"""
     num_steps: int
     """decisions of all lanes together, rounded to whole chunks"""
     config: Annotated[DQNConfig, tyro.conf.arg(help="What sets shapes and the program.")]

@@ -13,6 +13,8 @@ import heartpole_jax as hp
 from heartpole_jax import evaluation_v1, grid_v1, menu, optimum_v1, policies_v1
 from heartpole_jax.heartpole_v1 import EnvParams
 
+pytestmark = pytest.mark.once
+
 PARAMS = EnvParams()
 ROWS = {row.name: row for row in PARAMS.menu.actions}
 SAFE = 0.999999  # a die that no risk of these patients exceeds
