@@ -11,7 +11,7 @@ import pytest
 
 from heartpole_jax import evaluation, gradients
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,13 @@ def test_the_python_of_the_readme_runs_and_prints_what_it_says(block, tmp_path, 
     assert printed.getvalue().splitlines() == expected
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+def as_parameter(command):
+    """The long ones are what tests/test_sensitivity.py and tests/heartpole_v1 look at more closely."""
+    long = command.startswith("sensitivity") or "HeartPole-v1" in command or command == "menu"
+    return pytest.param(command, marks=[pytest.mark.slow] if long else [])
+
+
+@pytest.mark.parametrize("command", map(as_parameter, COMMANDS))
 def test_the_commands_of_the_readme_run(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(shlex.split(command)) == 0

@@ -102,6 +102,7 @@ def test_a_policy_remembers_through_its_carry_and_forgets_at_a_reset():
     np.testing.assert_array_equal(anew.lanes.carry, 1)
 
 
+@pytest.mark.slow
 def test_the_carry_survives_a_cut():
     first = everything_of(TURNS, num_steps=25)
     second = everything_of(TURNS, num_steps=25, start=first.lanes)

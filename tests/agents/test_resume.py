@@ -114,6 +114,7 @@ def assert_same_run(folder, other):
     assert len(records(folder)) == 6
 
 
+@pytest.mark.slow
 def test_from_the_state_after_any_chunk_the_rest_is_the_same_to_the_bit():
     key = jax.random.key(5)
     states, whole = [], []
@@ -184,6 +185,7 @@ def test_the_best_policy_so_far_is_remembered(returns, best, tmp_path, monkeypat
     capsys.readouterr()
 
 
+@pytest.mark.slow
 def test_what_was_written_after_the_checkpoint_is_cut_off_and_done_again(folder, undisturbed, capsys):
     """As after kill -9: records of a chunk that no checkpoint has, a line torn in the middle, halves of files."""
     shutil.rmtree(folder / "checkpoints" / "step-000000002048")
@@ -314,10 +316,10 @@ def test_parameters_that_cannot_be_are_refused(params, message, tmp_path, capsys
     assert not (tmp_path / "run").exists()
 
 
-def test_killed_at_random_moments_and_resumed_two_runs_of_two_are_the_same():
+def test_killed_at_random_moments_and_resumed_a_run_is_the_same():
     done = subprocess.run(
-        [sys.executable, "benchmarks/survival.py", "--runs", "2", "--seed", "1", "--usual-s", "6"],
+        [sys.executable, "benchmarks/survival.py", "--runs", "1", "--seed", "1", "--usual-s", "6"],
         cwd=REPOSITORY, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert re.fullmatch(r"2 of 2 are the same to the byte, after \d+ kills", done.stdout.splitlines()[-1]), done
+    assert re.fullmatch(r"1 of 1 are the same to the byte, after \d+ kills", done.stdout.splitlines()[-1]), done
     assert done.returncode == 0

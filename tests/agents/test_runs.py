@@ -174,6 +174,7 @@ def test_watching_a_run_changes_nothing():
     assert not np.array_equal(watched[0][1], watched[1][1])
 
 
+@pytest.mark.slow
 def test_a_seed_is_a_policy():
     plan = chunks.Plan(num_chunks=1, iterations=32, env_steps=512)
     weights = []

@@ -70,7 +70,7 @@ def estimate(policy, estimator, seed, num_tapes=100_000, objective="return", **o
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("estimator", ["hybrid", "branch"])
+@pytest.mark.parametrize("estimator", ["hybrid", pytest.param("branch", marks=pytest.mark.slow)])
 def test_a_soft_policys_gradient_is_that_of_all_paths(estimator, x64):
     value, truth = exact(logits)
     found = estimate(gradients.SoftPolicy(logits, weights()), estimator, seed=4, wrt=[*NAMES, "policy"])
@@ -108,7 +108,7 @@ def test_without_control_variates_the_mean_is_the_same(x64):
     assert worst(deviations(found.gradient, truth)) < 4.0
 
 
-@pytest.mark.parametrize("estimator", ["pathwise", "relaxed"])
+@pytest.mark.parametrize("estimator", ["pathwise", pytest.param("relaxed", marks=pytest.mark.slow)])
 def test_what_is_called_biased_is_biased(estimator, x64):
     _, truth = exact(logits)
     found = estimate(gradients.SoftPolicy(logits, weights()), estimator, seed=4, wrt=[*NAMES, "policy"])

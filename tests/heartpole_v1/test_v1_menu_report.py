@@ -106,6 +106,7 @@ def test_an_action_that_helps_and_costs_nothing_is_a_free_lunch():
     ]
 
 
+@pytest.mark.slow
 def test_a_loop_that_beats_sleeping_is_found_though_it_dominates_nothing():
     """Pills that restore more than fatigue ever takes, at a price that makes them no free lunch by themselves."""
     pill = row("pill", alertness=(1.0, 2.0), hypertension=(0.0, 0.02))

@@ -116,6 +116,7 @@ def test_the_policy_does_what_the_grid_promises_and_no_more_than_the_bound(two_d
     assert above < 1.35 * mean
 
 
+@pytest.mark.slow
 def test_the_policy_beats_every_scripted_one(two_days):
     params, _, found = two_days
     rows = evaluation_v1.leaderboard(

@@ -154,6 +154,7 @@ def test_unknown_heart_attacks_are_summed_over(actions, seen, x64):
     assert heart(trace, params=FRAIL, unknown=True) == pytest.approx(np.log(expected), abs=0.03)
 
 
+@pytest.mark.slow
 def test_known_flags_give_the_same_with_and_without_the_sum_over_unknown_ones(x64):
     records = hp.rollout(lambda key, obs: COFFEE, jax.random.key(1), FRAIL, num_envs=1, num_steps=12,
                          record=hp.everything).records  # fmt: skip

@@ -152,6 +152,7 @@ def test_estimates_are_nowhere_out_of_range(study):
     assert (found.values <= found.high).all()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::heartpole_jax.identification.IdentificationWarning")
 def test_one_data_set_alone_gives_the_same_as_among_others(hearts, study):
     found = identification.fit(hearts[5], STUDIED, OFF, observation_noise=NOISE)
@@ -185,6 +186,7 @@ def open_parameters(trace, names, params=None):
     return found, messages
 
 
+@pytest.mark.slow
 def test_without_a_coffee_its_doses_cannot_be_told():
     (life,) = lives(1, 60, policy=lambda key, obs: jnp.where(obs[4] % 3 == 0, BEER, NOTHING).astype(jnp.int32))
     trace = only(seen([life])[0], "hypertension")
@@ -217,6 +219,7 @@ def test_a_search_that_has_not_ended_says_so(monkeypatch):
     assert not found.converged
 
 
+@pytest.mark.slow
 def test_unknown_heart_attacks_are_no_hindrance():
     """A fall to 0 shows in the hypertension, so the estimate hardly changes."""
     trace = only(seen(lives(1, 60, seed=3))[0], "hypertension")
