@@ -34,7 +34,7 @@ def as_parameter(command):
     return pytest.param(command, marks=[pytest.mark.slow] if long else [])
 
 
-@pytest.mark.parametrize("command", map(as_parameter, COMMANDS))
+@pytest.mark.parametrize("command", [as_parameter(command) for command in COMMANDS])
 def test_the_commands_of_the_readme_run(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(shlex.split(command)) == 0
