@@ -6,6 +6,8 @@ import pytest
 
 from heartpole_jax import EnvParams, evaluation, policies
 
+pytestmark = pytest.mark.once
+
 # Score, heart attacks and expected return of 20,000 episodes of a NumPy implementation, with the tolerance that its own
 # errors and rounding call for (4 standard errors): the table in the specification of HeartPole-v0.
 KNOWN = {
