@@ -96,10 +96,7 @@ def evaluate(
       RuntimeError: if the estimate lies above what any policy can reach, which would be an error of ours.
     """
     params = EnvParams() if params is None else params
-    if num_episodes < 4:
-        raise ValueError(
-            f"num_episodes must be at least 4, two for each half of the control variate, got {num_episodes}"
-        )
+    check_num_episodes(num_episodes)
     best = sober_optimum(params).expected_return
     sums = rollout(
         policy,
@@ -151,15 +148,9 @@ def leaderboard(
 
     `progress` is called with each name before its turn; the rest is as for `evaluate`.
     """
-    if contestants is None:
-        contestants = everybody(params)
-    if not contestants:
-        raise ValueError("contestants must name at least one policy, got none")
-    evaluations = []
-    for name, policy in contestants.items():
-        progress(name)
-        evaluations.append(evaluate(policy, key, params, num_episodes=num_episodes, name=name, devices=devices))
-    return rank(evaluations)
+    contestants = everybody(params) if contestants is None else contestants
+    judge = functools.partial(evaluate, key=key, params=params, num_episodes=num_episodes, devices=devices)
+    return rank(contestants, judge, progress)
 
 
 def everybody(params: EnvParams | None = None) -> dict[str, Policy]:
@@ -167,10 +158,26 @@ def everybody(params: EnvParams | None = None) -> dict[str, Policy]:
     return {name: policies.make(name, params) for name in policies.SCRIPTED}
 
 
-def rank(evaluations: Sequence[Any]) -> list[Row]:
-    """A leaderboard of evaluations on one noise tape, best first."""
-    ranked = sorted(evaluations, key=lambda evaluation: -evaluation.expected_return.mean)
-    return [Row(evaluation, estimate(ranked[0].returns - evaluation.returns)) for evaluation in ranked]
+def rank(
+    contestants: Mapping[str, Any], judge: Callable[..., Any], progress: Callable[[str], None] = lambda name: None
+) -> list[Row]:
+    """A leaderboard, best first: `judge(policy, name=name)` evaluates each, and `progress` hears of it before."""
+    if not contestants:
+        raise ValueError("contestants must name at least one policy, got none")
+    evaluations = []
+    for name, policy in contestants.items():
+        progress(name)
+        evaluations.append(judge(policy, name=name))
+    evaluations.sort(key=lambda evaluation: -evaluation.expected_return.mean)
+    return [Row(evaluation, estimate(evaluations[0].returns - evaluation.returns)) for evaluation in evaluations]
+
+
+def check_num_episodes(num_episodes: int) -> None:
+    """Raises ValueError for too few episodes to be evaluated by."""
+    if num_episodes < 4:
+        raise ValueError(
+            f"num_episodes must be at least 4, two for each half of the control variate, got {num_episodes}"
+        )
 
 
 def estimate(values: np.ndarray) -> Estimate:

@@ -16,7 +16,7 @@ from chex import PRNGKey
 
 from heartpole_jax import optimum_v1, policies_v1
 from heartpole_jax.environment import make
-from heartpole_jax.evaluation import HALF_HOURS_A_DAY, Estimate, Row, estimate, rank, without_luck
+from heartpole_jax.evaluation import HALF_HOURS_A_DAY, Estimate, Row, check_num_episodes, estimate, rank, without_luck
 from heartpole_jax.heartpole_v1 import EnvParams
 from heartpole_jax.policy import Policy
 from heartpole_jax.rollout import Transition, rollout
@@ -84,10 +84,7 @@ def evaluate(
       ValueError: for too few episodes, or parameters that are not plain numbers.
     """
     params = EnvParams() if params is None else params
-    if num_episodes < 4:
-        raise ValueError(
-            f"num_episodes must be at least 4, two for each half of the control variate, got {num_episodes}"
-        )
+    check_num_episodes(num_episodes)
     best = best_expected_return(params)
     returns, sums = _live(policy, key, params, num_episodes, devices)
     luck = sums["heart_attacks"] - sums["risk"]
@@ -120,20 +117,14 @@ def leaderboard(
 
     `progress` is called with each name before its turn; the rest is as for `evaluate`.
     """
-    params = EnvParams() if params is None else params
-    if contestants is None:
-        contestants = everybody(params)
-    if not contestants:
-        raise ValueError("contestants must name at least one policy, got none")
-    evaluations = []
-    for name, policy in contestants.items():
-        progress(name)
-        evaluations.append(evaluate(policy, key, params, num_episodes=num_episodes, name=name, devices=devices))
-    return rank(evaluations)
+    contestants = everybody(params) if contestants is None else contestants
+    judge = functools.partial(evaluate, key=key, params=params, num_episodes=num_episodes, devices=devices)
+    return rank(contestants, judge, progress)
 
 
-def everybody(params: EnvParams) -> dict[str, Policy]:
+def everybody(params: EnvParams | None = None) -> dict[str, Policy]:
     """The scripted policies that the menu allows, and the optimum's where it is known."""
+    params = EnvParams() if params is None else params
     policies = {name: policies_v1.make(name, params.menu) for name in policies_v1.available(params.menu)}
     return policies if best_expected_return(params) is None else {"optimal": policies_v1.optimal(params), **policies}
 
