@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from chex import Array, ArrayTree, Numeric, PRNGKey
 
-from agents import learning, networks, packing, replay
+from agents import env_params, learning, networks, packing, replay
 from agents.config import DQNConfig, Hyperparams
 from agents.transforms import TRANSFORMS
 from heartpole_jax import Environment, struct, threefry, validation
@@ -91,7 +91,7 @@ def init(
             f"transform {config.transform!r} takes observations of {wanted} numbers, got {env.name} with {obs_size}; "
             "take 'raw'"
         )
-    params = env_params(env, params, hyperparams.expected_penalty)
+    params = env_params.with_expected_penalty(env, params, hyperparams.expected_penalty)
     start_words = threefry.derive(key, _START)
 
     def start(lane):
@@ -131,7 +131,7 @@ def train_chunk(
         the type or shape of its state.
     """
     validation.check_size("num_iterations", num_iterations)
-    params = env_params(env, params, hyperparams.expected_penalty)
+    params = env_params.with_expected_penalty(env, params, hyperparams.expected_penalty)
     block = max(size for size in range(1, _BLOCK_ITERATIONS + 1) if num_iterations % size == 0)
 
     lane_form = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), train_state.env_state)
@@ -339,14 +339,6 @@ def _metrics(train_state: TrainState, totals: Array, hyperparams: Hyperparams, c
         epsilon=epsilon_at(env_steps, hyperparams),
         learning_rate=learning.learning_rate_at(env_steps, hyperparams),
     )
-
-
-def env_params(env: Environment, params: Any, expected_penalty: Numeric) -> Any:
-    """The environment's parameters, its defaults where None, with this expected penalty where they have such a one."""
-    params = env.default_params if params is None else params
-    if hasattr(params, "expected_penalty"):
-        return dataclasses.replace(params, expected_penalty=expected_penalty)
-    return params
 
 
 def key_of(words: tuple[Array, Array]) -> PRNGKey:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from chex import Numeric
 
 from heartpole_jax import Environment, validation
 
@@ -53,6 +54,14 @@ def replaced(env: Environment, changes: Mapping[str, Any]) -> Any:
     """
     own = dataclasses.replace(_own(env), **changes) if changes else _own(env)
     return dataclasses.replace(env.default_params, gymnax=own) if _is_gymnax(env) else own
+
+
+def with_expected_penalty(env: Environment, params: Any, expected_penalty: Numeric) -> Any:
+    """`params`, the environment's defaults where None, with this expected penalty where they have such a one."""
+    params = env.default_params if params is None else params
+    if hasattr(params, "expected_penalty"):
+        return dataclasses.replace(params, expected_penalty=expected_penalty)
+    return params
 
 
 def _own(env: Environment) -> Any:

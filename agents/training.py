@@ -15,7 +15,7 @@ import numpy as np
 from chex import Array, PRNGKey
 from jax.sharding import Mesh, PartitionSpec
 
-from agents import dqn, networks, replay
+from agents import dqn, env_params, networks, replay
 from agents.config import DQNConfig, Hyperparams
 from heartpole_jax import Environment, Transition, rollout, struct, threefry
 from heartpole_jax.environment import HEARTPOLE_V0
@@ -178,7 +178,7 @@ def episode_returns(
 
 def _episodes(weights: Array, key: PRNGKey, config: DQNConfig, env: Environment, num_episodes: int, params: Any):
     """The sum of shifted rewards and the number of decisions of each episode, (num_episodes,) both."""
-    params = dqn.env_params(env, params, 1.0)
+    params = env_params.with_expected_penalty(env, params, 1.0)
     known = not isinstance(params.max_steps, jax.core.Tracer)
     return rollout(
         networks.greedy(weights, config, env), key, params, env=env, num_envs=num_episodes,
