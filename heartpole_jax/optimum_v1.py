@@ -71,7 +71,8 @@ def solve(
 
     Args:
       params: plain numbers. `expected_penalty` is ignored: it changes no expectation.
-      resolution: of the grid. Work and memory grow with its cube; the error falls with its square.
+      resolution: of the grid. Work and memory grow with its cube, and the error falls with its square; at 0.5 it is
+        seconds, and 100 MB for the policy's tables.
       above: err to the high side, for eight times the work.
       drunk: allow the actions that intoxicate, at sixty times the work; without, they are left out.
 
