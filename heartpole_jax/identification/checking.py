@@ -40,13 +40,17 @@ def check_trace(trace: Trace, params: EnvParams | None = None, noise: Observatio
     Raises:
       ImpossibleTraceError: a ValueError that names the first row and variable that are impossible, what came and what
         could have come.
-      ValueError, TypeError: for a trace that `make_trace` would refuse.
+      ValueError, TypeError: for a trace that `make_trace` would refuse; noise below 0.
     """
     params = EnvParams() if params is None else params
     noise = ObservationNoise() if noise is None else noise
     trace = make_trace(**vars(trace))
     values = {name: float(value) for name, value in vars(params).items()}
-    checker = _Checker(trace, values, {name: float(getattr(noise, name)) for name in OBSERVED})
+    deviations = {name: float(getattr(noise, name)) for name in OBSERVED}
+    for name, deviation in deviations.items():
+        if not deviation >= 0:
+            raise ValueError(f"noise.{name} is a standard deviation, at least 0, got {deviation}")
+    checker = _Checker(trace, values, deviations)
 
     alertness = checker.narrow("alertness", 0, _range(values, "wake_up_alertness"))
     hypertension = checker.narrow("hypertension", 0, _Bounds(0.0, 0.0))
@@ -108,10 +112,11 @@ class _Checker(NamedTuple):
             return self.narrow("hypertension", row, bounds)
         seen = float(self.trace.hypertension[row])
         tolerance = self._tolerance("hypertension", bounds)
-        reset = np.isnan(seen) or abs(seen) <= tolerance
+        reset = self.params["heart_attack_proclivity"] > 0 and (np.isnan(seen) or abs(seen) <= tolerance)
         stays = np.isnan(seen) or bounds.low - tolerance <= seen <= bounds.high + tolerance
         if not (reset or stays):
-            self._refuse("hypertension", row, f"0 or {bounds.low:.6g} .. {bounds.high:.6g}", tolerance)
+            zero = "0 or " if self.params["heart_attack_proclivity"] > 0 else ""
+            self._refuse("hypertension", row, f"{zero}{bounds.low:.6g} .. {bounds.high:.6g}", tolerance)
         left = self.narrow("hypertension", row, bounds) if stays else nothing
         return _Bounds(0.0 if reset else left.low, left.high)
 

@@ -82,7 +82,11 @@ def values(theta: Array, space: Coordinates) -> Array:
         elif _is_width(name, space):
             other = _other_end(name)
             end = found.get(other, jnp.asarray(space.fixed[other], theta.dtype))
-            found[name] = end - jnp.exp(x) if name.endswith("_low") else end + jnp.exp(x)
+            if name.endswith("_low"):  # at its bound rounding may put it below the limit
+                value = end - jnp.exp(x)
+                found[name] = value + jax.lax.stop_gradient(jnp.maximum(lowest(name) - value, 0.0))
+            else:
+                found[name] = end + jnp.exp(x)
         elif name not in found:
             found[name] = jnp.exp(x)
     return jnp.stack([found[name] for name in space.names])

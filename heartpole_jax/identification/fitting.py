@@ -96,7 +96,7 @@ def fit(
       ConvergenceWarning: where the search has not ended.
 
     Raises:
-      ValueError: for unknown names, no traces, noise of 0, a start at a limit.
+      ValueError: for unknown names, no traces, noise of 0, a start at a limit or where the traces are impossible.
       TypeError: for traces that are none.
     """
     init_params = EnvParams() if init_params is None else init_params
@@ -112,6 +112,11 @@ def fit(
         space = coordinates.coordinates(part, init_params, observation_noise)
         batch = jax.tree.map(lambda x: x[None], rows)
         estimates = estimate(batch, space, confidence=confidence, unknown_attacks=unknown)
+        if not np.isfinite(estimates.maximum.value[0]):
+            raise ValueError(
+                "init_params cannot have made these traces, whose likelihood is 0: start from others; "
+                "check_trace(trace, init_params, observation_noise) names the row"
+            )
         columns = zip(*(x[0].tolist() for x in estimates[1:]), strict=True)
         found |= {name: ParameterEstimate(*column) for name, column in zip(part, columns, strict=True)}
         unidentified += open_directions(part, estimates.maximum.observed[0])

@@ -93,13 +93,15 @@ def trace_of_rollout(records: Transition, patient: int = 0) -> Trace:
     """What patient number `patient` did and went through in `rollout(..., record=everything).records`, seen exactly.
 
     Raises:
-      TypeError: if `records` is not a `Transition`.
+      TypeError: if `records` is not a `Transition` of HeartPole-v0.
       ValueError: if they do not begin with a reset, or several episodes are in them.
     """
     if not isinstance(records, Transition):
         raise TypeError(
             f"records must be a Transition, got {type(records).__name__}; take rollout(..., record=everything).records"
         )
+    if not isinstance(records.state, EnvState):
+        raise TypeError(f"a trace is of HeartPole-v0, got records of states of {type(records.state).__module__}")
     records = jax.tree.map(lambda x: np.asarray(x)[:, patient], records)
     torn = np.flatnonzero(records.state.time_elapsed[1:] != records.next_state.time_elapsed[:-1])
     if records.state.time_elapsed[0] != 0 or torn.size:

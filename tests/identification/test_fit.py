@@ -2,7 +2,9 @@
 data cannot tell."""
 
 import dataclasses
+import re
 import warnings
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -253,6 +255,23 @@ def test_what_cannot_be_fitted_is_refused(error, arguments, message):
         identification.fit(**arguments)
 
 
+def test_traces_that_the_start_cannot_have_made_are_refused():
+    trace = identification.make_trace([COFFEE, NOTHING], hypertension=[0.0, 0.2, 0.0], heart_attacks=[0, 1])
+    calm = hp.EnvParams(heart_attack_proclivity=0.0)
+    with pytest.raises(ValueError, match=r"init_params cannot have made these traces.*check_trace"):
+        identification.fit(trace, "hypertension_decay", calm, observation_noise=NOISE)
+
+
+@pytest.mark.slow
+def test_the_fit_of_the_documentation_prints_what_it_says(capsys):
+    text = (Path(__file__).parent.parent.parent / "docs/identification.md").read_text()
+    block, printed = re.findall(r"```(?:python)?\n(.*?)```", text, re.DOTALL)[:2]
+    names: dict = {}
+    exec(compile(block, "docs/identification.md", "exec"), names)
+    assert capsys.readouterr().out.split() == printed.split()
+    assert float(names["gained"][0]) == pytest.approx(-9.84, abs=0.005)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
@@ -280,12 +299,20 @@ def test_coordinates_give_back_the_parameters_that_they_were_made_of(x64):
 def test_any_coordinates_within_the_bounds_are_valid_parameters(x64):
     """Built of numbers, so that `EnvParams` checks them."""
     rng = np.random.default_rng(0)
+    # 0.1 - exp(log(0.1)) is -1.4e-17, and 0.04's is negative too.
+    low_ends = hp.EnvParams(
+        coffee_hypertension_low=0.02,
+        coffee_hypertension_high=0.1,
+        beer_intoxication_low=0.02,
+        beer_intoxication_high=0.04,
+    )
     for names in (coordinates.FITTABLE, [n for n in coordinates.FITTABLE if n.endswith("_low")],
                   [n for n in coordinates.FITTABLE if n.endswith("_high")]):  # fmt: skip
-        space = coordinates.coordinates(tuple(names), hp.EnvParams(), NOISE)
-        low, high = coordinates.bounds(space)
-        for _ in range(20):
-            theta = np.clip(coordinates.start(space) + rng.normal(0, 1.0, len(names)), low, high)
-            params, noise = coordinates.build(jnp.asarray(theta), space)
-            hp.EnvParams(**{name: float(value) for name, value in vars(params).items()})
-            assert all(float(value) > 0 for value in vars(noise).values())
+        for init_params in (hp.EnvParams(), low_ends):
+            space = coordinates.coordinates(tuple(names), init_params, NOISE)
+            low, high = coordinates.bounds(space)
+            for _ in range(20):
+                theta = np.clip(coordinates.start(space) + rng.normal(0, 1.0, len(names)), low, high)
+                params, noise = coordinates.build(jnp.asarray(theta), space)
+                hp.EnvParams(**{name: float(value) for name, value in vars(params).items()})
+                assert all(float(value) > 0 for value in vars(noise).values())

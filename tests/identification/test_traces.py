@@ -156,6 +156,15 @@ def test_hypertension_that_falls_to_zero_needs_a_heart_attack():
         check_trace(make_trace([COFFEE, NOTHING], hypertension=[0.0, 0.2, 0.1]))
     with pytest.raises(ImpossibleTraceError, match=r"heart_attacks in row 2.*proclivity of 0"):
         check_trace(trace, hp.EnvParams(heart_attack_proclivity=0.0))
+    with pytest.raises(ImpossibleTraceError, match=r"hypertension in row 2 .* got 0, possible is 0\.19399"):
+        check_trace(
+            dataclasses.replace(trace, heart_attacks=np.array([-1, -1])), hp.EnvParams(heart_attack_proclivity=0.0)
+        )
+
+
+def test_noise_below_zero_is_refused():
+    with pytest.raises(ValueError, match=r"noise\.hypertension is a standard deviation, at least 0, got -0\.1"):
+        check_trace(rested(), noise=identification.ObservationNoise(hypertension=-0.1))
 
 
 def test_a_gap_widens_what_is_possible_by_the_doses_in_it():
@@ -197,6 +206,12 @@ def test_records_that_are_no_single_episode_are_refused():
     ).records
     with pytest.raises(TypeError, match="records must be a Transition, got NoneType"):
         identification.trace_of_rollout(None)
+    other = hp.make("HeartPole-v1")
+    homework = hp.rollout(
+        lambda key, obs: 0, jax.random.key(0), env=other, num_envs=1, num_steps=2, record=hp.everything
+    )
+    with pytest.raises(TypeError, match=r"a trace is of HeartPole-v0, got records of states of .*heartpole_v1"):
+        identification.trace_of_rollout(homework.records)
     for spoil in (lambda x: x[1:], lambda x: jnp.concatenate([x, x])):
         with pytest.raises(ValueError, match="a trace is one episode from its start"):
             identification.trace_of_rollout(jax.tree.map(spoil, records))
