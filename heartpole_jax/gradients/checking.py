@@ -7,6 +7,7 @@ from typing import Any
 import jax
 
 from heartpole_jax import validation
+from heartpole_jax.environment import HEARTPOLE_V0, Environment
 from heartpole_jax.gradients.soft import Doses, SoftPolicy
 from heartpole_jax.policy import Policy
 
@@ -42,6 +43,12 @@ def checked_steps(num_steps: int | None, params: Any, policy: Policy | SoftPolic
     if isinstance(policy, Doses) and policy.weights.shape[0] != num_steps:
         raise ValueError(f"weights must have num_steps = {num_steps} rows, got {policy.weights.shape[0]}")
     return num_steps
+
+
+def check_fractional(env: Environment) -> None:
+    """Raises ValueError for an environment that has no fractional actions."""
+    if env is not HEARTPOLE_V0:
+        raise ValueError(f"fractional actions are HeartPole-v0's alone, got {env.name}; take a SoftPolicy, and hybrid")
 
 
 def checked_block(num_tapes: int, block_tapes: int | None = None, most: int = _BLOCK_TAPES) -> int:

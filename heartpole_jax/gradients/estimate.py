@@ -13,7 +13,14 @@ from chex import Array, PRNGKey
 from heartpole_jax import threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0, Environment
 from heartpole_jax.gradients.actors import as_actor
-from heartpole_jax.gradients.checking import LEAST_TAPES, POLICY, checked_block, checked_names, checked_steps
+from heartpole_jax.gradients.checking import (
+    LEAST_TAPES,
+    POLICY,
+    check_fractional,
+    checked_block,
+    checked_names,
+    checked_steps,
+)
 from heartpole_jax.gradients.dependence import looks_at
 from heartpole_jax.gradients.estimators import ESTIMATORS, Estimator, Setup, less_noise, zero_means
 from heartpole_jax.gradients.moments import Moments, as_block, moments_of
@@ -141,7 +148,8 @@ def _run(theta, key, params, policy_params, carry, *, chosen, setup, num_steps, 
         lanes = block * block_tapes + jnp.arange(block_tapes, dtype=jnp.uint32)
         tapes = jax.vmap(lambda lane: sample_tape(key, lane, num_steps, actor, setup.env))(lanes)
         outcome, pull = jax.vmap(lambda tape: jax.vjp(lambda theta: outcome_of(theta, tape), theta))(tapes)
-        branch_key = jax.random.fold_in(jax.random.wrap_key_data(jnp.stack(threefry.derive(key, 3))), block)
+        words = jnp.stack(threefry.derive(key, 3))
+        branch_key = jax.random.fold_in(jax.random.wrap_key_data(words, impl="threefry2x32"), block)
         weights = chosen.weights(setup._replace(actor=actor), params, tapes, outcome, branch_key)
         # The estimate's weights and those of its control variates, one after the other through one compiled pass.
         every = jax.tree.map(lambda *w: jnp.stack(w), weights, *zero_means(outcome, scores))
@@ -178,11 +186,8 @@ def _check_promise(
     estimator: str, setup: Setup, params: Any, names: list[str], policy: Any, key: PRNGKey, num_steps: int, order: int
 ) -> None:
     """Raises ValueError where the estimator cannot keep its promise for this policy."""
-    fractions = isinstance(policy, Doses) or estimator == "relaxed"
-    if fractions and setup.env is not HEARTPOLE_V0:
-        raise ValueError(
-            f"fractional actions are HeartPole-v0's alone, got {setup.env.name}; take a SoftPolicy, and hybrid"
-        )
+    if isinstance(policy, Doses) or estimator == "relaxed":
+        check_fractional(setup.env)
     if estimator == "relaxed" and not isinstance(policy, SoftPolicy | Doses):
         raise ValueError(
             "relaxed needs probabilities or fractions to act by: give a SoftPolicy or Doses, or take hybrid"

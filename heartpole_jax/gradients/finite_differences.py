@@ -15,7 +15,7 @@ from chex import Array, PRNGKey
 
 from heartpole_jax.environment import HEARTPOLE_V0, Environment
 from heartpole_jax.gradients.actors import Actor, as_actor
-from heartpole_jax.gradients.checking import POLICY, checked_block, checked_names, checked_steps
+from heartpole_jax.gradients.checking import POLICY, check_fractional, checked_block, checked_names, checked_steps
 from heartpole_jax.gradients.dependence import looks_at
 from heartpole_jax.gradients.estimate import Gradient
 from heartpole_jax.gradients.moments import Block, Moments, as_block, moments_of
@@ -58,11 +58,14 @@ def finite_differences(
         can be done, which is tried out (see `dependence.looks_at`), and so never under jit and vmap.
 
     Raises:
-      ValueError: for unknown names, sizes that are none, and a policy's own parameters.
+      ValueError: for unknown names, sizes that are none, a policy's own parameters, and `Doses` of anything but
+        HeartPole-v0.
       TypeError: for a policy that is none.
     """
     if not isinstance(policy, SoftPolicy | Doses):
         policy = as_policy(policy)
+    if isinstance(policy, Doses):
+        check_fractional(env)
     params = env.default_params if params is None else params
     names = checked_names(wrt, params)
     if POLICY in names:

@@ -40,12 +40,15 @@ class Doses:
     fractions.
 
     Raises:
-      ValueError: if the weights are known and no such rows.
+      TypeError: if the weights are a list.
+      ValueError: if they are known and no such rows.
     """
 
     weights: Array
 
     def __post_init__(self) -> None:
+        if isinstance(self.weights, list | tuple):
+            raise TypeError(f"weights must be an array, got a {type(self.weights).__name__}; jnp.array(...) makes one")
         if not isinstance(self.weights, np.ndarray | jax.Array) or isinstance(self.weights, jax.core.Tracer):
             return
         weights = np.asarray(self.weights)

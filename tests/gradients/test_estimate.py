@@ -26,9 +26,9 @@ SAME_DOSES = np.full((4, 4), 0.25)
 
 
 def estimate(policy=COFFEE, wrt="hypertension_decay", estimator="pathwise", params=PARAMS, **options):
-    options = {"num_tapes": 4, "objective": "penalty"} | options
+    options = {"num_tapes": 4, "objective": "penalty", "key": KEY} | options
     return gradients.estimate(
-        options.pop("objective"), KEY, params, policy=policy, wrt=wrt, estimator=estimator, **options
+        options.pop("objective"), options.pop("key"), params, policy=policy, wrt=wrt, estimator=estimator, **options
     )
 
 
@@ -103,6 +103,16 @@ def test_fractions_are_of_heartpole_v0_alone(estimator):
 def test_doses_must_be_points_of_the_simplex(weights, message):
     with pytest.raises(ValueError, match=message):
         Doses(weights)
+
+
+def test_a_list_of_doses_is_no_array():
+    with pytest.raises(TypeError, match=r"weights must be an array, got a list; jnp\.array\(\.\.\.\) makes one"):
+        Doses([[1.0, 0.0, 0.0, 0.0]])
+
+
+def test_keys_of_another_generator_make_estimates_too():
+    found = estimate(SOFT, estimator="branch", key=jax.random.key(0, impl="rbg"))
+    assert np.isfinite(found.gradient.mean["hypertension_decay"])
 
 
 def test_values_are_those_of_rollout_under_the_same_key():

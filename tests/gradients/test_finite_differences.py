@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from heartpole_jax import Action, EnvParams, Policy, gradients, policies
+from heartpole_jax import Action, EnvParams, Policy, gradients, make, policies
 from tests.gradients.enumeration import CERTAIN
 
 pytestmark = pytest.mark.once
@@ -135,9 +135,13 @@ def test_differences_are_taken_under_jit_and_vmap():
         ({"relative_step": 0.0}, "relative_step must be between 0 and 1, got 0.0"),
         ({"num_tapes": 1}, "num_tapes must be at least 2"),
         ({"num_steps": 0}, "num_steps must be at least 1"),
+        (
+            {"policy": gradients.Doses(np.eye(4)), "num_steps": 4, "env": make("HeartPole-v1")},
+            "fractional actions are HeartPole-v0's alone, got HeartPole-v1",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_refused(changed, message):
-    asked = {"policy": policies.always(0), "wrt": "ballmer_limit", "num_steps": 2, "integrate_attacks": False}
+    asked = {"policy": policies.always(0), "wrt": "hypertension_decay", "num_steps": 2, "integrate_attacks": False}
     with pytest.raises(ValueError, match=message):
         gradients.finite_differences("score", jax.random.key(0), **asked | changed)
