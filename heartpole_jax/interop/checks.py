@@ -43,10 +43,8 @@ def env_params(env: Environment, keywords: dict[str, Any]) -> Any:
         validation.look_up(known, name, f"parameter of {env.name}")
         if np.ndim(value) > 0:
             raise TypeError(f"{name} must be one number, got {value!r}")
-    if limit in keywords:
-        dataclasses.replace(env.default_params, **{limit: keywords[limit]})
-        keywords = keywords | {limit: int(keywords[limit])}
-    numbers = {name: value if name == limit else float(value) for name, value in keywords.items()}
+    dataclasses.replace(env.default_params, **keywords)  # refuses what is no number, or out of range, by its name
+    numbers = {name: int(value) if name == limit else float(value) for name, value in keywords.items()}
     return dataclasses.replace(env.default_params, **numbers)
 
 

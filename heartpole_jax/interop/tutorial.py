@@ -115,6 +115,7 @@ class HeartPole(gymnasium.Env):
         if seed is None:
             seed = int(np.random.SeedSequence().entropy)  # type: ignore[arg-type]
         self._words = stepping.seed_words(checks.check_seed(seed))
+        self._later_words = np.random.default_rng(seed)
         return [seed]
 
     def observation(self) -> np.ndarray:
@@ -169,7 +170,7 @@ class HeartPole(gymnasium.Env):
         )
         self._lanes = stepping.Lanes(HEARTPOLE_V0, params, num_envs=1)
         if self._obs is not None and self._words is None:  # the new lanes have no dice yet
-            self.seed(int(self.np_random.integers(2**63)))
+            self._words = self._later_words.integers(0, 2**32, 2, np.uint32)
 
     def _check_reset(self) -> None:
         if self._obs is None:

@@ -222,6 +222,9 @@ def test_a_closed_environment_neither_steps_nor_resets():
         ({"max_steps": 2.5}, ValueError, "max_steps must be a whole number"),
         ({"hypertension_decay": np.nan}, ValueError, "finite"),
         ({"hypertension_decay": [0.9, 0.8]}, TypeError, "hypertension_decay must be one number"),
+        ({"hypertension_decay": "0.9"}, TypeError, "hypertension_decay must be a real number .*, got '0.9'"),
+        ({"hypertension_decay": True}, TypeError, "hypertension_decay must be a real number .*, got True"),
+        ({"hypertension_decay": None}, TypeError, "hypertension_decay must be a real number .*, got None"),
         ({"render_mode": "3d"}, error.UnsupportedMode, "ansi, rgb_array, human, got '3d'"),
     ],
 )
