@@ -159,7 +159,8 @@ def as_text(found: Sensitivity, name: str) -> str:
         for parameter in ranked:
             at, *estimates = outcome.influences[parameter]
             cells.append((f"  {parameter}", f"{at:g}", *map(_text, estimates)))
-        cells.append((f"  {len(outcome.influences) - len(ranked)} others: less than {NEGLIGIBLE:g} %",))
+        others = f"{len(outcome.influences) - len(ranked)} others: less than {NEGLIGIBLE:g} %"
+        cells.append((f"  {others if outcome.value.mean else 'it is 0, which has no percent'}",))
     widths = [max(len(line[i]) for line in cells if len(line) > i) for i in range(5)]
     for line in cells:
         padded = [f"{text:{'>' if i else '<'}{widths[i]}}" for i, text in enumerate(line)]

@@ -11,7 +11,7 @@ import pytest
 
 from heartpole_jax import Action, EnvParams, Policy, gradients, policies
 from heartpole_jax.__main__ import main
-from heartpole_jax.sensitivity import choose_estimator, sensitivity
+from heartpole_jax.sensitivity import as_text, choose_estimator, sensitivity
 
 pytestmark = pytest.mark.once
 
@@ -138,6 +138,8 @@ def test_what_is_zero_has_no_percent():
     returned = found.outcomes["return"]
     expected = -100 * 3 * sigmoid(-6) * 0.5 / abs(returned.value.mean)
     assert returned.influences["heart_attack_proclivity"].effect.mean == pytest.approx(expected, rel=1e-4)
+    _, told = as_text(found, "nothing").split("heart attacks 0 ± 0")
+    assert told.splitlines()[1] == "  it is 0, which has no percent"
 
 
 def calm(params, carry, obs, draw):
