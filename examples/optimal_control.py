@@ -1,5 +1,6 @@
 """Control through the simulator: a soft policy improved by gradients alone, and what a biased gradient makes of it.
 
+    pip install '.[train]'
     python examples/optimal_control.py [--updates 400] [--tapes 256] [--seeds 3] [--estimators hybrid relaxed pathwise]
 
 The policy is a softmax of four numbers: how sharply it goes to bed by alertness, below which alertness, and the logits

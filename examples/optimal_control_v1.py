@@ -1,5 +1,6 @@
 """Control through the simulator on HeartPole-v1: a scripted policy made soft, and improved by unbiased gradients.
 
+    pip install '.[train]'
     python examples/optimal_control_v1.py [--updates 120] [--tapes 256] [--seeds 1] [--estimators hybrid pathwise]
 
 The policy is "coffee and exercise" with its four thresholds as sigmoids: tired below an effective alertness, tense

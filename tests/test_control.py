@@ -1,4 +1,4 @@
-"""The claims of examples/optimal_control.py in small: one gradient leads to sleep, one past it, one nowhere."""
+"""The claims of the examples of control in small: one gradient leads to sleep, one past it, one nowhere."""
 
 import dataclasses
 import importlib.util
@@ -14,16 +14,19 @@ from heartpole_jax import evaluation, gradients
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def control():
-    """The example as a module."""
-    path = Path(__file__).parent.parent / "examples/optimal_control.py"
-    spec = importlib.util.spec_from_file_location("optimal_control", path)
+def example(name):
+    """examples/{name}.py as a module."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent.parent / f"examples/{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def control():
+    return example("optimal_control")
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +70,9 @@ def test_a_plain_gradient_of_a_policy_that_draws_is_nothing_at_all(control):
         "pathwise", control.minus_regret(), jax.random.key(3), num_updates=2, num_tapes=32, num_steps=16
     )
     assert weights.tolist() == [0.0, 0.0, 0.0, 0.0]
+
+
+def test_on_heartpole_v1_too_a_plain_gradient_leaves_the_script_as_it_is():
+    control = example("optimal_control_v1")
+    weights = control.improve("pathwise", jax.random.key(0), num_updates=1, num_tapes=2)
+    assert weights.tolist() == [*control.THRESHOLDS.tolist(), 0.0, 0.0, 0.0, 0.0]
