@@ -30,6 +30,7 @@ from heartpole_jax.rollout import Transition, rollout
 
 HALF_HOURS_A_DAY = 48
 NUM_EPISODES = 65_536  # tells regrets to 0.00003 among the sober
+_ENOUGH_ATTACKS = 30  # in half of the episodes, to learn from them what an attack does
 
 
 class Estimate(NamedTuple):
@@ -110,18 +111,17 @@ def evaluate(
     sums = {part: np.asarray(value, np.float64) for part, value in sums.items()}
 
     score = sums["productivity"] / sums["half_hours"]
-    attacks, excess = sums["heart_attacks"], sums["excess_risk"]
-    luck = attacks - heart_attack_floor(params) - excess
-    penalty = float(params.heart_attack_penalty)
-    returns = without_luck(score - penalty * attacks, luck)
+    attacks, floor = sums["heart_attacks"], heart_attack_floor(params)
+    risks, penalty = floor + sums["excess_risk"], float(params.heart_attack_penalty)
+    returns = without_luck(score - penalty * attacks, attacks, risks, -penalty)
     evaluation = Evaluation(
         name=name,
         num_episodes=num_episodes,
         expected_return=estimate(returns),
         regret=estimate(best - returns),
         score=estimate(score),
-        heart_attacks=estimate(without_luck(attacks, luck)),
-        excess_heart_attacks=estimate(without_luck(attacks - heart_attack_floor(params), luck)),
+        heart_attacks=estimate(without_luck(attacks, attacks, risks, 1.0)),
+        excess_heart_attacks=estimate(without_luck(attacks - floor, attacks, risks, 1.0)),
         drinks_a_day=estimate(HALF_HOURS_A_DAY * sums["drinks"] / sums["half_hours"]),
         share_asleep=estimate(SLEEP_HALF_HOURS * sums["sleeps"] / sums["half_hours"]),
         returns=returns,
@@ -186,15 +186,26 @@ def estimate(values: np.ndarray) -> Estimate:
     return Estimate(float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size)))
 
 
-def without_luck(values: np.ndarray, luck: np.ndarray) -> np.ndarray:
-    """`values` less beta `luck`, beta by regression on the other half of the episodes. `luck` has mean 0."""
-    adjusted = np.array(values, np.float64)
+def without_luck(values: np.ndarray, attacks: np.ndarray, risks: np.ndarray, per_attack: float) -> np.ndarray:
+    """`values` less beta (`attacks` - `risks`), what luck did to them.
+
+    beta is by regression on the other half of the episodes. Where they saw too few heart attacks for one it is
+    `per_attack`, what an attack does by itself.
+
+    Args:
+      values: of each episode, as are the other two.
+      attacks: heart attacks.
+      risks: their probabilities, summed; attacks - risks has mean 0 whatever the policy does.
+      per_attack: the beta of a policy that lives on as if nothing had happened.
+    """
+    adjusted, luck = np.array(values, np.float64), attacks - risks
     for here, there in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
-        # Centred, though the mean of luck is known to be 0: so a policy that never drinks gets beta = 1 to the digit.
-        centred = luck[there] - luck[there].mean()
-        spread = np.mean(centred**2)
-        if spread > 0:
-            adjusted[here] -= np.mean(values[there] * centred) / spread * luck[here]
+        beta = per_attack
+        if attacks[there].sum() >= _ENOUGH_ATTACKS and np.ptp(attacks[there]) > 0:
+            # Centred, though the mean is known to be 0: so a policy that never drinks gets its beta to the digit.
+            centred = luck[there] - luck[there].mean()
+            beta = np.mean(values[there] * centred) / np.mean(centred**2)
+        adjusted[here] -= beta * luck[here]
     return adjusted
 
 

@@ -87,7 +87,7 @@ def evaluate(
     check_num_episodes(num_episodes)
     best = best_expected_return(params)
     returns, sums = _live(policy, key, params, num_episodes, devices)
-    luck = sums["heart_attacks"] - sums["risk"]
+    attacks, risks = sums["heart_attacks"], sums["risk"]
     days = sums["half_hours"] / HALF_HOURS_A_DAY
     return Evaluation(
         name=name,
@@ -95,7 +95,7 @@ def evaluate(
         expected_return=estimate(returns),
         regret=None if best is None else estimate(best - returns),
         work_done=estimate(sums["work_done"]),
-        heart_attacks=estimate(without_luck(sums["heart_attacks"], luck)),
+        heart_attacks=estimate(without_luck(attacks, attacks, risks, 1.0)),
         decisions=estimate(sums["actions"].sum(axis=1)),
         actions_a_day={
             row.name: estimate(sums["actions"][:, number] / days) for number, row in enumerate(params.menu.actions)
@@ -146,9 +146,8 @@ def _live(policy, key, params: EnvParams, num_episodes: int, devices) -> tuple[n
         for part, value in piece.totals.items():
             sums[part] = sums.get(part, 0.0) + np.asarray(value, np.float64)
         running = bool(np.any(np.asarray(lanes.running)))
-    attacks = sums["heart_attacks"]
-    returns = sums["work_done"] - float(params.heart_attack_penalty) * attacks
-    return without_luck(returns, attacks - sums["risk"]), sums
+    attacks, penalty = sums["heart_attacks"], float(params.heart_attack_penalty)
+    return without_luck(sums["work_done"] - penalty * attacks, attacks, sums["risk"], -penalty), sums
 
 
 @functools.cache  # the same function for menus of one size, so that its compiled program is found again

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from heartpole_jax import EnvParams, evaluation, policies
+from heartpole_jax import EnvParams, evaluation, optimum, policies
 
 pytestmark = pytest.mark.once
 
@@ -71,18 +71,36 @@ def test_taking_the_luck_out_changes_no_mean_and_shrinks_the_error(rows):
 
 
 def test_luck_is_regressed_out_with_the_other_halfs_coefficient():
-    luck = np.array([1.0, 2.0, -1.0, -2.0])
+    attacks, risks = np.array([17.0, 19.0, 15.0, 14.0]), np.array([16.0, 17.0, 16.0, 16.0])
     values = np.array([3.0, 10.0, 1.0, 2.0])
-    # even episodes: slope of (3, 1) on (1, -1) is 1; odd ones: of (10, 2) on (2, -2) is 2
-    adjusted = evaluation.without_luck(values, luck)
+    # luck is 1, 2, -1, -2; even episodes: slope of (3, 1) on (1, -1) is 1; odd ones: of (10, 2) on (2, -2) is 2
+    adjusted = evaluation.without_luck(values, attacks, risks, -100.0)
     np.testing.assert_allclose(adjusted, [3 - 2 * 1, 10 - 1 * 2, 1 + 2 * 1, 2 + 1 * 2])
-    np.testing.assert_array_equal(evaluation.without_luck(values, np.zeros(4)), values)
+
+
+@pytest.mark.parametrize("attacks", [[1.0, 0.0, 0.0, 2.0], [20.0, 20.0, 20.0, 20.0], [0.0, 0.0, 0.0, 0.0]])
+def test_where_attacks_are_few_or_all_alike_what_one_does_by_itself_is_taken(attacks):
+    attacks, risks = np.array(attacks), np.full(4, 1.23631157)
+    adjusted = evaluation.without_luck(5.0 - 100.0 * attacks, attacks, risks, -100.0)
+    np.testing.assert_allclose(adjusted, np.full(4, 5.0 - 123.631157), rtol=1e-12)
+
+
+def test_a_few_short_episodes_are_judged_rightly():
+    # Hardly anybody has a heart attack, at a risk of 0.001 sigmoid(-6) in 1600 + 100 half-hours.
+    params = EnvParams(max_steps=100, heart_attack_proclivity=0.001)
+    found = evaluation.evaluate(policies.make("sleep"), jax.random.key(0), params, num_episodes=100)
+    assert found.expected_return.mean == pytest.approx(0.0476 - 100 * optimum.heart_attack_floor(params), abs=1e-3)
+    # Coffee all the time: 0.290 of 200,000 lives in NumPy, whose own error is 0.003.
+    short = evaluation.evaluate(policies.make("coffee"), jax.random.key(0), EnvParams(max_steps=5), num_episodes=16)
+    assert abs(short.expected_return.mean - 0.290) < 5 * short.expected_return.standard_error + 0.01
+    assert short.heart_attacks.mean > optimum.heart_attack_floor(EnvParams(max_steps=5))
 
 
 def test_a_few_episodes_are_enough_where_luck_is_all_there_is():
     # Returns that are -100 luck and nothing else leave nothing over, whatever the sample's mean luck.
-    luck = np.array([1.3, 2.0, -1.0, -2.5, 0.7, 0.1])
-    np.testing.assert_allclose(evaluation.without_luck(3.0 - 100 * luck, luck), np.full(6, 3.0), atol=1e-9)
+    attacks, risks = np.array([12.0, 14.0, 11.0, 9.0, 13.0, 12.0]), np.array([10.7, 12.0, 12.0, 11.5, 12.3, 11.9])
+    adjusted = evaluation.without_luck(3.0 - 100 * (attacks - risks), attacks, risks, 7.0)
+    np.testing.assert_allclose(adjusted, np.full(6, 3.0), atol=1e-9)
 
 
 def test_the_estimate_is_unbiased_where_heart_attacks_are_certain_to_be_common():
