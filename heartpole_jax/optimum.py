@@ -122,7 +122,8 @@ def _solve(params: EnvParams) -> SoberOptimum:
 
 def _best_schedule(work: np.ndarray, num_steps: int) -> tuple[np.ndarray, np.ndarray]:
     """The day lengths with the largest E[W] / E[t], by Dinkelbach's iteration on the price of a half-hour."""
-    price = 0.0
+    # Not above the optimum, or the iteration would stop at once: sleeping always earns this.
+    price = min(0.0, float(work[:, 1].mean()) / (1 + SLEEP_HALF_HOURS))
     while True:
         first, days, expected_work, expected_time = _best_days(work, price, num_steps)
         if expected_work / expected_time <= price + 1e-12:

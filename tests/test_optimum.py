@@ -29,12 +29,13 @@ def test_the_ceiling_is_the_known_one():
     assert heart_attack_floor(EnvParams(max_steps=10, heart_attack_proclivity=1.0)) == pytest.approx(0.024726, abs=1e-6)
 
 
-@pytest.mark.parametrize("num_steps", [1, 4, 9])
-def test_the_optimum_is_the_best_of_all_schedules_where_waking_up_is_certain(x64, num_steps):
+@pytest.mark.parametrize(("num_steps", "rested"), [(1, 1.1), (4, 1.1), (9, 1.1), (3, -1.0), (6, -1.0)])
+def test_the_optimum_is_the_best_of_all_schedules_where_waking_up_is_certain(x64, num_steps, rested):
     # Tired within a few half-hours, so that sleeping pays in so short an episode; W / t enumerated by the environment.
     params = EnvParams(
-        max_steps=num_steps, fatigue_onset=2.0, fatigue_width=0.5, wake_up_alertness_low=1.1, wake_up_alertness_high=1.1
-    )
+        max_steps=num_steps, fatigue_onset=2.0, fatigue_width=0.5, wake_up_alertness_low=rested,
+        wake_up_alertness_high=rested,
+    )  # fmt: skip
     schedules = jnp.array(list(itertools.product([Action.NOTHING, Action.SLEEP], repeat=num_steps)))
     noise = Noise(alertness=0.5, hypertension=0.5, intoxication=0.5, heart_attack=0.999)
 
