@@ -42,11 +42,12 @@ def grid_of(params: EnvParams, resolution: float, drunk: bool) -> Grid:
     """Points as far as a sensible patient gets; beyond them values are those of the last."""
     num_alertness, num_tension, num_stimulation = (math.ceil(resolution * num) for num in _NUM_POINTS)
     most = _best_alertness(params) + 0.7
-    tension = params.heart_attack_threshold + 2.0
+    least = min(-most, float(params.wake_up_alertness_low) - 1.0)
+    tension = max(float(params.heart_attack_threshold), 0.0) + 2.0
     step = (params.intoxication_elimination or params.ballmer_peak_width) / _POINTS_A_HALF_HOUR
     top = params.ballmer_peak + 5.0 * params.ballmer_peak_width
     return Grid(
-        alertness=np.linspace(-most, params.wake_up_alertness_high + 0.3, num_alertness),
+        alertness=np.linspace(least, params.wake_up_alertness_high + 0.3, num_alertness),
         hypertension=tension * np.linspace(0.0, 1.0, num_tension) ** _TENSION_BEND,
         stimulation=np.linspace(0.0, most, num_stimulation),
         intoxication=step * np.arange(math.ceil(top / step) + 1) if drunk else np.zeros(1),

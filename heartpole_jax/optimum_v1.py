@@ -90,12 +90,13 @@ def plain(params: EnvParams | None) -> tuple[tuple[float, ...], Any]:
     """Leaves and structure of the parameters without `expected_penalty`, to cache by. Raises ValueError for arrays."""
     params = EnvParams() if params is None else params
     leaves, treedef = jax.tree.flatten(dataclasses.replace(params, expected_penalty=0.0))
+    leaves = [leaf.item() if isinstance(leaf, np.number) else leaf for leaf in leaves]
     if not all(type(leaf) in (int, float) for leaf in leaves):
         raise ValueError("params must be plain numbers to be solved, got arrays or tracers among them")
     return tuple(leaves), treedef
 
 
-@functools.cache
+@functools.lru_cache(maxsize=2)  # each holds the policy's tables
 def _solve(leaves: tuple[float, ...], treedef: Any, resolution: float, above: bool, drunk: bool) -> Solution:
     params = jax.tree.unflatten(treedef, leaves)
     rows = _choices(params.menu.actions, drunk)

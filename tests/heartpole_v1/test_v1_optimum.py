@@ -83,6 +83,26 @@ def test_interpolation_is_linear_between_the_points_and_constant_beyond():
     np.testing.assert_allclose(weights, expected, atol=1e-15)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"heart_attack_threshold": -3.0},
+        {"wake_up_alertness_low": -9.0, "wake_up_alertness_high": -8.0},
+        {"wake_up_alertness_low": 3.0, "wake_up_alertness_high": 4.0},
+    ],
+)
+def test_the_points_of_a_grid_increase_whatever_the_parameters(changed):
+    for points in grid_v1.grid_of(EnvParams(**changed), 0.5, drunk=True).axes:
+        assert (np.diff(points) > 0).all()
+
+
+def test_numbers_of_numpy_are_plain_numbers():
+    assert optimum_v1.plain(EnvParams(stimulation_decay=np.float64(0.93))) == optimum_v1.plain(
+        EnvParams(stimulation_decay=0.93)
+    )
+
+
 def test_the_last_half_hour_is_worth_the_best_action_of_it():
     """With half an hour left nothing counts but its work and its risk: an enumeration of the actions."""
     params = EnvParams(max_half_hours=1)
