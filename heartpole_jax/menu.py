@@ -11,6 +11,7 @@ program (which actions there are, how long each takes, which doses it has at all
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,8 @@ def check(menu: Menu, where: str = "menu") -> None:
     """
     if not isinstance(menu, Menu):
         raise TypeError(f"{where} must be a Menu, got {menu!r}; heartpole_jax.menu.load reads one from a file")
+    if not isinstance(menu.actions, tuple) or not all(isinstance(row, Row) for row in menu.actions):
+        raise TypeError(f"{where}.actions must be a tuple of Rows, got {menu.actions!r}")
     if not menu.actions:
         raise ValueError(f"{where} has no actions; a developer needs at least one row [[action]]")
     rows: dict[str, int] = {}
@@ -229,7 +232,12 @@ def _as_floats(value: Any) -> Any:
     """Lists as tuples, whole numbers as floats; whatever else it is, as it is, for `check` to refuse."""
     if isinstance(value, list):
         return tuple(map(_as_floats, value))
-    return float(value) if type(value) is int else value
+    if type(value) is not int:
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _check_row(row: Row, where: str) -> None:

@@ -68,9 +68,11 @@ def _prepare(axes: style.Axes, heading: str, unit: str) -> None:
 
 def _name_lines(axes: style.Axes, lines: dict, menu: Menu) -> None:
     axes.axis("off")
-    idle = [row.name for row in menu.actions if row.name not in lines]
+    longer = [row.name for row in menu.actions if row.half_hours >= menu_report.HALF_HOURS_A_DAY]
+    idle = [row.name for row in menu.actions if row.name not in lines and row.name not in longer]
     (pale,) = axes.plot([], [], color=style.PALE, linewidth=6.0)
     named = {**lines, ", ".join(idle) or "doing nothing": pale}
+    named |= {f"{name}: a day or longer": axes.plot([], [], " ")[0] for name in longer}
     axes.legend(
         named.values(), named.keys(), loc="center left", frameon=False, fontsize=style.TEXT_SIZE,
         labelcolor=style.INK, handlelength=2.5,

@@ -113,6 +113,9 @@ BAD = {
     ),
     "negative hazard": (changed("half_hours = 0", "half_hours = 0\nhazard = -2"), [ROW_1, "hazard must be", "-2.0"]),
     "endless hazard": (changed("half_hours = 0", "half_hours = 0\nhazard = inf"), [ROW_1, "hazard must be", "inf"]),
+    "hazard past all floats": (
+        changed("half_hours = 0", "half_hours = 0\nhazard = 1" + "0" * 400), [ROW_1, "hazard must be", "inf"]
+    ),
     "hazard of a text": (changed("half_hours = 0", "half_hours = 0\nhazard = 'x'"), [ROW_1, "hazard must be", "'x'"]),
     "no rows": ("", ["has no actions"]),
     "an empty list": ("action = []", ["has no actions"]),
@@ -136,6 +139,12 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     (tmp_path / "latin.toml").write_bytes(b'name = "caf\xe9"')
     with pytest.raises(ValueError, match=r"latin\.toml is not TOML"):
         menu.load(tmp_path / "latin.toml")
+
+
+@pytest.mark.parametrize("actions", [[menu.default().actions[0]], ({"name": "nothing"},)])
+def test_actions_that_are_no_tuple_of_rows_are_refused(actions):
+    with pytest.raises(TypeError, match=r"menu\.actions must be a tuple of Rows, got"):
+        menu.check(menu.Menu(actions))
 
 
 def test_an_action_that_is_not_on_the_menu_is_refused():
