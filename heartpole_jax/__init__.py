@@ -9,7 +9,7 @@
 Importing makes no array and touches no device.
 """
 
-from heartpole_jax import policies
+from heartpole_jax import policies, policies_v1
 from heartpole_jax.environment import Environment, checked, make, step_autoreset
 from heartpole_jax.heartpole_v0 import (
     Action,
@@ -46,6 +46,7 @@ __all__ = [
     "make",
     "observe",
     "policies",
+    "policies_v1",
     "reset",
     "rollout",
     "sample_noise",

@@ -85,7 +85,8 @@ def _episode(options: argparse.Namespace) -> None:
     if options.env == "HeartPole-v1":
         params, num_steps = env.default_params, options.steps
         name = options.policy or "coffee and exercise"
-        policy, rows = policies_v1.make(name, params.menu), [row.name for row in params.menu.actions]
+        policy = policies_v1.optimal(params) if name == "optimal" else policies_v1.make(name, params.menu)
+        rows = [row.name for row in params.menu.actions]
     else:
         params, num_steps = EnvParams(max_steps=options.steps or 1000), None
         name = options.policy or "reference"
@@ -171,7 +172,10 @@ def _parser() -> argparse.ArgumentParser:
     episode.set_defaults(command=_episode)
     episode.add_argument("--env", choices=("HeartPole-v0", "HeartPole-v1"), default="HeartPole-v0")
     episode.add_argument("--menu", metavar="FILE", help="of HeartPole-v1: a TOML file, or the name of a shipped menu")
-    episode.add_argument("--policy", help="its name (default 'reference', of HeartPole-v1 'coffee and exercise')")
+    episode.add_argument(
+        "--policy",
+        help="its name (default 'reference', of HeartPole-v1 'coffee and exercise'; 'optimal' is the best known)",
+    )
     episode.add_argument("--seed", type=_seed, default=0)
     episode.add_argument("--steps", type=_count, help="the most decisions (default 1000; of HeartPole-v1 four weeks')")
     episode.add_argument("--out", metavar="FILE", default="episode.png", help="default %(default)s")

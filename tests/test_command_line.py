@@ -63,6 +63,15 @@ def test_an_episode_is_drawn(tmp_path, capsys):
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
+def test_an_episode_of_the_best_policy_of_heartpole_v1_is_drawn(tmp_path, capsys):
+    path = tmp_path / "episode.png"
+    asked = ["episode", "--env", "HeartPole-v1", "--policy", "optimal", "--steps", "40", "--out", str(path)]
+    assert main(asked) == 0
+    assert "optimal, seed 0: return" in capsys.readouterr().out
+    assert path.exists()
+
+
 def test_the_figures_are_drawn(tmp_path, capsys):
     assert main(["figures", "--out", str(tmp_path)]) == 0
     written = capsys.readouterr().out.splitlines()
