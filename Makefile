@@ -8,7 +8,8 @@
 # make bench-gradients, bench-identification   noise and cost of gradients; coverage of intervals over 200 data sets
 # make bench-sweep   a sweep of 1,024 members beside the bare population
 # make survival   kill -9 at random moments, resume, compare: runs and sweeps
-# make test-clients   the tests that drive other libraries on us, in a virtual environment of their own (part of make test)
+# make test-clients   the tests that drive other libraries on us, in a virtual environment of their own (part of make
+#              test, unless $(PYTHON) is 3.12)
 # make lint    ruff and mypy alone
 # PYTHON=python3.12 make test takes another interpreter.
 

@@ -115,7 +115,7 @@ def equations(action, noise, alertness, hypertension, intoxication, time_since_s
 
 @_fast
 def algebra(action, noise, alertness, hypertension, intoxication, fatigue, time_elapsed, score):
-    """One decision: the reward and the next state. `noise` as heartpole_jax.Noise, in the order of the specification.
+    """One decision: the reward and the next state. `noise` as heartpole_jax.Noise, in its order.
 
     Two numbers are carried in another form than in `EnvState`: fatigue = exp((40 - time_since_slept) / 10), good for
     900 half-hours without sleep, and score = work_done / time_elapsed.

@@ -1,4 +1,4 @@
-"""Expected returns against the measured table of the specification, and the estimators against hand results."""
+"""Expected returns against a table measured by other code, and the estimators against hand results."""
 
 import jax
 import numpy as np
@@ -9,7 +9,7 @@ from heartpole_jax import EnvParams, evaluation, optimum, policies
 pytestmark = pytest.mark.once
 
 # Score, heart attacks and expected return of 20,000 episodes of a NumPy implementation, with the tolerance that its own
-# errors and rounding call for (4 standard errors): the table in the specification of HeartPole-v0.
+# errors and rounding call for (4 standard errors).
 KNOWN = {
     "optimal": ((0.3268, 2e-4), (1.23631, 1e-5), (-123.304, 1e-3)),
     "rested below 0.4": ((0.3260, 3e-4), (1.23631, 1e-5), (-123.306, 1e-3)),
@@ -27,7 +27,7 @@ def rows():
     return evaluation.leaderboard(jax.random.key(7), num_episodes=20_000)
 
 
-def test_the_leaderboard_agrees_with_the_specification(rows):
+def test_the_leaderboard_agrees_with_the_measured_table(rows):
     found = {row.evaluation.name: row.evaluation for row in rows}
     assert set(KNOWN) <= set(found)
     for name, (score, heart_attacks, expected_return) in KNOWN.items():

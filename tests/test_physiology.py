@@ -1,4 +1,4 @@
-"""The tutorial's equations: the spec's check values, gradients by hand, and the far ends of every range."""
+"""The tutorial's equations: check values, gradients by hand, and the far ends of every range."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import pytest
 
 from heartpole_jax import physiology
 
-# (function, argument, value): spec/heartpole_v0.md and its sources.
+# (function, argument, value), by hand from the tutorial's equations.
 CHECK_VALUES = [
     (physiology.alertness_decay, 0.0, 0.01798620996209156),
     (physiology.alertness_decay, 40.0, 0.5),
