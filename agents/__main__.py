@@ -1,9 +1,7 @@
-"""The command line: `python -m agents train | sweep | resume | evaluate | leaderboard | report`."""
+"""The command line: `python -m agents train | sweep | resume | evaluate | leaderboard | report | tutorial`."""
 
 import contextlib
 import functools
-import importlib
-import importlib.util
 import io
 import re
 import sys
@@ -15,12 +13,13 @@ import jax
 import tyro
 from chex import Numeric
 
-from agents import chunks, cluster, recipes, sweep_command, xla
+from agents import chunks, cluster, recipes, sweep_command, tutorial, xla
 from agents.evaluate_command import Evaluate, Leaderboard, evaluate, leaderboard
 from agents.report_command import Report, report
 from agents.resume_command import Resume, resume
 from agents.sweep_command import Sweep
 from agents.train_command import INTERRUPTED, Train, train
+from agents.tutorial import Tutorial
 from heartpole_jax.__main__ import use_all_cores
 
 _DESCRIPTION = "A DQN that lives where its environment does. Each command has a --help of its own."
@@ -56,6 +55,7 @@ def _parse(arguments: Sequence[str]) -> tuple[Any, Callable[[Any], int | None]]:
         Evaluate: evaluate,
         Leaderboard: leaderboard,
         Report: report,
+        Tutorial: tutorial.main,
     }
     kinds = [
         Annotated[Train, tyro.conf.subcommand("train", default=_from_recipe(arguments))],
@@ -64,12 +64,8 @@ def _parse(arguments: Sequence[str]) -> tuple[Any, Callable[[Any], int | None]]:
         Annotated[Evaluate, tyro.conf.subcommand("evaluate")],
         Annotated[Leaderboard, tyro.conf.subcommand("leaderboard")],
         Annotated[Report, tyro.conf.subcommand("report")],
+        Annotated[Tutorial, tyro.conf.subcommand("tutorial")],
     ]
-    if importlib.util.find_spec("agents.tutorial"):
-        tutorial = importlib.import_module("agents.tutorial")
-        kind = next(iter(typing.get_type_hints(tutorial.main).values()))
-        commands[kind] = tutorial.main
-        kinds.append(Annotated[kind, tyro.conf.subcommand("tutorial")])
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):

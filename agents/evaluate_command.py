@@ -3,13 +3,15 @@
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
 from agents import env_params, environments, judging, saved_policy
-from heartpole_jax import Environment, evaluation, evaluation_v1, tables
+from agents.saved_policy import SavedPolicy
+from heartpole_jax import Environment, Policy, evaluation, evaluation_v1, tables
 
 Episodes = Annotated[
     int | None,
@@ -40,7 +42,7 @@ class Leaderboard:
     runs: Annotated[
         tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[RUN ...]", help_behavior_hint="")
     ] = ()
-    """folders that `train` has written, all for one environment"""
+    """folders that `train` has written, all for one environment and its same parameters"""
     episodes: Episodes = None
     """for each policy"""
     seed: int = 0
@@ -55,23 +57,18 @@ def evaluate(options: Evaluate) -> int:
     """Runs the command; returns the exit status. Raises ValueError for a policy that cannot be loaded."""
     check(options.episodes, options.seed)
     saved = saved_policy.load(options.run)
-    env = environments.make(saved.env)
-    name = _name(options.run)
+    env, policy, name = environments.make(saved.env), saved.as_policy(), _name(options.run)
+    params, episodes = _params(saved, env), options.episodes or judging.num_episodes(env)
     seed, steps = saved.provenance.get("seed", "?"), saved.provenance.get("num_steps", 0)
     print(f"{name}: {saved.env}, trained for {steps:,} steps, seed {seed}")
-    changes = saved.provenance.get("params")
-    params = env_params.replaced(env, changes) if changes else None
-    if not judging.has_regret(env, params):
-        episodes = options.episodes or judging.num_episodes(env)
-        value = judging.mean_return(saved.as_policy(), env, num_episodes=episodes, seed=options.seed, params=params)
-        print(f"mean return {tables.format_estimate(value)}, {episodes:,} episodes; ± is one standard error")
+    if not judging.can_rank(env, params):
+        _mean_return(policy, env, episodes, options.seed, params)
         return 0
-    episodes = options.episodes or judging.num_episodes(env)
-    result = judging.evaluate(
-        saved.as_policy(), env, num_episodes=episodes, seed=options.seed, name=name, params=params
-    )
+    result = judging.evaluate(policy, env, num_episodes=episodes, seed=options.seed, name=name, params=params)
     for label, text in tables.summary(result).items():
         print(f"{label:<22}{text}")
+    if result.regret is None:
+        print(f"{'regret':<22}unknown: this menu cannot be solved")
     print(f"{episodes:,} episodes; ± is one standard error")
     return 0
 
@@ -80,28 +77,17 @@ def leaderboard(options: Leaderboard) -> int:
     """Runs the command; returns the exit status.
 
     Raises:
-      ValueError: for a policy that cannot be loaded, or is of another environment, or two of one name.
+      ValueError: for a policy that cannot be loaded, or is of another environment or other parameters than the first,
+        or two of one name.
       OSError: where the tables cannot be written.
     """
     check(options.episodes, options.seed)
-    agents, names = {}, []
-    for run in options.runs:
-        saved = saved_policy.load(run)
-        if not judging.has_regret(environments.make(saved.env)):
-            raise ValueError(f"the leaderboard is of HeartPoles, got {run} for {saved.env}; see `evaluate {run}`")
-        names.append(saved.env)
-        if saved.env != names[0]:
-            raise ValueError(f"the runs must be for one environment, got {names[0]} and, in {run}, {saved.env}")
-        if _name(run) in agents:
-            raise ValueError(f"two of the runs are called {_name(run)!r}: rename a folder")
-        agents[_name(run)] = saved.as_policy()
+    env, params, agents = _contestants(options.runs)
     folder = Path(options.out) if options.out else None
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
-    env = environments.make(names[0] if names else "HeartPole-v0")
     episodes = options.episodes or judging.num_episodes(env)
-    rows = judging.leaderboard(agents, env, num_episodes=episodes, seed=options.seed, progress=_announce)
-    params = env.default_params
+    rows = judging.leaderboard(agents, env, num_episodes=episodes, seed=options.seed, progress=_announce, params=params)
     texts = {
         "table": tables.as_text(rows, params) + "\n",
         "json": tables.as_json(rows, params, options.seed) + "\n",
@@ -116,26 +102,65 @@ def leaderboard(options: Leaderboard) -> int:
     return 0
 
 
+def _contestants(folders: Sequence[str]) -> tuple[Environment, Any, dict[str, Policy]]:
+    """The environment of all these runs, HeartPole-v0 for none, its parameters in them, and their policies by name."""
+    if not folders:
+        env = environments.make("HeartPole-v0")
+        return env, env.default_params, {}
+    saved = [saved_policy.load(folder) for folder in folders]
+    first, env = saved[0], environments.make(saved[0].env)
+    agents: dict[str, Policy] = {}
+    for folder, other in zip(folders, saved, strict=True):
+        if not judging.is_heartpole(environments.make(other.env)):
+            raise ValueError(f"the leaderboard is of HeartPoles, got {folder} for {other.env}; see `evaluate {folder}`")
+        if other.env != first.env:
+            raise ValueError(f"the runs must be for one environment, got {first.env} and, in {folder}, {other.env}")
+        if _params(other, env) != _params(first, env):
+            raise ValueError(
+                f"the runs must be for the same parameters, got {_told(first)} and, in {folder}, {_told(other)}"
+            )
+        if _name(folder) in agents:
+            raise ValueError(f"two of the runs are called {_name(folder)!r}: rename a folder")
+        agents[_name(folder)] = other.as_policy()
+    return env, _params(first, env), agents
+
+
 def judge(folder: Path, env: Environment, episodes: int | None, params: Any = None) -> str:
     """Prints what the policy saved in `folder` is worth, beside the scripted ones where there are such; JSON of it.
 
     `params` are the environment's, its defaults where None.
     """
     policy = saved_policy.load(folder).as_policy()
-    if judging.has_regret(env, params):
+    params = env.default_params if params is None else params
+    episodes = episodes or judging.num_episodes(env)
+    if judging.can_rank(env, params):
         rows = judging.leaderboard(
-            {_name(folder): policy}, env, num_episodes=episodes or judging.num_episodes(env), seed=0,
-            progress=_announce, params=params,
-        )  # fmt: skip
-        params = env.default_params if params is None else params
+            {_name(folder): policy}, env, num_episodes=episodes, seed=0, progress=_announce, params=params
+        )
         print(tables.as_text(rows, params))
         return tables.as_json(rows, params, seed=0) + "\n"
-    episodes = episodes or judging.num_episodes(env)
-    value = judging.mean_return(policy, env, num_episodes=episodes, seed=0, params=params)
-    print(f"mean return {tables.format_estimate(value)}, {episodes:,} episodes; ± is one standard error")
+    value = _mean_return(policy, env, episodes, 0, params)
     report = {"env": env.name, "episodes": episodes, "seed": 0, "mean_return": value.mean,
               "mean_return_standard_error": value.standard_error}  # fmt: skip
     return json.dumps(report, indent=2) + "\n"
+
+
+def _mean_return(policy: Policy, env: Environment, episodes: int, seed: int, params: Any) -> evaluation.Estimate:
+    """The mean return, which it prints: all that is known where policies cannot be ranked."""
+    value = judging.mean_return(policy, env, num_episodes=episodes, seed=seed, params=params)
+    print(f"mean return {tables.format_estimate(value)}, {episodes:,} episodes; ± is one standard error")
+    return value
+
+
+def _params(saved: SavedPolicy, env: Environment) -> Any:
+    """The environment's parameters that the policy was trained with."""
+    return env_params.replaced(env, saved.provenance.get("params") or {})
+
+
+def _told(saved: SavedPolicy) -> str:
+    """The same for a message: those that are not the environment's own."""
+    values = saved.provenance.get("params") or {}
+    return ", ".join(f"{name}={value!r}" for name, value in values.items()) or "the defaults"
 
 
 def check(episodes: int | None, seed: int) -> None:

@@ -14,6 +14,16 @@ from heartpole_jax.optimum import sober_optimum
 OTHER_EPISODES = 100
 
 
+def is_heartpole(env: Environment) -> bool:
+    """Whether policies are told apart by `evaluate` and `leaderboard` there, and not by their mean return alone."""
+    return isinstance(env.default_params, heartpole_v0.EnvParams | heartpole_v1.EnvParams)
+
+
+def can_rank(env: Environment, params: Any = None) -> bool:
+    """Whether `evaluate` and `leaderboard` can do these params: HeartPole-v1's always, v0's where regret is known."""
+    return isinstance(env.default_params, heartpole_v1.EnvParams) or has_regret(env, params)
+
+
 def has_regret(env: Environment, params: Any = None) -> bool:
     """Whether the best expected return is known: HeartPole's is, where dynamic programming can do its params."""
     return _best_of(env, params) is not None
@@ -31,11 +41,15 @@ def regret(env: Environment, mean_return: float, params: Any = None) -> float | 
 
 def num_episodes(env: Environment) -> int:
     """How many episodes a policy is judged by."""
-    return _module(env.default_params).NUM_EPISODES if _is_heartpole(env) else OTHER_EPISODES
+    return _module(env.default_params).NUM_EPISODES if is_heartpole(env) else OTHER_EPISODES
 
 
 def evaluate(policy: Policy, env: Environment, *, num_episodes: int, seed: int, name: str, params: Any = None) -> Any:
-    """The `Evaluation` of the policy on a HeartPole, on every device; `seed` is the noise tape's."""
+    """The `Evaluation` of the policy on a HeartPole, on every device; `seed` is the noise tape's.
+
+    Raises:
+      ValueError: for params of HeartPole-v0 whose best expected return is unknown.
+    """
     params = env.default_params if params is None else params
     return _module(params).evaluate(
         policy, jax.random.key(seed), params, num_episodes=num_episodes, name=name, devices=jax.devices()
@@ -54,7 +68,7 @@ def leaderboard(
     """The scripted policies of a HeartPole and `agents` on one noise tape, best first.
 
     Raises:
-      ValueError: for an agent with the name of a scripted policy.
+      ValueError: for an agent with the name of a scripted policy, and as `evaluate`.
     """
     params = env.default_params if params is None else params
     contestants = _module(params).everybody(params)
@@ -79,17 +93,13 @@ def mean_return(policy: Policy, env: Environment, *, num_episodes: int, seed: in
     return evaluation.estimate(np.asarray(returns))
 
 
-def _is_heartpole(env: Environment) -> bool:
-    return isinstance(env.default_params, heartpole_v0.EnvParams | heartpole_v1.EnvParams)
-
-
 def _module(params: Any) -> Any:
     """The module that evaluates policies on the HeartPole with such `params`."""
     return evaluation_v1 if isinstance(params, heartpole_v1.EnvParams) else evaluation
 
 
 def _best_of(env: Environment, params: Any) -> float | None:
-    if not _is_heartpole(env):
+    if not is_heartpole(env):
         return None
     leaves, treedef = jax.tree.flatten(env.default_params if params is None else params)
     return _best(tuple(leaves), treedef)

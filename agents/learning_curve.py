@@ -6,12 +6,15 @@ import numpy as np
 
 from heartpole_jax.drawing import style
 
-_LOWEST_REGRET = 1e-3  # what the 16 episodes after a chunk can tell from 0
+_LOWEST_REGRET = 1e-3  # what the few episodes after a chunk can tell from 0
 _MARGINS = {"left": 0.085, "right": 0.9, "top": 0.87, "bottom": 0.095, "hspace": 0.42}
 
 
-def draw(records: Sequence[Mapping[str, float | None]], title: str) -> style.Figure:
+def draw(records: Sequence[Mapping[str, float | None]], title: str, evaluation_episodes: int) -> style.Figure:
     """A figure of a run's records, `runs.read_metrics(folder)`: regret, or the return where none is known, above.
+
+    Args:
+      evaluation_episodes: of the greedy policy after every chunk, for the caption.
 
     Raises:
       ValueError: for no records.
@@ -32,7 +35,7 @@ def draw(records: Sequence[Mapping[str, float | None]], title: str) -> style.Fig
     for axes in (worth, loss):
         axes.tick_params(axis="x", labelbottom=False)
     if np.any(np.isfinite(_column(records, "regret"))):
-        _draw_regret(worth, steps, _column(records, "regret"))
+        _draw_regret(worth, steps, _column(records, "regret"), evaluation_episodes)
     else:
         _draw_returns(worth, steps, _column(records, "greedy_return"), _column(records, "episode_return"))
     _plot(loss, "loss: Huber, mean over a chunk's updates", steps, _column(records, "loss"), style.BLUE)
@@ -42,9 +45,9 @@ def draw(records: Sequence[Mapping[str, float | None]], title: str) -> style.Fig
     return figure
 
 
-def _draw_regret(axes: style.Axes, steps: np.ndarray, regret: np.ndarray) -> None:
+def _draw_regret(axes: style.Axes, steps: np.ndarray, regret: np.ndarray, episodes: int) -> None:
     shown = np.where(np.isfinite(regret), np.maximum(regret, _LOWEST_REGRET), np.nan)
-    name = f"regret of the greedy policy, 16 episodes after every chunk (below {_LOWEST_REGRET:g} drawn there)"
+    name = f"regret of the greedy policy, {episodes:,} episodes after each chunk (below {_LOWEST_REGRET:g} drawn there)"
     _plot(axes, name, steps, shown, style.VERMILLION)
     _logarithmic(axes, shown)
     axes.grid(axis="y", color=style.PALE, linewidth=0.6)

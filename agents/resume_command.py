@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from agents import checkpoints, manifests, runs, saved_policy, study_folder, sweep_command, train_command
+from agents import checkpoints, environments, manifests, runs, saved_policy, study_folder, sweep_command, train_command
 from agents.config import DQNConfig, Hyperparams
 from agents.sweep_command import Processes
 from agents.train_command import Task, Train
@@ -45,6 +45,7 @@ def resume(options: Resume) -> int:
             print(f"{folder} is finished; its policy is judged in {folder / runs.EVALUATION}")
             return 0
         try:
+            environments.check_menu(config["env"], config.get("menu"), "the run was begun")
             task = train_command.task_of(_options(config, folder))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{folder / runs.CONFIG}: {_told(error)}") from error

@@ -64,7 +64,8 @@ def _body(
         yield from _standing(folder, evaluation)
     if records:
         yield report_page.heading(2, "Learning curve")
-        drawing = learning_curve.draw(records, f"{config['env']}, {done:,} steps")
+        title = f"{config['env']}, {done:,} steps"
+        drawing = learning_curve.draw(records, title, config["evaluation_episodes"])
         last = {name: value for name, value in records[-1].items() if name in ("regret", "greedy_return", "loss")}
         told = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in last.items() if value is not None)
         yield report_page.wide(report_page.figure(drawing, f"Over the steps; at the end: {told}."), "Learning curve")
@@ -92,11 +93,12 @@ def _answer(folder: Path, evaluation: Mapping[str, Any]) -> Iterator[str]:
         yield report_page.headline([("Mean return", tables.format_estimate(value), below)])
         yield report_page.paragraph("± is one standard error, over whole episodes of the greedy policy.", quiet=True)
     else:
-        best = evaluation["best_known_return"]
+        best = evaluation["best_known_return"]  # None for a menu that cannot be solved
+        told = ("this menu cannot be solved", "") if best is None else ("0 is optimal", f"the best known is {best:.3f}")
         yield report_page.headline(
             [
-                ("Regret", _estimate(row, "regret"), "0 is optimal"),
-                ("Expected return", _estimate(row, "expected_return"), f"the best known is {best:.3f}"),
+                ("Regret", _estimate(row, "regret"), told[0]),
+                ("Expected return", _estimate(row, "expected_return"), told[1]),
                 *((label.capitalize(), text, "") for label, text in list(_parts(row).items())[-2:]),
             ]
         )
@@ -153,4 +155,6 @@ def _parts(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _estimate(row: Mapping[str, Any], name: str) -> str:
+    if name not in row:
+        return "unknown"
     return tables.format_estimate(Estimate(row[name], row[f"{name}_standard_error"]))

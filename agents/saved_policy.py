@@ -40,6 +40,7 @@ class SavedPolicy:
     dueling: bool
     weights: Mapping[str, np.ndarray]  # by their path in the tree of flax, as "params/Dense_0/kernel"
     provenance: Mapping[str, Any]  # seed, steps, versions, hyperparameters
+    menu: str | None = None  # the digest of the menu's file, see `environments.menu_digest`; None where there is none
 
     def q_values(self, obs: Any) -> np.ndarray:
         """The values of all actions, as `networks.q_values`: raw observations (..., *obs_shape) to (..., num_actions).
@@ -60,13 +61,14 @@ class SavedPolicy:
         """The same as a `heartpole_jax.Policy`, for `rollout` and `evaluate`.
 
         Raises:
-          ValueError: where HeartPole-v1's menu has another number of actions now.
+          ValueError: where HeartPole-v1's menu is another now than when the policy was saved.
         """
         from agents import environments, networks
         from agents.config import DQNConfig
         from heartpole_jax import menu
 
         env = environments.make(self.env)
+        environments.check_menu(self.env, self.menu, "this policy was trained")
         if self.env.partition(":")[0] == "HeartPole-v1":
             menu.check_trained(env.default_params.menu, self.num_actions, "this policy")
         config = DQNConfig(hidden_sizes=self.hidden_sizes, transform=self.transform, dueling=self.dueling)
@@ -129,6 +131,8 @@ def save(folder: Path | str, weights: Any, config: Any, env_name: str, provenanc
         "weights_sha256": hashlib.sha256(content).hexdigest(),
         "provenance": dict(provenance),
     }
+    if (menu := environments.menu_digest(env_name)) is not None:
+        description["menu"] = menu
     description["description_sha256"] = _checksum(description)
     files.write_whole(Path(folder) / WEIGHTS, content)
     files.write_whole(Path(folder) / DESCRIPTION, (json.dumps(description, indent=2) + "\n").encode())
@@ -166,6 +170,7 @@ def load(folder: Path | str) -> SavedPolicy:
         dueling=description["dueling"],
         weights=weights,
         provenance=description["provenance"],
+        menu=description.get("menu"),
     )
     said = {name: tuple(shape) for name, shape in description["shapes"].items()}
     _check_shapes(said, _network_shapes(policy), f"{path}: the shapes")

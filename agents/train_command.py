@@ -72,7 +72,8 @@ class Train:
         """The command with the recipe's values, and `called` for its name."""
         return cls(
             called, recipe.env, recipe.num_steps, recipe.config, recipe.hyperparams,
-            keep=recipe.keep, evaluation_episodes=recipe.evaluation_episodes,  # type: ignore[arg-type]
+            num_chunks=recipe.num_chunks, keep=recipe.keep,  # type: ignore[arg-type]
+            evaluation_episodes=recipe.evaluation_episodes,
             params=tuple(f"{name}={value!r}" for name, value in recipe.params.items()),
         )  # fmt: skip
 
@@ -132,6 +133,8 @@ def task_of(options: Train) -> Task:
         "hyperparams": dict(vars(options.hyperparams)),
         "params": values,
     }
+    if (menu := environments.menu_digest(options.env)) is not None:
+        described["menu"] = menu
     return Task(options, env, plan, env_params.replaced(env, values) if values else None, described)
 
 
@@ -145,6 +148,8 @@ def _read_params(texts: Sequence[str]) -> dict[str, int | float]:
     values: dict[str, int | float] = {}
     for text in texts:
         name, _, number = text.partition("=")
+        if name in values:
+            raise ValueError(f"params must name a parameter once, got {name} twice: {' '.join(texts)}")
         try:
             values[name] = int(number) if re.fullmatch(r"[+-]?\d+", number) else float(number)
         except ValueError:
@@ -165,10 +170,9 @@ def go_on(run: runs.Run, task: Task, checkpoint: Checkpoint | None = None) -> in
     """Trains from the beginning, or from the checkpoint, to the judged policy; returns the exit status."""
     with Stopping() as asked:
         weights, steps = _train(run, task, checkpoint, asked)
-    if weights is not None:
-        saved_policy.save(run.folder, weights, task.options.config, task.options.env, provenance(task, steps))
-        _draw_learning_curve(run.folder, f"{run.folder.name}: {task.options.env}, {steps:,} steps")
+    saved_policy.save(run.folder, weights, task.options.config, task.options.env, provenance(task, steps))
     if asked.requested:
+        _draw_learning_curve(run, task, steps)
         saved = "a checkpoint are" if steps < task.plan.num_steps else "all records are"
         print(
             f"stopped after {steps:,} of {task.plan.num_steps:,} steps: the policy so far and {saved} saved in "
@@ -181,7 +185,8 @@ def go_on(run: runs.Run, task: Task, checkpoint: Checkpoint | None = None) -> in
 
 
 def finish(run: runs.Run, task: Task) -> int:
-    """Judges the trained policy and tidies up; returns the exit status."""
+    """Draws the learning curve, judges the trained policy and tidies up; returns the exit status."""
+    _draw_learning_curve(run, task, task.plan.num_steps)
     try:
         report = evaluate_command.judge(run.folder, task.env, task.options.episodes, task.params)
     except KeyboardInterrupt:
@@ -204,10 +209,11 @@ def provenance(task: Task, num_steps: int) -> dict[str, Any]:
     return task.described | {"num_steps": num_steps, "versions": runs.versions()}
 
 
-def _train(run: runs.Run, task: Task, checkpoint: Checkpoint | None, asked: Stopping) -> tuple[np.ndarray | None, int]:
+def _train(run: runs.Run, task: Task, checkpoint: Checkpoint | None, asked: Stopping) -> tuple[np.ndarray, int]:
     """The policy's weights, and the steps done: all of them, or as many as there were when somebody asked to stop."""
     options, plan = task.options, task.plan
-    weights, best, steps, start, seconds = None, -math.inf, 0, None, 0.0
+    weights: Any = None  # until the first chunk
+    best, steps, start, seconds = -math.inf, 0, None, 0.0
     if checkpoint is not None:
         weights, best = checkpoint.arrays["kept"]["weights"], float(checkpoint.arrays["kept"]["value"])
         steps, start = checkpoint.step, checkpoint.arrays["train_state"]
@@ -243,7 +249,9 @@ def _save(run: runs.Run, task: Task, steps: int, arrays: Mapping[str, Any]) -> N
     )  # fmt: skip
 
 
-def _draw_learning_curve(folder: Path, title: str) -> None:
+def _draw_learning_curve(run: runs.Run, task: Task, steps: int) -> None:
     from agents import learning_curve  # here, since matplotlib is slow to import
 
-    learning_curve.draw(runs.read_metrics(folder), title).savefig(folder / runs.CURVE)
+    title = f"{run.folder.name}: {task.options.env}, {steps:,} steps"
+    figure = learning_curve.draw(runs.read_metrics(run.folder), title, task.options.evaluation_episodes)
+    figure.savefig(run.folder / runs.CURVE)

@@ -1,8 +1,8 @@
 """A menu, examined: its table with sources and grades, a day after each action, and what looks like a free lunch.
 
-`python -m heartpole_jax menu FILE` prints `report` and draws the day. A developer's judgement is only asked for where
-what helps also costs; so an action is suspicious that is better than another in every respect, and so is a life without
-sleep that earns more than one with it.
+`python -m heartpole_jax menu FILE` prints `report`, and with `--out day.png` draws the day. A developer's judgement is
+only asked for where what helps also costs; so an action is suspicious that is better than another in every respect, and
+so is a life without sleep that earns more than one with it.
 """
 
 import dataclasses

@@ -204,7 +204,7 @@ def test_the_module_runs_by_itself_without_a_warning(trained):
         ("leaderboard --format tabel", "invalid choice 'tabel' for argument '--format'"),
         ("leaderboard --episodes 2", "episodes must be at least 4"),
         ("lottery", "Unrecognized options: lottery; Available subcommands: train, sweep, resume, "),
-        ("", "Expected one of {{train, sweep, resume, evaluate, leaderboard"),
+        ("", "Expected one of {{train, sweep, resume, evaluate, leaderboard, report, tutorial}}"),
     ],
 )  # fmt: skip
 def test_bad_input_ends_with_status_2_one_line_and_nothing_written(
@@ -288,9 +288,21 @@ def test_flags_override_the_recipe(recipe, tmp_path, monkeypatch, capsys):
     assert main(["train", "--recipe", recipe, *flags.split()]) == 130
     told = json.loads((tmp_path / "runs" / "heartpole-v0-tiny-seed-9" / "config.json").read_text())
     assert told["num_steps"] == 512  # the nearest of 256 steps a chunk
+    assert told["num_chunks"] == 2
     assert told["config"] | {"hidden_sizes": [3, 5], "dueling": True, "num_envs": 4} == told["config"]
     assert told["hyperparams"] | {"discount": 0.5, "learning_starts": 256.0} == told["hyperparams"]
     capsys.readouterr()
+
+
+@pytest.mark.parametrize(("flags", "num_chunks"), [("", 3), ("--num-chunks 6", 6)])
+def test_a_run_is_evaluated_as_often_as_the_recipe_says_unless_told_otherwise(
+    flags, num_chunks, recipe, tmp_path, monkeypatch, capsys
+):
+    Path(recipe).write_text(RECIPE.replace("num_steps = 3_000", "num_steps = 3_072\nnum_chunks = 3"))
+    pretend(monkeypatch, signal.SIGINT, 0)
+    assert main(["train", "--recipe", recipe, "--out", str(tmp_path / "run"), *flags.split()]) == 130
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["num_chunks"] == num_chunks
+    assert f"3,072 steps in {num_chunks} chunks of {3072 // num_chunks:,}\n" in capsys.readouterr().out
 
 
 def test_the_help_tells_of_every_field_with_its_comment_and_the_recipes_value(recipe, capsys):

@@ -1,5 +1,6 @@
 """The environments that agents find by name."""
 
+import hashlib
 import importlib.util
 import sys
 
@@ -41,3 +42,53 @@ def test_without_gymnax_its_names_tell_which_extra_to_install(monkeypatch):
     monkeypatch.delitem(sys.modules, "heartpole_jax.interop.gymnax", raising=False)
     with pytest.raises(ImportError, match=r"pip install 'heartpole-jax\[gymnax\]'"):
         environments.make("gymnax:Acrobot-v1")
+
+
+TEA = """
+[[action]]
+name = "tea"
+half_hours = 0
+stimulation = [0, 0.4]
+source = "an educated guess"
+grade = "assumed"
+"""
+
+
+@pytest.fixture
+def menu(tmp_path):
+    """Writes a menu file called so; the environment's name with it."""
+
+    def write(name, content):
+        (tmp_path / name).write_text(content)
+        return f"HeartPole-v1:{tmp_path}/{name}"
+
+    return write
+
+
+def test_the_digest_of_a_menu_is_of_what_the_patient_feels(menu):
+    felt = '[{"half_hours": 0, "hazard": 1.0, "name": "tea", "stimulation": [0.0, 0.4], "wakes_up": false}]'
+    digest = hashlib.sha256(felt.encode()).hexdigest()
+    assert environments.menu_digest(menu("tea.toml", TEA)) == digest
+    told = TEA.replace("educated guess", "hour of reading") + 'note = "weak"\nhazard = 1  # as before\n'
+    assert environments.menu_digest(menu("told.toml", told)) == digest
+    for changed in (TEA.replace("0.4", "0.41"), TEA.replace('"tea"', '"mate"'), TEA + "hazard = 1.5\n"):
+        assert environments.menu_digest(menu(f"{len(changed)}.toml", changed)) != digest
+
+
+def test_the_rows_of_a_menu_that_is_extended_count(menu):
+    alone, more = environments.menu_digest(menu("a.toml", TEA)), 'extends = "heartpole_v0"\n' + TEA
+    assert environments.menu_digest(menu("b.toml", more)) not in (alone, None)
+
+
+@pytest.mark.parametrize("name", ["HeartPole-v0", "HeartPole-v1", "HeartPole-v1:heartpole_v0", "gymnax:CartPole-v1"])
+def test_where_no_menu_file_is_named_there_is_no_digest(name):
+    assert environments.menu_digest(name) is None
+    environments.check_menu(name, None, "ever")
+
+
+def test_a_menu_that_has_changed_is_refused_and_one_that_nobody_knows_is_not(menu):
+    name = menu("tea.toml", TEA)
+    environments.check_menu(name, environments.menu_digest(name), "the run was begun")
+    environments.check_menu(name, None, "the run was begun")
+    with pytest.raises(ValueError, match=r"^the menu .*/tea\.toml has changed since the run was begun; put it back as"):
+        environments.check_menu(name, "0" * 64, "the run was begun")

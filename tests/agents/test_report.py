@@ -22,6 +22,7 @@ RECORD = {
 }  # fmt: skip
 CONFIG = {
     "env": "HeartPole-v0", "recipe": "heartpole-v0", "seed": 3, "num_steps": 8192, "keep": "last",
+    "evaluation_episodes": 16,
     "config": {"hidden_sizes": [64, 64]}, "hyperparams": {"learning_rate": 0.001}, "versions": {"jax": "0.10.2"},
     "command": "python -m agents train --seed 3",
 }  # fmt: skip
@@ -201,6 +202,15 @@ def test_the_page_of_a_training_run_elsewhere_has_the_mean_return(run):
                   "mean_return_standard_error": 0.25}  # fmt: skip
     (run / "evaluation.json").write_text(json.dumps(evaluation))
     assert "Mean return 498.50 ± 0.25 100 episodes" in Page(report.write(run).read_text()).text
+
+
+def test_the_page_of_a_run_whose_menu_cannot_be_solved_says_that_regret_is_unknown(run):
+    row = {"policy": run.name, "num_episodes": 128, "expected_return": 512.5, "expected_return_standard_error": 0.25,
+           "work_done": 700.0, "heart_attacks": 2.0, "decisions": 720.0}  # fmt: skip
+    (run / "evaluation.json").write_text(json.dumps({"best_known_return": None, "policies": [row]}))
+    found = Page(report.write(run).read_text())
+    assert "Regret unknown this menu cannot be solved" in found.text
+    assert "Expected return 512.50 ± 0.25" in found.text
 
 
 def test_an_unfinished_training_run_is_told_to_be_one(run):

@@ -15,7 +15,7 @@ import numpy as np
 import probe_environments
 import pytest
 
-from agents import chunks, env_params, judging, runs, saved_policy
+from agents import chunks, env_params, environments, judging, learning_curve, runs, saved_policy
 from agents.__main__ import main
 from agents.config import DQNConfig, Hyperparams
 from agents.progress import Progress
@@ -102,10 +102,8 @@ def folder(stopped, tmp_path):
 
 
 def records(folder):
-    times = ("seconds", "steps_per_second")
-    return [
-        {name: value for name, value in record.items() if name not in times} for record in runs.read_metrics(folder)
-    ]
+    times = dict.fromkeys(("seconds", "steps_per_second"))
+    return [record | times for record in runs.read_metrics(folder)]
 
 
 def assert_same_run(folder, other):
@@ -160,9 +158,8 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_left(folder, undisturbed, c
     assert capsys.readouterr().out == f"{folder} is finished; its policy is judged in {folder}/evaluation.json\n"
 
 
-@pytest.mark.parametrize(("returns", "best"), [((3, 1, 2, 1, 1, 1), 0), ((3, 1, 2, 4, 1, 1), 3)])
-def test_the_best_policy_so_far_is_remembered(returns, best, tmp_path, monkeypatch, capsys):
-    """Chunk i's weights are all i + 1, and it is worth returns[i]; the run is stopped in the second."""
+def pretend(monkeypatch, returns, num_weights):
+    """Training whose chunk i has weights that are all i + 1, and is worth returns[i]."""
     record = dict.fromkeys(
         ("num_updates", "loss", "q_value", "grad_norm", "num_episodes", "episode_return", "epsilon", "learning_rate",
          "regret", "seconds", "steps_per_second"), 1.0,
@@ -171,11 +168,17 @@ def test_the_best_policy_so_far_is_remembered(returns, best, tmp_path, monkeypat
     def train(key, hyperparams, config, env, plan, evaluation_episodes, params, *, start, seconds_before):
         done = 0 if start is None else int(start["done"])
         for i in range(done, plan.num_chunks):
-            weights = np.full(11 * 8 + 8 + 8 * 4 + 4, i + 1, np.float32)
+            weights = np.full(num_weights, i + 1, np.float32)
             told = {**record, "greedy_return": float(returns[i]), "env_steps": (i + 1) * plan.env_steps}
             yield chunks.Chunk(told, weights, lambda i=i: {"done": np.int32(i + 1)})
 
     monkeypatch.setattr(chunks, "train", train)
+
+
+@pytest.mark.parametrize(("returns", "best"), [((3, 1, 2, 1, 1, 1), 0), ((3, 1, 2, 4, 1, 1), 3)])
+def test_the_best_policy_so_far_is_remembered(returns, best, tmp_path, monkeypatch, capsys):
+    """The run is stopped in the second chunk."""
+    pretend(monkeypatch, returns, 11 * 8 + 8 + 8 * 4 + 4)
     with monkeypatch.context() as patch:
         stop_in_chunk(patch, 2)
         assert main(command(tmp_path / "run")) == 143
@@ -210,8 +213,13 @@ def test_without_a_checkpoint_it_begins_again(folder, undisturbed, capsys):
 def test_what_is_trained_is_only_judged(undisturbed, tmp_path, capsys, monkeypatch):
     folder = shutil.copytree(undisturbed, tmp_path / "run")
     (folder / "evaluation.json").unlink()
+    (folder / "learning_curve.png").unlink()
     monkeypatch.setattr(chunks, "train", lambda *_, **__: pytest.fail("trained again"))
+    drawn, draw = [], learning_curve.draw
+    monkeypatch.setattr(learning_curve, "draw", lambda *told: drawn.append(told[1:]) or draw(*told))
     assert main(["resume", str(folder)]) == 0
+    assert drawn == [("run: HeartPole-v0, 3,072 steps", 16)]
+    assert (folder / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
     assert capsys.readouterr().out.startswith(f"{folder} is trained, and is now judged\n")
     assert (folder / "evaluation.json").exists()
     assert_same_run(folder, undisturbed)
@@ -246,6 +254,23 @@ def test_a_config_that_was_changed_meanwhile_is_refused(folder, capsys):
     assert f"error: {folder}/config.json is no JSON: " in capsys.readouterr().err
 
 
+def test_a_menu_that_was_edited_meanwhile_is_refused(tmp_path, monkeypatch, capsys):
+    menu, folder = tmp_path / "tea.toml", tmp_path / "run"
+    row = '[[action]]\nname = "tea"\nhalf_hours = 0\nstimulation = [0.0, 0.4]\nsource = "none"\ngrade = "assumed"\n'
+    menu.write_text(row)
+    pretend(monkeypatch, (1,) * 6, 8 * 8 + 8 + 8 * 1 + 1)
+    with monkeypatch.context() as patch:
+        stop_in_chunk(patch, 2)
+        flags = f"--env HeartPole-v1:{menu} --config.transform raw --params max_half_hours=336"
+        assert main(command(folder, flags)) == 143
+    assert len(json.loads((folder / "config.json").read_text())["menu"]) == 64
+    menu.write_text(row.replace("0.4", "4.0"))
+    environments.make.cache_clear()  # as another process, which reads the menu anew
+    capsys.readouterr()
+    assert main(["resume", str(folder)]) == 2
+    assert f"/config.json: the menu {menu} has changed since the run was begun; put it" in capsys.readouterr().err
+
+
 def test_records_that_are_missing_are_refused(folder, capsys):
     (folder / "metrics.jsonl").write_text("")
     assert main(["resume", str(folder)]) == 2
@@ -270,9 +295,7 @@ with runs.lock({str(folder)!r}):
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"
-        message = (
-            f"error: {folder} is in use by process {process.pid} on {os.uname().nodename}; wait for it, stop it, or"
-        )
+        message = f"error: {folder} is in use by process {process.pid} on {os.uname().nodename}; wait for it"
         for arguments in (["resume", str(folder)], command(folder)):
             assert main(arguments) == 2
             assert message in capsys.readouterr().err
@@ -307,6 +330,7 @@ def test_the_environments_parameters_are_the_runs(undisturbed):
         ("half=1", "unknown parameter of HeartPole-v0 'half'"),
         ("max_steps", "params must be NAME=NUMBER, got 'max_steps'"),
         ("max_steps=1.5", "max_steps must be a whole number, got 1.5"),
+        ("max_steps=100 max_steps=200", "params must name a parameter once, got max_steps twice: max_steps=100 max_s"),
         ("expected_penalty=1", "expected_penalty is a hyperparameter"),
     ],
 )

@@ -218,9 +218,10 @@ def lines_of(axes):
 
 
 def test_a_learning_curve_draws_the_numbers():
-    figure = learning_curve.draw(records(8), "a run")
+    figure = learning_curve.draw(records(8), "a run", 64)
     worth, loss, epsilon, learning_rate = figure.axes
-    assert lines_of(worth) == [[100.0, 10.0, 1.0, 0.1, 0.01, 1e-3, 1e-3, 1e-3]]  # the lowest that 16 episodes tell
+    assert lines_of(worth) == [[100.0, 10.0, 1.0, 0.1, 0.01, 1e-3, 1e-3, 1e-3]]  # the lowest that few episodes tell
+    assert worth.get_title(loc="left").startswith("regret of the greedy policy, 64 episodes after each chunk")
     assert worth.get_yscale() == "log"
     assert worth.get_lines()[0].get_xdata().tolist() == [4096.0 * (i + 1) for i in range(8)]
     assert lines_of(loss) == [[1.25] * 8]
@@ -230,7 +231,7 @@ def test_a_learning_curve_draws_the_numbers():
 
 
 def test_a_learning_curve_without_regret_draws_returns():
-    worth = learning_curve.draw(records(3, regret=None, episode_return=None), "a run").axes[0]
+    worth = learning_curve.draw(records(3, regret=None, episode_return=None), "a run", 16).axes[0]
     assert worth.get_yscale() == "linear"
     exploring, greedy = lines_of(worth)
     assert greedy == [-125.0] * 3
@@ -238,8 +239,8 @@ def test_a_learning_curve_without_regret_draws_returns():
 
 
 def test_a_learning_curve_of_one_chunk_without_updates_is_drawn(tmp_path):
-    figure = learning_curve.draw(records(1, loss=None), "a run")
+    figure = learning_curve.draw(records(1, loss=None), "a run", 16)
     figure.savefig(tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match="needs at least one record, got none"):
-        learning_curve.draw([], "a run")
+        learning_curve.draw([], "a run", 16)

@@ -1,5 +1,6 @@
 """A saved policy: the same numbers in NumPy as in JAX, and nothing but what was saved."""
 
+import dataclasses
 import hashlib
 import json
 import pickle
@@ -15,6 +16,7 @@ import safetensors.numpy
 import heartpole_jax as hp
 from agents import environments, networks, saved_policy
 from agents.config import DQNConfig
+from heartpole_jax import menu
 
 pytestmark = pytest.mark.once
 
@@ -82,6 +84,32 @@ def test_a_policy_of_another_menu_is_no_policy_of_this_one(tmp_path):
     assert policy.num_actions == 4
     with pytest.raises(ValueError, match="this policy was trained with 4 actions, and this menu has 8"):
         policy.as_policy()
+
+
+def test_a_policy_of_a_menu_that_was_edited_since_is_none_of_the_menu_now(tmp_path):
+    rows = (menu.FOLDER / "heartpole_v0.toml").read_text()
+    file, config = tmp_path / "mine.toml", DQNConfig(hidden_sizes=(4,))
+    name = f"HeartPole-v1:{file}"
+    file.write_text(rows)
+    weights = networks.init_weights(jax.random.key(0), config, environments.make(name))
+    saved_policy.save(tmp_path, weights, config, name, PROVENANCE)
+    policy = saved_policy.load(tmp_path)
+    assert policy.menu == environments.menu_digest(name)
+    file.write_text(rows.replace("hypertension = [0.0, 0.3]", "hypertension = [0.0, 0.2]"))
+    policy.as_policy()  # this process goes on under the menu that it has read
+    environments.make.cache_clear()
+    assert saved_policy.load(tmp_path).act(np.zeros(8)) in range(4)
+    with pytest.raises(ValueError, match=r"the menu .*mine\.toml has changed since this policy was trained; put"):
+        policy.as_policy()
+    dataclasses.replace(policy, menu=None).as_policy()  # as from before menus were remembered
+    file.write_text(rows + "# the same\n")
+    environments.make.cache_clear()
+    policy.as_policy()
+
+
+def test_a_policy_without_a_menu_file_says_nothing_of_one(folder):
+    assert "menu" not in json.loads((folder / "policy.json").read_text())
+    assert saved_policy.load(folder).menu is None
 
 
 def test_a_value_by_hand(tmp_path):
