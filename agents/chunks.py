@@ -74,8 +74,29 @@ def plan(num_steps: int, config: DQNConfig, num_chunks: int = 50) -> Plan:
     return Plan(chunks, blocks_a_chunk * _BLOCK, blocks_a_chunk * smallest)
 
 
+def iterations_a_chunk(num_steps: int, num_chunks: int, config: DQNConfig) -> int:
+    """Iterations of each of exactly `num_chunks` chunks that make about `num_steps` decisions: whole blocks of 16.
+
+    Raises:
+      ValueError: where that is less than half a block, or all chunks together pass int32.
+    """
+    validation.check_size("num_steps", num_steps)
+    validation.check_size("num_chunks", num_chunks)
+    block = _BLOCK * config.env_steps_per_iteration
+    least = num_chunks * block // 2
+    if num_steps < least:
+        raise ValueError(
+            f"num_steps must be at least {least:,}, half of {num_chunks} chunks of {_BLOCK} iterations of "
+            f"{config.env_steps_per_iteration:,} steps, got {num_steps:,}; take fewer evaluations, or more steps"
+        )
+    blocks = max(1, round(num_steps / num_chunks / block))
+    if num_chunks * blocks * block >= 2**31:
+        raise ValueError(f"num_steps, in whole chunks, must be below 2^31, got {num_chunks * blocks * block:,}")
+    return blocks * _BLOCK
+
+
 def check(hyperparams: Hyperparams, config: DQNConfig, env: Environment, num_steps: int) -> None:
-    """Raises ValueError for a run in which nothing would be learned, or whose transform is of another environment."""
+    """Raises ValueError for a run in which nothing would be learned, or whose transform takes other observations."""
     if hyperparams.learning_starts >= num_steps:
         raise ValueError(
             f"learning_starts must be below the run's {num_steps:,} steps, or nothing is learned, "
@@ -84,6 +105,7 @@ def check(hyperparams: Hyperparams, config: DQNConfig, env: Environment, num_ste
     wanted = TRANSFORMS[config.transform].env
     if wanted not in env.name:
         raise ValueError(f"transform {config.transform!r} is of {wanted}'s observations, got {env.name}; take 'raw'")
+    dqn.checked_obs_size(config, env)
 
 
 def train(

@@ -94,7 +94,8 @@ _SHARES = ("discount", "epsilon_start", "epsilon_end", "target_tau", "average_ta
 def _validate(hyperparams: Hyperparams) -> None:
     validation.check_numbers(hyperparams)
     validation.check_values(hyperparams, _POSITIVE, "greater than 0", lambda x: x > 0)
-    validation.check_values(hyperparams, ("target_period",), "at least 1", lambda x: x >= 1)
+    whole = lambda x: (x >= 1) & (x % 1 == 0)
+    validation.check_values(hyperparams, ("target_period",), "a whole number of at least 1", whole)
     validation.check_values(hyperparams, _NON_NEGATIVE, "at least 0", lambda x: x >= 0)
     validation.check_values(hyperparams, _SHARES, "in [0, 1]", lambda x: (x >= 0) & (x <= 1))
     validation.check_values(hyperparams, ("adam_b1", "adam_b2"), "in [0, 1)", lambda x: (x >= 0) & (x < 1))

@@ -84,13 +84,7 @@ def init(
     Raises:
       ValueError: if the transform takes observations of another size.
     """
-    obs_size = math.prod(env.obs_shape)
-    wanted = TRANSFORMS[config.transform].obs_size
-    if wanted not in (None, obs_size):
-        raise ValueError(
-            f"transform {config.transform!r} takes observations of {wanted} numbers, got {env.name} with {obs_size}; "
-            "take 'raw'"
-        )
+    obs_size = checked_obs_size(config, env)
     params = env_params.with_expected_penalty(env, params, hyperparams.expected_penalty)
     start_words = threefry.derive(key, _START)
 
@@ -110,6 +104,15 @@ def init(
         average_params=weights,
         opt_state=learning.optimizer(hyperparams).init(weights),
     )
+
+
+def checked_obs_size(config: DQNConfig, env: Environment) -> int:
+    """How many numbers an observation has. Raises ValueError where the transform takes another number of them."""
+    obs_size, wanted = math.prod(env.obs_shape), TRANSFORMS[config.transform].obs_size
+    if wanted not in (None, obs_size):
+        told = f"takes observations of {wanted} numbers, got {env.name} with {obs_size}"
+        raise ValueError(f"transform {config.transform!r} {told}; take 'raw'")
+    return obs_size
 
 
 @functools.partial(jax.jit, static_argnames=("config", "env", "num_iterations"))
@@ -215,9 +218,7 @@ def _plan(key, first_iteration, num_iterations: int, hyperparams, config: DQNCon
     words = jnp.concatenate(threefry.threefry2x32(sample, (update[..., None], pair[None, None])), axis=-1)
     written = (iteration + 1) * steps
     num_slots = config.buffer_size // lanes
-    where = replay.choose(
-        words[..., : config.batch_size], written[:, None, None], config.n_step, num_slots, lanes
-    )  # fmt: skip
+    where = replay.choose(words[..., : config.batch_size], written[:, None, None], config.n_step, num_slots, lanes)
 
     before = iteration * config.env_steps_per_iteration
     after = before + config.env_steps_per_iteration
@@ -314,12 +315,8 @@ def _act(train_state: TrainState, plan: _Plan, unpack_state, config, env, params
 def _luck_form(env: Environment) -> _Luck:
     def luck():
         key = jax.random.key(0)
-        return _Luck(
-            noise=env.sample_noise(key),
-            start=env.sample_start(key),
-            explore=jnp.array(True),
-            random_action=jnp.int32(0),
-        )
+        return _Luck(noise=env.sample_noise(key), start=env.sample_start(key), explore=jnp.array(True),
+                     random_action=jnp.int32(0))  # fmt: skip
 
     return jax.eval_shape(luck)
 

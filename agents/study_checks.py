@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents import chunks, env_params, space
 from agents.config import DQNConfig, Hyperparams
+from agents.space import LogUniform, Uniform
 from agents.tasks import rung_ends
 from heartpole_jax import Environment, validation
 
@@ -18,6 +19,7 @@ SEARCHES = ("grid", "random", "optuna")
 MOST_MEMBERS = 1_000_000
 _MOST_PROGRAMS = 10_000
 _SEED_LIMIT = 2**32
+_WHOLE = {"target_period"}  # hyperparameters that are whole numbers
 
 
 def check(study: "Study", env: Environment) -> None:
@@ -26,9 +28,11 @@ def check(study: "Study", env: Environment) -> None:
     _check_search(study)
     _check_members(study)
     _check_traced(study, env)
+    _check_whole(study)
     latest = _latest_start(study)
     for config in configs(study):
         chunks.check(latest, config, env, study.num_steps)
+        chunks.iterations_a_chunk(study.num_steps, study.num_evaluations, config)
     _check_first_rung(study, latest.learning_starts)
 
 
@@ -114,6 +118,20 @@ def _check_traced(study: "Study", env: Environment) -> None:
     first = {name: values[0] for name, values in params.items()}
     for changes in _pairs(params):
         _try(changes, lambda changes: env_params.replaced(env, {**study.params, **first, **changes}))
+
+
+def _check_whole(study: "Study") -> None:
+    """That no hyperparameter that is a whole number is another between the ends of its range."""
+    for name in _WHOLE & study.space.keys():
+        swept = study.space[name]
+        if isinstance(swept, Uniform | LogUniform) and study.search != "grid":
+            raise ValueError(
+                f"[space] {name} must be a whole number, and a range has others, got {space.as_table(swept)}; give "
+                "choices = [...]"
+            )
+        for value in space.grid(name, swept):
+            if value % 1:
+                raise ValueError(f"[space] {name} must be a whole number, got {value!r}")
 
 
 def _pairs(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

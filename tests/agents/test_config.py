@@ -109,9 +109,9 @@ def test_a_number_out_of_range_is_refused_by_name_and_value(name, value, require
         assert str(raised.value) == f"Hyperparams.{name} must be {requirement}, got {value!r}"
 
 
-@pytest.mark.parametrize("value", [0.0, 0.5, 0.999, -1.0])
-def test_a_target_period_below_one_step_is_refused(value):
-    """As a whole number of steps it would be 0, and the target network never updated."""
+@pytest.mark.parametrize("value", [0.0, 0.5, 0.999, -1.0, 2.5])
+def test_a_target_period_of_no_whole_step_is_refused(value):
+    """A fraction would be cut off: the period would not be what was asked for, or 0, and no update at all."""
     with pytest.raises(ValueError, match=r"Hyperparams\.target_period must be "):
         Hyperparams(target_period=value)
     Hyperparams(target_period=1)

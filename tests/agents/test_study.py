@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from agents import recipes, study
+from agents import environments, recipes, study
 from agents.config import DQNConfig
 from agents.space import Choices, LogUniform, Uniform
 from agents.tasks import Halving
@@ -33,6 +33,14 @@ heart_attack_penalty = 50
 learning_rate = {log_uniform = [1e-4, 1e-2]}
 hidden_sizes = {choices = [[32, 32], [64, 64]]}
 coffee_alertness_high = {uniform = [0.5, 1.5], points = 3}
+"""
+TEA = """
+[[action]]
+name = "tea"
+half_hours = 0
+stimulation = [0, 0.4]
+source = "an educated guess"
+grade = "assumed"
 """
 SMALL = {"env": "HeartPole-v0", "num_steps": 1_000_000, "seeds": [3, 1]}
 DISCOUNT = {"discount": {"uniform": [0.9, 1]}}
@@ -101,6 +109,15 @@ def test_the_digest_tells_studies_apart_but_not_by_name(sound):
         dataclasses.replace(sound, space=dict(reversed(sound.space.items()))),  # another grid
     ]
     assert len({study.digest(one) for one in (sound, *others)}) == 7
+
+
+def test_the_digest_knows_the_menu_that_a_file_holds(tmp_path):
+    path, digests = tmp_path / "tea.toml", []
+    for content in (TEA, TEA.replace("0.4", "0.5"), TEA):
+        path.write_text(content)
+        environments.make.cache_clear()
+        digests.append(study.digest(study.read(SMALL | {"env": f"HeartPole-v1:{path}"}, "x")))
+    assert digests[0] == digests[2] != digests[1]
 
 
 def test_a_configuration_is_the_base_with_its_values(sound):
@@ -208,6 +225,18 @@ def _space(**ranges):
          "[space] allows num_envs = 64, buffer_size = 672, and buffer_size must be a multiple of num_envs"),
         (_space(transform={"choices": ["heartpole", "cartpole"]}),
          "transform 'cartpole' is of CartPole's observations, got HeartPole-v0; take 'raw'"),
+        (_space(transform={"choices": ["heartpole-days", "heartpole-v1"]}),
+         "transform 'heartpole-v1' takes observations of 8 numbers, got HeartPole-v0 with 6; take 'raw'"),
+        ({"num_steps": 100_000} | _space(num_envs={"choices": [64, 512]}, buffer_size={"grid": [128_000]}),
+         "num_steps must be at least 131,072, half of 32 chunks of 16 iterations of 512 steps, got 100,000; take "),
+        ({"space": {"target_period": {"uniform": [1, 3], "points": 5}}},
+         "[space] target_period must be a whole number, got 1.5"),
+        (_space(target_period={"choices": [16, 2.5]}),
+         "[space] allows target_period = 2.5, and Hyperparams.target_period must be a whole number of at least 1"),
+        (_space(target_period={"log_uniform": [1, 100]}),
+         "[space] target_period must be a whole number, and a range has others, got {'log_uniform': [1.0, 100.0]}; "),
+        ({"hyperparams": {"target_period": 2.5}},
+         "[hyperparams] Hyperparams.target_period must be a whole number of at least 1, got 2.5"),
         (_space(batch_size={"grid": list(range(1, 10_002))}), "batch_size make 10,001 programs, each to be "),
     ],
 )  # fmt: skip

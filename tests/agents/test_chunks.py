@@ -1,0 +1,72 @@
+"""Runs in chunks: how many iterations a chunk has, and what is refused before anything is written."""
+
+import os
+import shlex
+
+import pytest
+
+from agents import chunks, environments
+from agents.__main__ import main
+from agents.config import DQNConfig, Hyperparams
+
+
+@pytest.fixture(autouse=True)
+def xla_flags(monkeypatch):
+    """The command line sets this variable: not beyond the test."""
+    monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))
+
+
+def test_exactly_as_many_chunks_have_whole_blocks_of_iterations():
+    config = DQNConfig(num_envs=2, steps_per_iteration=4)  # 8 steps an iteration, 128 a block
+    assert [chunks.iterations_a_chunk(steps, 10, config) for steps in (640, 1280, 1919, 1921, 12_800)] == [
+        16, 16, 16, 32, 160,
+    ]  # fmt: skip
+
+
+def test_fewer_steps_than_half_a_block_for_each_chunk_are_refused_with_the_number_that_would_do():
+    config = DQNConfig(num_envs=64, steps_per_iteration=8, buffer_size=128_000)
+    with pytest.raises(
+        ValueError, match=r"^num_steps must be at least 131,072, half of 32 chunks of 16 iterations of 5"
+    ):
+        chunks.iterations_a_chunk(131_071, 32, config)
+    assert chunks.iterations_a_chunk(131_072, 32, config) == 16
+    with pytest.raises(ValueError, match=r"^num_steps, in whole chunks, must be below 2\^31, got 2,147,4"):
+        chunks.iterations_a_chunk(2**31 - 1, 1, config)
+
+
+@pytest.mark.parametrize(
+    ("env", "transform", "told"),
+    [
+        ("HeartPole-v0", "heartpole-v1", "takes observations of 8 numbers, got HeartPole-v0 with 6; take 'raw'"),
+        ("HeartPole-v1", "heartpole", "takes observations of 6 numbers, got HeartPole-v1 with 8; take 'raw'"),
+    ],
+)
+def test_a_transform_of_observations_of_another_size_is_refused(env, transform, told):
+    with pytest.raises(ValueError, match=f"^transform '{transform}' {told}$"):
+        chunks.check(Hyperparams(), DQNConfig(transform=transform), environments.make(env), 5000)
+
+
+@pytest.mark.parametrize(
+    "flags", ["--config.transform heartpole-v1", "--env HeartPole-v1 --recipe heartpole-v0", "--env HeartPole-v1 "
+              "--config.transform heartpole-days"]
+)  # fmt: skip
+def test_a_run_with_the_transform_of_the_other_heartpole_writes_nothing(flags, tmp_path, capsys):
+    assert main(shlex.split(f"train {flags} --out {tmp_path}/run")) == 2
+    assert "takes observations of" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--space transform=choices:heartpole-days,heartpole-v1", "takes observations of 8 numbers"),
+        (
+            "--num-steps 100000 --space num_envs=choices:64,2048 buffer_size=262144",
+            "num_steps must be at least 524,288",
+        ),
+    ],
+)
+def test_a_sweep_of_which_a_choice_cannot_be_trained_writes_nothing(flags, message, tmp_path, capsys):
+    assert main(shlex.split(f"sweep --recipe heartpole-v0 {flags} --out {tmp_path}/run")) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
