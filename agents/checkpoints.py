@@ -112,6 +112,11 @@ def restore(folder: Path, description: Mapping[str, Any], *, skip_damaged: bool 
     return None
 
 
+def newest_step(folder: Path) -> int | None:
+    """The step of the newest checkpoint in `folder`, None where there is none. Nothing of it is opened."""
+    return next((int(path.name.split("-")[1]) for path in _found(folder)), None)
+
+
 def remove(folder: Path) -> None:
     """Removes `folder` with all its checkpoints, damaged ones too. Raises OSError where that cannot be."""
     if Path(folder).exists():

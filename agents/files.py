@@ -1,8 +1,12 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and waited for where another process writes them."""
 
 import os
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
+
+_SEEN_WITHIN_S = 60.0  # how long a shared file system may take to show one process what another has written
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -20,6 +24,23 @@ def write_whole(path: Path, content: bytes) -> None:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def wait_for(path: Path) -> None:
+    """Returns when `path` is there, or after a minute; at once where this process is the only one.
+
+    For what another process has written before a barrier: a network file system may show it later.
+    """
+    wait_until(path.exists)
+
+
+def wait_until(seen: Callable[[], bool]) -> None:
+    """Likewise for whatever `seen` looks for."""
+    import jax  # here: whoever only reads a policy's files, in NumPy, need not have it
+
+    until = time.monotonic() + (_SEEN_WITHIN_S if jax.process_count() > 1 else 0.0)
+    while not seen() and time.monotonic() < until:
+        time.sleep(0.1)
 
 
 def is_leftover(path: Path) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from agents import environments, judging, space
+from agents import objectives, space
 from agents import study as studies
 from agents.space import LogUniform, Range, Uniform
 from agents.study import Study
@@ -171,7 +171,7 @@ def _database(study: Study, path: Path) -> Iterator[optuna.Study]:
         aside = path.with_name(f"damaged-{path.name}")
         path.replace(aside)
         print(f"{path} is damaged: moved to {aside.name}, and written anew from the batches", file=sys.stderr)
-    has_regret = judging.has_regret(environments.make(study.env))
+    has_regret = objectives.metric(study) == "regret"
     with _writing():
         storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
     try:

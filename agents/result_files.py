@@ -204,10 +204,14 @@ def _members(results: pa.Table, curves: pa.Table) -> list[Member]:
 
 
 def _with_unknown_regrets(members: list[Member]) -> list[Member]:
-    """A regret that is no number comes back as one, where others have a regret: the best return is known there."""
+    """The regret of a member without a return comes back as no number, where others have a regret.
+
+    Where there is a return and no regret, the best return is unknown.
+    """
     if all(member.regret is None for member in members):
         return members
-    return [dataclasses.replace(m, regret=math.nan) if m.regret is None else m for m in members]
+    lost = [member.regret is None and math.isnan(member.mean_return) for member in members]
+    return [dataclasses.replace(m, regret=math.nan) if gone else m for m, gone in zip(members, lost, strict=True)]
 
 
 def _curves(table: pa.Table) -> dict[tuple[int, int], dict[str, np.ndarray]]:

@@ -8,7 +8,8 @@ Nothing is dropped in silence. A member that diverged counts as infinitely bad, 
 its row keeps the regret of the policy that is left, with the status "diverged", and the numbers over seeds take it as
 infinite. Configurations are ranked by the interquartile mean of regret over their seeds, those whose every seed was
 trained to the end first, then those that halving stopped, the longest trained first, then those with a seed that
-diverged. Where no best return is known, the same is done with the mean return, the higher the better.
+diverged. Where the best return is unknown, be it of a single member, the same is done with the mean return, the higher
+the better: a regret and a return cannot be compared.
 """
 
 import dataclasses
@@ -83,14 +84,19 @@ class Configuration:
 
 
 def metric_of(members: Iterable[Member]) -> str:
-    """ "regret" where the best expected return is known, "return" elsewhere."""
-    return "regret" if any(member.regret is not None for member in members) else "return"
+    """ "regret" where the best expected return is known for every member that has not diverged, "return" elsewhere."""
+    members = list(members)
+    compared = [member for member in members if member.status != DIVERGED] or members
+    return "regret" if all(member.regret is not None for member in compared) else "return"
 
 
-def loss(member: Member) -> float:
-    """What a member counts as in the numbers over seeds, the lower the better: infinite where it diverged."""
-    value = -member.mean_return if member.regret is None else member.regret
-    return math.inf if member.status == DIVERGED or math.isnan(value) else value
+def loss(member: Member, metric: str) -> float:
+    """What a member counts as in the numbers over seeds, the lower the better: infinite where it diverged.
+
+    Likewise where its regret is wanted, and unknown.
+    """
+    value = member.regret if metric == "regret" else -member.mean_return
+    return math.inf if member.status == DIVERGED or value is None or math.isnan(value) else value
 
 
 def rank(members: Sequence[Member]) -> list[Configuration]:
@@ -109,7 +115,7 @@ def rank(members: Sequence[Member]) -> list[Configuration]:
     metric = metric_of(members)
     found = []
     for indices in by_size.values():
-        losses = np.array([[loss(member) for member in grouped[index]] for index in indices])
+        losses = np.array([[loss(member, metric) for member in grouped[index]] for index in indices])
         for index, numbers in zip(indices, statistics.over_seeds(losses), strict=True):
             own = grouped[index]
             counts = Counter(member.status for member in own)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from agents import checkpoints, cluster, slice_files, slices, trees
+from agents import checkpoints, cluster, files, slice_files, slices, trees
 from agents.fleet import Fleet, on_host
 from agents.pacing import Pacing
 from agents.slice_files import Result
@@ -35,6 +35,7 @@ class Happened(NamedTuple):
     """What is told of every round of chunks, of all processes together."""
 
     chunks: int  # done in it
+    tasks: int  # likewise
     chunks_left: int  # of all tasks
     tasks_left: int
     best: float  # the lowest objective of a member that has finished a task, infinite before
@@ -115,7 +116,8 @@ def run(tasks: Sequence[Task], job: Job) -> dict[str, Result]:
         best = min((float(result.objective.min()) for result in done.values()), default=np.inf)
         left = [task for task in tasks if task.name not in done]
         under_way = sum(slot.chunk - slot.task.first_chunk for slot in slots.values())
-        job.watch(Happened(chunks, sum(task.num_chunks for task in left) - under_way, len(left), best))
+        chunks_left = sum(task.num_chunks for task in left) - under_way
+        job.watch(Happened(chunks, len(finished), chunks_left, len(left), best))
         job.pacing.worked(seconds)
         if wanted or job.pacing.due():
             job.pacing.save(lambda: _save(slots, state, job))  # noqa: B023
@@ -208,10 +210,10 @@ def _merge(slot: _Slot, job: Job) -> slices.SliceState | None:
     form = job.programs().state_form
     states: dict[str, slices.SliceState] = {}
     for name in slot.task.parents:
-        found = checkpoints.restore(
-            _checkpoint_folder(job, name), {"study": job.study, "task": name}, skip_damaged=job.skip_damaged
-        )
-        if found is None:
+        folder, last = _checkpoint_folder(job, name), slot.task.first_chunk
+        files.wait_until(lambda: checkpoints.newest_step(folder) == last)  # noqa: B023
+        found = checkpoints.restore(folder, {"study": job.study, "task": name}, skip_damaged=job.skip_damaged)
+        if found is None or found.step != last:
             raise ValueError(
                 f"the states of {name} are gone, which its successor {slot.task.name} trains on: remove "
                 f"{slice_files.path_of(job.folder, name)} and resume: the slice is trained again"

@@ -63,6 +63,7 @@ def read(folder: Path, task: str, study: str) -> Result:
       FileNotFoundError: if there is none.
     """
     path = path_of(folder, task)
+    files.wait_for(path)  # another process may have written it
     content = path.read_bytes()
     again = f"remove it and resume: the slice is trained again ({path})"
     try:

@@ -180,8 +180,13 @@ def as_toml(study: Study) -> str:
 
 
 def digest(study: Study) -> str:
-    """The SHA-256 of all that tells the study from another: not its name, nor where its values came from."""
+    """The SHA-256 of all that tells the study from another, the menu in a file included.
+
+    Its name, and where its values came from, are left out.
+    """
     described = {key: value for key, value in as_dict(study).items() if key not in ("name", "based_on")}
+    if (menu := environments.menu_digest(study.env)) is not None:  # a file, of which the study has the name alone
+        described["menu"] = menu
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 

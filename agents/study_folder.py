@@ -1,13 +1,12 @@
 """The folder of a sweep: which study it is of, and how it was begun. See `sweep` for what else is in it.
 
-study.json   the study, its digest, the size of slices, versions, the command
+study.json   the study, its digest and its menu's, the size of slices, versions, the command
 study.toml   the study as a file that needs no recipe
 """
 
 import datetime
 import hashlib
 import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,14 +14,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agents import cluster, files, runs
+from agents import cluster, environments, files, runs
 from agents import study as studies
 from agents.study import Study
 
 SCHEMA_VERSION = 1
 STUDY = "study.json"
 _SAME = ("jax", "jaxlib", "platform", "float")  # what results depend on to the bit
-_VISIBLE_WITHIN_S = 60.0  # how long a file of process 0 may take to be seen by others
 
 
 class Kept(NamedTuple):
@@ -45,7 +43,7 @@ def prepare(folder: Path, study: Study, command: str, slice_lanes: int, checkpoi
     """How the sweep in `folder` was begun: now, where the folder was empty.
 
     Raises:
-      ValueError: for a folder of something else, of another study, or begun with another version of JAX.
+      ValueError: for a folder of something else, of another study or menu, or begun with another version of JAX.
     """
     if cluster.is_first() and not is_sweep(folder):
         found = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
@@ -64,6 +62,8 @@ def prepare(folder: Path, study: Study, command: str, slice_lanes: int, checkpoi
             "command": command,
             "begun": datetime.datetime.now().isoformat(timespec="seconds"),
         }
+        if (menu := environments.menu_digest(study.env)) is not None:
+            content["menu"] = menu
         write(folder / "study.toml", studies.as_toml(study))
         write(folder / STUDY, json.dumps(content | {"sha256": _checksum(content)}, indent=2) + "\n")
     cluster.gather(0)
@@ -79,13 +79,11 @@ def read(folder: Path) -> Kept:
     """How the sweep in `folder` was begun.
 
     Raises:
-      ValueError: where that is missing or damaged, or was with another version of JAX, on another kind of device, or
-        with another type of floats.
+      ValueError: where that is missing or damaged, or was with another version of JAX, on another kind of device,
+        with another type of floats, or under another menu.
     """
     path = folder / STUDY
-    until = time.monotonic() + (_VISIBLE_WITHIN_S if jax.process_count() > 1 else 0.0)
-    while not path.exists() and time.monotonic() < until:
-        time.sleep(0.1)
+    files.wait_for(path)  # process 0 has written it
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         intact = content.pop("sha256") == _checksum(content) and content["schema_version"] == SCHEMA_VERSION
@@ -102,8 +100,10 @@ def read(folder: Path) -> Kept:
                 f"{folder} was begun with {name} {content['versions'].get(name)}, and this is {now}: results would not "
                 "be the same to the bit; go on with that version, or begin again in another folder"
             )
+    study = studies.from_dict(content["study"])
+    environments.check_menu(study.env, content.get("menu"), f"the sweep in {folder} was begun")
     return Kept(
-        study=studies.from_dict(content["study"]),
+        study=study,
         slice_lanes=content["slice_lanes"],
         checkpoint_every=content["checkpoint_every"],
         versions=content["versions"],

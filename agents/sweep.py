@@ -18,7 +18,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents import cluster, env_params, environments, files, judging, schedule, search, slices, study_checks
+from agents import (
+    chunks,
+    cluster,
+    env_params,
+    environments,
+    files,
+    judging,
+    objectives,
+    results,
+    schedule,
+    search,
+    slices,
+    study_checks,
+)
 from agents import study as studies
 from agents.config import DQNConfig
 from agents.fleet import Fleet
@@ -27,8 +40,6 @@ from agents.results import Member
 from agents.slice_files import Result
 from agents.study import Setting, Study
 from agents.tasks import Lane, Task, plan, score
-
-_BLOCK = 16  # iterations whose dice are drawn together: what a chunk should be a multiple of
 
 
 class Outcome(NamedTuple):
@@ -42,9 +53,10 @@ class Left(NamedTuple):
     """How far a study is."""
 
     chunks: int  # done in the last round, on all devices
-    chunks_left: int
-    tasks_left: int
-    best: float  # objective, infinite where none is known
+    tasks: int  # likewise
+    chunks_left: int  # of all batches: of those to come about so many
+    tasks_left: int  # likewise
+    best: float  # the lowest objective of this program's members, infinite where none is known
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,7 +79,7 @@ def train(study: Study, means: Means) -> Outcome:
     Raises:
       schedule.Stopped, ValueError, OSError, cluster.Lost: as `schedule.run`.
     """
-    digest = studies.digest(study)
+    digest, metric = studies.digest(study), objectives.metric(study)
     programs = functools.cache(functools.partial(_programs, study, means))
     outcome = Outcome([], {})
     num_batches = count_batches(study)
@@ -77,12 +89,12 @@ def train(study: Study, means: Means) -> Outcome:
             first = batch * studies.batch_size(study)
             settings = {first + i: studies.resolve(study, values) for i, values in enumerate(configurations)}
             groups = _groups(batch, settings, study, means.slice_lanes)
-            later = (num_batches - batch - 1) * _count(groups)
-            trained = _train_groups(groups, settings, study, digest, programs, later, means)
+            batches_left = num_batches - batch - 1
+            trained = _train_groups(groups, settings, study, digest, metric, programs, batches_left, means)
             values = dict(zip(settings, configurations, strict=True))
             members = _members(trained, values, settings, study)
             if cluster.is_first():
-                searcher.tell(batch, configurations, [_objective(i, members) for i in settings])
+                searcher.tell(batch, configurations, [_objective(i, members, metric) for i in settings])
             outcome.members.extend(members)
             for _, result in trained:  # a later rung's weights take the place of an earlier's
                 outcome.weights.update(zip(result.lanes, result.weights, strict=True))
@@ -97,26 +109,8 @@ def count_batches(study: Study) -> int:
 def num_steps(study: Study) -> int:
     """Of a member, in whole chunks; of the first configuration, where static choices round otherwise."""
     config = study_checks.configs(study)[0]
-    return study.num_evaluations * iterations_a_chunk(study, config) * config.env_steps_per_iteration
-
-
-def iterations_a_chunk(study: Study, config: DQNConfig) -> int:
-    """Iterations between two evaluations: the study's steps over its evaluations, in whole blocks of 16.
-
-    Raises:
-      ValueError: where that is less than one, or all together pass int32.
-    """
-    steps = study.num_steps / study.num_evaluations
-    iterations = max(1, round(steps / config.env_steps_per_iteration / _BLOCK)) * _BLOCK
-    if steps < _BLOCK * config.env_steps_per_iteration / 2:
-        least = study.num_evaluations * _BLOCK * config.env_steps_per_iteration
-        raise ValueError(
-            f"num_steps must be at least {study.num_evaluations} evaluations of {_BLOCK} iterations of "
-            f"{config.env_steps_per_iteration:,} steps = {least:,}, got {study.num_steps:,}"
-        )
-    if iterations * config.env_steps_per_iteration * study.num_evaluations >= 2**31:
-        raise ValueError(f"num_steps must be below 2^31, got {study.num_steps:,}")
-    return iterations
+    iterations = chunks.iterations_a_chunk(study.num_steps, study.num_evaluations, config)
+    return study.num_evaluations * iterations * config.env_steps_per_iteration
 
 
 def _searcher(study: Study, folder: Path) -> contextlib.AbstractContextManager:
@@ -132,6 +126,7 @@ def _batch(batch: int, study: Study, folder: Path, searcher: search.Searcher | N
         content = {"study": studies.digest(study), "batch": batch, "configurations": searcher.ask(batch)}
         files.write_whole(path, (json.dumps(content | {"sha256": _digest(content)}, indent=1) + "\n").encode())
     cluster.gather(np.int32(batch))
+    files.wait_for(path)
     try:
         content = json.loads(path.read_bytes())
         intact = content.pop("sha256") == _digest(content)
@@ -171,16 +166,12 @@ def _plan(prefix: str, lanes: Sequence[Lane], study: Study, slice_lanes: int) ->
     return plan(prefix, lanes, slice_lanes, study.num_evaluations, study.halving, len(study.seeds))
 
 
-def _count(groups: Sequence[_Group]) -> int:
-    return sum(task.num_chunks for group in groups for task in group.tasks)
-
-
 def _setup(study: Study, config: DQNConfig, slice_lanes: int) -> slices.Setup:
     return slices.Setup(
         config=config,
         env=environments.make(study.env),
         slice_lanes=slice_lanes,
-        iterations=iterations_a_chunk(study, config),
+        iterations=chunks.iterations_a_chunk(study.num_steps, study.num_evaluations, config),
         evaluation_episodes=study.evaluation_episodes,
         final_episodes=study.final_episodes,
         keep=study.keep,
@@ -200,20 +191,28 @@ def _train_groups(
     settings: Mapping[int, Setting],
     study: Study,
     digest: str,
+    metric: str,
     programs: Callable[[DQNConfig], slices.Programs],
-    later: int,
+    batches_left: int,
     means: Means,
 ) -> list[tuple[Task, Result]]:
-    """All tasks of the groups with what came of them. `later` chunks are to be done after these groups."""
+    """All tasks of the groups with what came of them. After them come `batches_left` batches, about as large."""
     env = environments.make(study.env)
-    trained = []
-    for g, group in enumerate(groups):
-        after = later + _count(groups[g + 1 :])
-        tasks_after = sum(len(group.tasks) for group in groups[g + 1 :])
+    own = [task for group in groups for task in group.tasks]
+    trained: list[tuple[Task, Result]] = []
+    for group in groups:
+        after = own[len(trained) + len(group.tasks) :] + batches_left * own
+        chunks_after, tasks_after = sum(task.num_chunks for task in after), len(after)
 
-        def watch(happened: schedule.Happened, after=after, tasks_after=tasks_after) -> None:
+        def watch(happened: schedule.Happened, chunks_after=chunks_after, tasks_after=tasks_after) -> None:
             means.watch(
-                Left(happened.chunks, happened.chunks_left + after, happened.tasks_left + tasks_after, happened.best)
+                Left(
+                    chunks=happened.chunks,
+                    tasks=happened.tasks,
+                    chunks_left=happened.chunks_left + chunks_after,
+                    tasks_left=happened.tasks_left + tasks_after,
+                    best=happened.best,
+                )
             )
 
         def inputs(lanes: Sequence[Lane]) -> slices.Inputs:
@@ -225,8 +224,7 @@ def _train_groups(
             )
 
         def objective(lane: Lane, mean_return: float) -> float:
-            regret = judging.regret(env, mean_return, _env_params(env, settings[lane.configuration]))
-            return -mean_return if regret is None else regret
+            return objectives.loss(mean_return, metric, env, _env_params(env, settings[lane.configuration]))
 
         job = schedule.Job(
             folder=means.folder,
@@ -254,7 +252,10 @@ def _env_params(env, setting: Setting) -> Any:
 def _members(
     trained: Sequence[tuple[Task, Result]], values: Mapping[int, Mapping], settings: Mapping[int, Setting], study: Study
 ) -> list[Member]:
-    """The members in the order of configurations and seeds, each with its whole curve."""
+    """The members in the order of configurations and seeds, each with its whole curve.
+
+    A member that has diverged may be in later rungs as well, frozen: it diverged in the first that tells of it.
+    """
     env = environments.make(study.env)
     stages: dict[Lane, list[tuple[Task, Result, int]]] = {}
     for task, result in trained:  # parents come before children
@@ -269,28 +270,28 @@ def _members(
         params = _env_params(env, settings[lane.configuration])
         regret = functools.partial(judging.regret, env, params=params)
         curve["regret"] = np.array([np.nan if (r := regret(value)) is None else r for value in curve["mean_return"]])
-        diverged_at = int(result.diverged_at[index])
+        diverged_at = next((at for _, result, i in stages[lane] if (at := int(result.diverged_at[i])) >= 0), None)
         finished = task.last_chunk == study.num_evaluations
         members.append(
             Member(
                 configuration=lane.configuration,
                 seed=lane.seed,
                 values=values[lane.configuration],
-                status="diverged" if diverged_at >= 0 else "finished" if finished else "stopped",
+                status="diverged" if diverged_at is not None else "finished" if finished else "stopped",
                 env_steps=int(curve["env_steps"][-1]),
                 mean_return=float(result.mean_return[index]),
                 standard_error=float(result.standard_error[index]),
                 regret=regret(float(result.mean_return[index])),
-                diverged_at=diverged_at if diverged_at >= 0 else None,
+                diverged_at=diverged_at,
                 curve=curve,
             )
         )
     return members
 
 
-def _objective(configuration: int, members: Sequence[Member]) -> float | None:
+def _objective(configuration: int, members: Sequence[Member], metric: str) -> float | None:
     """What an adaptive search is told of a configuration; None where a member diverged."""
     own = [member for member in members if member.configuration == configuration]
     if any(member.status == "diverged" for member in own):
         return None
-    return score([-member.mean_return if member.regret is None else member.regret for member in own])
+    return score([results.loss(member, metric) for member in own])  # infinite, and so the worst, without a regret

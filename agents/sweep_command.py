@@ -17,6 +17,7 @@ from agents import (
     cluster,
     environments,
     judging,
+    objectives,
     recipes,
     runs,
     schedule,
@@ -81,6 +82,8 @@ class Sweep:
     """where configurations come from"""
     num_configurations: int | None = None
     """of a search that is no grid"""
+    num_evaluations: int | None = None
+    """of a member while it is trained, evenly"""
     halving: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="KEEP_ONE_IN RUNGS")] = None
     """after each rung but the last, one configuration in so many goes on"""
     slice_lanes: int | None = None
@@ -138,14 +141,14 @@ def join(processes: Processes) -> None:
 
 def study_of(options: Sweep) -> Study:
     """The study that the file and the flags describe. Raises ValueError for one that cannot be."""
-    names = ("env", "recipe", "num_steps", "search", "num_configurations")
+    names = ("env", "recipe", "num_steps", "search", "num_configurations", "num_evaluations")
     flags: dict[str, Any] = {name: value for name in names if (value := getattr(options, name)) is not None}
     if options.seeds is not None:
         flags["seeds"] = _read_seeds(options.seeds)
     if options.halving:
         flags["halving"] = dict(zip(("keep_one_in", "rungs"), options.halving, strict=True))
     if options.space:
-        flags["space"] = dict(space.parse(text) for text in options.space)
+        flags["space"] = _read_space(options.space)
     if options.study is None and not flags:
         raise ValueError("name a study file, as agents/studies/heartpole-v0.toml, or say with flags what to sweep")
     content = studies.content(options.study) if options.study else {"env": "HeartPole-v0"}
@@ -165,7 +168,8 @@ def _go_on(
     study, first = kept.study, cluster.is_first()
     if first:
         _announce(study, folder, kept.slice_lanes, fleet)
-    progress = SweepProgress(fleet.size, _steps_a_chunk(study, kept.slice_lanes), _measure(study))
+    measure = "regret" if objectives.metric(study) == "regret" else "-return"
+    progress = SweepProgress(fleet.size, _steps_a_chunk(study, kept.slice_lanes), measure)
     began = time.monotonic()
     with Stopping("stopping after these chunks") as asked:
         means = sweep.Means(
@@ -228,6 +232,15 @@ def _member_bytes(study: Study, config: Any) -> int:
     return slices.member_bytes(config, environments.make(study.env))
 
 
+def _read_space(texts: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, table in map(space.parse, texts):
+        if name in found:
+            raise ValueError(f"--space must name what is swept once, got {name} twice: {' '.join(texts)}")
+        found[name] = table
+    return found
+
+
 def _read_seeds(text: str) -> int | list[int]:
     first, hyphen, last = text.partition("-")
     if not first.isdigit() or (hyphen and not (last.isdigit() and int(first) <= int(last))):
@@ -275,11 +288,10 @@ def _announce(study: Study, folder: Path, lanes: int, fleet: Fleet) -> None:
         f"{here * member / 2**20:,.0f} MiB"
     )
     print(f"run folder: {folder}", flush=True)
+    env, solved = environments.make(study.env), len(objectives.environments_of(study))
+    if judging.is_heartpole(env) and solved > 1:
+        print(f"regrets: the best returns in {solved:,} environments are computed first", flush=True)
 
 
 def _steps_a_chunk(study: Study, lanes: int) -> int:
     return lanes * sweep.num_steps(study) // study.num_evaluations
-
-
-def _measure(study: Study) -> str:
-    return "regret" if judging.has_regret(environments.make(study.env)) else "-return"

@@ -62,7 +62,6 @@ class SweepProgress:
         self._console = console or Console(file=sys.stdout, highlight=False)
         self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
         self._pace = Pace()
-        self._tasks_left: int | None = None
         self._chunks = 0
         self._trained_s = 0.0  # since compiling
         self._began = self._last = time.monotonic()
@@ -84,8 +83,8 @@ class SweepProgress:
         if left.chunks:
             self._chunks += left.chunks
             self._trained_s += now - self._last
-            self._pace.add(now - self._last, 0 if self._tasks_left is None else self._tasks_left - left.tasks_left)
-        self._last, self._tasks_left = now, left.tasks_left
+            self._pace.add(now - self._last, left.tasks)
+        self._last = now
         seen = len(self._pace.ends) >= 2 or len(self._pace.rounds) >= _ROUNDS
         if self.estimate_s is None and (seen or not left.chunks_left):
             self.estimate_s = now - self._began + self._seconds_left(left)
@@ -100,7 +99,7 @@ class SweepProgress:
     def line(self, left: Left) -> str:
         """Where it is, in one line."""
         done = self._chunks / max(self._chunks + left.chunks_left, 1)
-        best = f"{left.best:.4f}" if math.isfinite(self._best) else "-"
+        best = f"{self._best:.4f}" if math.isfinite(self._best) else "-"
         return (
             f"{100 * done:5.1f} %  slices left {left.tasks_left:>5,}  steps/s {self._steps_per_second():>11,.0f}  "
             f"lowest {self._measure} {best:>9}  {clock(self._seconds_left(left))} left"

@@ -5,7 +5,8 @@
 The bare population is `training.train_population`, one program without evaluation, files or anybody who watches, on the
 same devices and in the same slices. The sweep is the command, in a process of its own: evaluations, results, progress.
 Rates are without compiling; that of the sweep is over all that the command does after its programs are compiled and
-before its tables. The memory is the most that the sweep's process has had, at a quarter of its slices and at the end.
+before its tables. The memory is what the sweep's process has resident at a quarter, a half and three quarters of its
+time, and at the end.
 """
 
 import argparse

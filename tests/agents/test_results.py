@@ -95,6 +95,34 @@ def test_where_no_best_return_is_known_a_higher_mean_return_ranks_first():
     assert second.worst.value == 10.0
 
 
+def test_regrets_and_returns_are_never_compared():
+    """Two members whose best return is known, two whose is not: all are told and ranked by their mean returns."""
+    members = [
+        member(0, 0, 0.5, mean_return=-123.5),
+        member(1, 0, None, mean_return=-90.0),
+        member(2, 0, 0.25, mean_return=-150.0),
+        member(3, 0, None, mean_return=-130.0),
+    ]
+    assert results.metric_of(members) == "return"
+    assert [results.loss(one, "return") for one in members] == [123.5, 90.0, 150.0, 130.0]
+    assert [results.loss(one, "regret") for one in members] == [0.5, math.inf, 0.25, math.inf]
+    ranked = results.rank(members)
+    assert [(one.index, one.metric, one.median.value) for one in ranked] == [
+        (1, "return", -90.0), (0, "return", -123.5), (3, "return", -130.0), (2, "return", -150.0),
+    ]  # fmt: skip
+    assert "4 configurations, return over seeds" in results.as_text(members, ONE_NAME)
+
+
+def test_a_member_that_diverged_changes_no_metric():
+    members = [member(0, 0, 0.5), member(1, 0, None, "diverged", mean_return=-200.0)]
+    assert results.metric_of(members) == "regret"
+    assert [one.worst.value for one in results.rank(members)] == [0.5, math.inf]
+    members = [member(0, 0, None, mean_return=-120.0), member(1, 0, 0.5, "diverged")]
+    assert [(one.metric, one.worst.value) for one in results.rank(members)] == [
+        ("return", -120.0), ("return", -math.inf),
+    ]  # fmt: skip
+
+
 def test_there_is_no_best_where_all_were_stopped_or_diverged():
     members = [member(0, 0, 1.0, "stopped"), member(1, 0, 1.0, "diverged")]
     with pytest.raises(ValueError, match="of 2 members, 0 finished, 1 stopped early by halving, 1 diverged; narrow"):
@@ -139,6 +167,14 @@ def test_a_member_that_diverged_before_any_policy_comes_back_without_a_return(tm
     with (tmp_path / "results.csv").open() as file:
         (_, row) = csv.DictReader(file)
     assert (row["mean_return"], row["regret"], row["status"]) == ("", "", "diverged")
+
+
+def test_a_regret_that_is_unknown_comes_back_unknown(tmp_path):
+    members = [member(0, 0, 0.5), member(1, 0, None, mean_return=-90.0), member(2, 0, None, mean_return=-95.0)]
+    results.write(tmp_path, members, ONE_NAME)
+    found, summary = results.read(tmp_path)
+    assert [one.regret for one in found] == [0.5, None, None]
+    assert "diverged" not in results.as_text(found, summary).replace("0 diverged", "")
 
 
 def test_columns_have_their_own_types_and_lists_are_text(tmp_path):

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import tiny_study
 
-from agents import schedule, search, slice_files, sweep, training
+from agents import chunks, schedule, search, slice_files, sweep, training
 from agents import study as studies
 from agents.fleet import Fleet
 from agents.pacing import Pacing
+from agents.slice_files import Result
 from agents.sweep import Means
-from agents.tasks import Lane
+from agents.tasks import Lane, Task
 from heartpole_jax.heartpole_v0 import EnvParams
 from heartpole_jax.optimum import sober_optimum
 
@@ -93,7 +94,7 @@ def test_a_member_is_what_training_it_alone_gives(trained):
                                  **setting.params)  # fmt: skip
     alone = training.train(
         jax.random.key(1), setting.hyperparams, setting.config, num_chunks=4,
-        iterations_per_chunk=sweep.iterations_a_chunk(study, setting.config), evaluation_episodes=2, params=params,
+        iterations_per_chunk=chunks.iterations_a_chunk(8192, 4, setting.config), evaluation_episodes=2, params=params,
     )  # fmt: skip
     np.testing.assert_allclose(member.curve["loss"], alone.metrics.loss, rtol=2e-3)
     np.testing.assert_allclose(member.curve["mean_return"], alone.mean_return, atol=0.05)
@@ -164,6 +165,27 @@ def test_a_member_that_diverges_is_frozen_reported_and_not_contagious(trained, t
             np.testing.assert_array_equal(member.curve["loss"], other.curve["loss"])
 
 
+def test_a_member_diverged_where_it_was_frozen_first():
+    """Of two seeds one is frozen after 2,048 steps, and goes through the second rung as it was."""
+    study = study_of(tiny_study.HALVING)
+    lanes = (Lane(0, 0), Lane(0, 1))
+
+    def result(first, diverged_at):
+        curves = {name: np.full((2, 2), -100.0) for name in slice_files.CURVES}
+        curves["env_steps"] = np.tile([[first, first + 2048.0]], (2, 1))
+        numbers = {name: np.zeros(2) for name in ("objective", "mean_return", "standard_error", "weights")}
+        return Result(lanes=lanes, diverged_at=np.array(diverged_at), curves=curves, **numbers)
+
+    trained = [
+        (Task("a", 0, 0, 2, lanes), result(2048, [-1, 2048])),
+        (Task("b", 1, 2, 4, parents=("a",)), result(6144, [-1, 6144])),
+    ]
+    values = {"learning_rate": 1e-4, "discount": 0.9}
+    members = sweep._members(trained, {0: values}, {0: studies.resolve(study, values)}, study)
+    assert [(member.status, member.diverged_at) for member in members] == [("finished", None), ("diverged", 2048)]
+    assert list(members[1].curve["env_steps"]) == [2048, 4096, 6144, 8192]
+
+
 @pytest.mark.slow
 def test_slices_that_are_not_full_change_nothing(trained, tmp_path):
     """Eight members in slices of three: the last slice has two and one of them twice."""
@@ -188,6 +210,18 @@ def test_parameters_of_the_environment_are_swept(tmp_path):
 
 
 @pytest.mark.slow
+def test_where_one_environment_has_no_regret_all_are_compared_by_return(tmp_path):
+    """Of a wake_up_alertness_high of 3.0 the best return is unknown."""
+    space = {"learning_rate": None, "discount": None, "wake_up_alertness_high": {"grid": [1.3, 3.0, 2.0, 1.5]}}
+    study = study_of(tiny_study.HALVING, space=space)
+    outcome = train(study, tmp_path / "run", slice_lanes=4)
+    assert [member.regret is None for member in outcome.members[::2]] == [False, True, False, False]
+    for path in (tmp_path / "run" / "slices").glob("*.safetensors"):
+        result = slice_files.read(tmp_path / "run", path.stem, studies.digest(study))
+        np.testing.assert_array_equal(result.objective, -result.mean_return)
+
+
+@pytest.mark.slow
 def test_static_choices_are_programs_of_their_own(tmp_path):
     study = study_of(space={"learning_rate": None, "discount": None, "hidden_sizes": {"grid": [[8], [4]]}})
     outcome = train(study, tmp_path / "run")
@@ -200,7 +234,12 @@ def test_an_adaptive_search_is_told_what_came_of_its_batches(tmp_path):
     pytest.importorskip("optuna")
     study = study_of(search="optuna", num_configurations=5, batch_configurations=2,
                      space={"learning_rate": {"log_uniform": [1e-5, 1e-2]}, "discount": None})  # fmt: skip
-    outcome = train(study, tmp_path / "whole")
+    rounds = []
+    outcome = train(study, tmp_path / "whole", watch=rounds.append)
+    assert [(left.tasks, left.chunks_left, left.tasks_left) for left in rounds] == [
+        (i % 4 == 3, 11 - i, 3 - (i + 1) // 4)
+        for i in range(12)  # three batches of a slice of four chunks each
+    ]
     assert [member.configuration for member in outcome.members] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     assert len({member.values["learning_rate"] for member in outcome.members}) == 5
     import optuna
@@ -224,12 +263,6 @@ def test_a_batch_of_configurations_that_was_altered_is_refused(tmp_path):
     path.write_text("{")
     with pytest.raises(ValueError, match=r"0000\.json is damaged, JSONDecodeError"):
         train(study_of(), tmp_path / "run")
-
-
-def test_too_few_steps_for_the_evaluations_are_refused():
-    study = dataclasses.replace(study_of(), num_steps=100)
-    with pytest.raises(ValueError, match="at least 4 evaluations of 16 iterations of 4 steps = 256, got 100"):
-        sweep.iterations_a_chunk(study, study.config)
 
 
 @pytest.mark.slow

@@ -4,15 +4,18 @@ import contextlib
 import io
 import json
 import os
+import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import tiny_study
 
-from agents import recipes, results, runs, saved_policy, study_folder, training
-from agents.__main__ import main
+from agents import recipes, results, runs, saved_policy, study_folder, sweep_command, training
+from agents import study as studies
+from agents.__main__ import _parse, main
 
 pytestmark = pytest.mark.once
 
@@ -100,6 +103,15 @@ def test_a_report_of_it_is_one_page(swept):
         ("--space discount=uniform:0.99,0.9,points=3", "discount must have low below high, got uniform = [0.99, 0.9]"),
         ("--space learning_rate=log_uniform:0,1,points=3", "learning_rate: log_uniform must be above 0 at both ends"),
         ("--space discount=uniform:0.9,1.5,points=3", "discount must be in [0, 1], got 1.5"),
+        (
+            "--space discount=0.9 discount=0.95,0.99",
+            "--space must name what is swept once, got discount twice",
+        ),
+        (
+            "--space transform=heartpole,heartpole-v1",
+            "transform 'heartpole-v1' takes observations of 8 numbers",
+        ),
+        ("--num-evaluations 512", "num_steps must be at least 16,384, half of 512 chunks of 16 iterations of "),
         ("--space learning_rate=", "a range must be NAME=VALUE,VALUE"),
         ("--space max_steps=10,20", "max_steps cannot be swept, since it sets loop counts"),
         ("--search random", "num_configurations is missing"),
@@ -122,6 +134,16 @@ def test_bad_input_ends_with_status_2_one_line_and_nothing_written(flags, messag
     (tmp_path / "tiny.toml").write_text(tiny_study.TOML)
     assert message in fails(f"sweep {tmp_path}/tiny.toml --out {tmp_path}/run {flags}", capsys)
     assert not (tmp_path / "run" / "study.json").exists()
+
+
+def test_the_flags_in_the_documentation_are_the_study_beside_them():
+    text = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text()
+    (described,), (command,) = (re.findall(rf"```{kind}\n(.*?)```", text, re.S) for kind in ("toml", "bash"))
+    arguments = shlex.split(command.replace("\\\n", " "))
+    assert arguments[:3] == ["python", "-m", "agents"]
+    options, _ = _parse(arguments[3:])
+    expected = studies.read(tomllib.loads(described), "documented")
+    assert studies.digest(sweep_command.study_of(options)) == studies.digest(expected)
 
 
 def test_nothing_to_sweep_is_told(capsys):

@@ -30,9 +30,9 @@ def test_an_estimate_after_the_second_end_of_slices(now):
         for i, seconds in enumerate([3.0, 4.0, 1.0, 1.5, 1.0], start=1):
             assert (progress.estimate_s is None) == (i <= 4)
             now[0] += seconds
-            progress.update(Left(2, 40 - 2 * i, 20 - i // 2 * 2, 0.25))
+            progress.update(Left(2, 0 if i % 2 else 2, 40 - 2 * i, 20 - i // 2 * 2, 0.25))
         now[0] += 40.0
-        progress.update(Left(2, 0, 0, 0.125))
+        progress.update(Left(2, 2, 0, 0, 0.125))
     assert progress.compiling_s == 7.0
     assert progress.estimate_s == 7.0 + 3.0 + 4.0 + 1.0 + 1.5 + 16 * 1.0 + 16 * 0.25
     lines = out.getvalue().splitlines()
@@ -55,8 +55,27 @@ def test_an_estimate_after_eight_rounds_where_slices_are_long(now):
     for i in range(1, 9):
         assert progress.estimate_s is None
         now[0] += 2.0
-        progress.update(Left(1, 100 - i, 1, float("inf")))
+        progress.update(Left(1, 0, 100 - i, 1, float("inf")))
     assert progress.estimate_s == 16.0 + 92 * 2.0
+
+
+def test_the_lowest_regret_of_an_earlier_batch_is_kept_and_its_pace_goes_on(now):
+    """Two batches of two slices of two chunks, one after the other, on one device. A round takes 1 s, an end 0.5 s."""
+    out = io.StringIO()
+    progress = SweepProgress(1, 1000, "regret", Console(file=out, width=200))
+    for seconds, left in [
+        (1.0, Left(1, 0, 7, 4, float("inf"))),
+        (1.5, Left(1, 1, 6, 3, 0.5)),
+        (1.0, Left(1, 0, 5, 3, 0.5)),
+        (1.5, Left(1, 1, 4, 2, 0.25)),  # here the first batch ends ...
+        (12.0, Left(1, 0, 3, 2, float("inf"))),  # ... and another program's best is not known yet
+    ]:
+        now[0] += seconds
+        progress.update(left)
+        best = progress.line(left).split("lowest regret")[1].split()[0]
+        assert best == {7: "-", 6: "0.5000", 5: "0.5000", 4: "0.2500", 3: "0.2500"}[left.chunks_left]
+    assert progress.estimate_s == 5.0 + 4 * 1.0 + 2 * 0.5
+    assert [done for _, done in progress._pace.ends] == [1, 1]
 
 
 def test_times_in_hours_minutes_and_seconds():
