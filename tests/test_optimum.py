@@ -61,11 +61,14 @@ def test_the_optimal_policy_earns_what_the_dynamic_program_says():
     assert evaluation.regret.standard_error < 5e-5
 
 
+@pytest.fixture(scope="module")
+def best():
+    return evaluate(policies.optimal(), jax.random.key(3), num_episodes=16_384)
+
+
 @pytest.mark.parametrize("alertness", [0.2, 0.3, 0.36, 0.42, 0.5])
-def test_no_simple_bedtime_beats_the_optimum(alertness):
-    key = jax.random.key(3)
-    best = evaluate(policies.optimal(), key, num_episodes=16_384)
-    other = evaluate(policies.rested(alertness=alertness), key, num_episodes=16_384)
+def test_no_simple_bedtime_beats_the_optimum(alertness, best):
+    other = evaluate(policies.rested(alertness=alertness), jax.random.key(3), num_episodes=16_384)
     difference = estimate(best.returns - other.returns)
     assert difference.mean > 5 * difference.standard_error
 
