@@ -5,6 +5,7 @@ import importlib.util
 import sys
 
 import pytest
+from tiny_menu import TEA
 
 import heartpole_jax as hp
 from agents import environments
@@ -42,16 +43,6 @@ def test_without_gymnax_its_names_tell_which_extra_to_install(monkeypatch):
     monkeypatch.delitem(sys.modules, "heartpole_jax.interop.gymnax", raising=False)
     with pytest.raises(ImportError, match=r"pip install 'heartpole-jax\[gymnax\]'"):
         environments.make("gymnax:Acrobot-v1")
-
-
-TEA = """
-[[action]]
-name = "tea"
-half_hours = 0
-stimulation = [0, 0.4]
-source = "an educated guess"
-grade = "assumed"
-"""
 
 
 @pytest.fixture

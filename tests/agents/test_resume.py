@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import probe_environments
 import pytest
+from tiny_menu import TEA
 
 from agents import chunks, env_params, environments, judging, learning_curve, runs, saved_policy
 from agents.__main__ import main
@@ -256,15 +257,14 @@ def test_a_config_that_was_changed_meanwhile_is_refused(folder, capsys):
 
 def test_a_menu_that_was_edited_meanwhile_is_refused(tmp_path, monkeypatch, capsys):
     menu, folder = tmp_path / "tea.toml", tmp_path / "run"
-    row = '[[action]]\nname = "tea"\nhalf_hours = 0\nstimulation = [0.0, 0.4]\nsource = "none"\ngrade = "assumed"\n'
-    menu.write_text(row)
+    menu.write_text(TEA)
     pretend(monkeypatch, (1,) * 6, 8 * 8 + 8 + 8 * 1 + 1)
     with monkeypatch.context() as patch:
         stop_in_chunk(patch, 2)
         flags = f"--env HeartPole-v1:{menu} --config.transform raw --params max_half_hours=336"
         assert main(command(folder, flags)) == 143
     assert len(json.loads((folder / "config.json").read_text())["menu"]) == 64
-    menu.write_text(row.replace("0.4", "4.0"))
+    menu.write_text(TEA.replace("0.4", "4.0"))
     environments.make.cache_clear()  # as another process, which reads the menu anew
     capsys.readouterr()
     assert main(["resume", str(folder)]) == 2

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import pytest
+from tiny_menu import TEA
 
 from agents import environments, recipes, study
 from agents.config import DQNConfig
@@ -33,14 +34,6 @@ heart_attack_penalty = 50
 learning_rate = {log_uniform = [1e-4, 1e-2]}
 hidden_sizes = {choices = [[32, 32], [64, 64]]}
 coffee_alertness_high = {uniform = [0.5, 1.5], points = 3}
-"""
-TEA = """
-[[action]]
-name = "tea"
-half_hours = 0
-stimulation = [0, 0.4]
-source = "an educated guess"
-grade = "assumed"
 """
 SMALL = {"env": "HeartPole-v0", "num_steps": 1_000_000, "seeds": [3, 1]}
 DISCOUNT = {"discount": {"uniform": [0.9, 1]}}

@@ -3,17 +3,9 @@
 import json
 
 import pytest
+from tiny_menu import TEA
 
 from agents import environments, study, study_folder
-
-MENU = """
-[[action]]
-name = "tea"
-half_hours = 0
-stimulation = [0, 0.4]
-source = "an educated guess"
-grade = "assumed"
-"""
 
 
 def _study(env):
@@ -27,18 +19,18 @@ def _prepare(folder, env):
 
 def test_a_folder_goes_on_under_the_menu_that_it_was_begun_with_and_no_other(tmp_path):
     path = tmp_path / "tea.toml"
-    path.write_text(MENU)
+    path.write_text(TEA)
     env = f"HeartPole-v1:{path}"
     kept = _prepare(tmp_path / "run", env)
     assert json.loads((tmp_path / "run" / "study.json").read_text())["menu"] == environments.menu_digest(env)
     assert study_folder.read(tmp_path / "run").study == kept.study
-    path.write_text(MENU.replace("0.4", "0.5"))
+    path.write_text(TEA.replace("0.4", "0.5"))
     environments.make.cache_clear()  # as in another process
     message = rf"^the menu {path} has changed since the sweep in {tmp_path}/run was begun; put it back as it was, or "
     for go_on in (study_folder.read, lambda folder: _prepare(folder, env)):
         with pytest.raises(ValueError, match=message):
             go_on(tmp_path / "run")
-    path.write_text(MENU + "# tea\n")
+    path.write_text(TEA + "# tea\n")
     environments.make.cache_clear()
     assert study_folder.read(tmp_path / "run").study == kept.study
 
