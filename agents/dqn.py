@@ -24,8 +24,11 @@ from agents.config import DQNConfig, Hyperparams
 from agents.transforms import TRANSFORMS
 from heartpole_jax import Environment, struct, threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0
+from heartpole_jax.platforms import ByPlatform
 
 _BLOCK_ITERATIONS = 16  # iterations whose dice are drawn together, at most
+# Decisions in a turn of an iteration's inner loop: a CPU compiles the loop to one kernel, a GPU to eight a turn.
+_UNROLL_STEPS = ByPlatform(cpu=1, accelerator=4)
 # What a key's dice are for. Not 0 to 2: a rollout under the same key, as in evaluation, meets other luck.
 _NOISE, _POLICY, _START, _SAMPLE, _NETWORK = range(16, 21)
 
@@ -307,7 +310,7 @@ def _act(train_state: TrainState, plan: _Plan, unpack_state, config, env, params
         return (words, episode_return, finished + ended.sum(axis=0)), rows
 
     lanes = (train_state.env_state, train_state.episode_return, jnp.zeros(2))
-    (words, episode_return, finished), rows = jax.lax.scan(all_lanes, lanes, plan.luck)
+    (words, episode_return, finished), rows = jax.lax.scan(all_lanes, lanes, plan.luck, unroll=_UNROLL_STEPS.here())
     buffer = replay.write(train_state.buffer, rows, plan.slot)
     return dataclasses.replace(train_state, env_state=words, episode_return=episode_return, buffer=buffer), finished
 

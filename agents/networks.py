@@ -19,6 +19,7 @@ from agents.config import DQNConfig
 from agents.transforms import TRANSFORMS
 from heartpole_jax import Environment, Policy
 from heartpole_jax.environment import HEARTPOLE_V0
+from heartpole_jax.platforms import ByPlatform
 
 
 @jax.custom_vjp
@@ -33,12 +34,13 @@ def matmul(x: Array, kernel: Array) -> Array:
 
 
 def _matmul(x: Array, kernel: Array) -> Array:
-    if kernel.size > _WRITTEN_OUT:
+    if kernel.size > _WRITTEN_OUT.here():
         return x @ kernel
     return sum(x[:, i, None] * kernel[i][None] for i in range(kernel.shape[0]))
 
 
-_WRITTEN_OUT = 128  # entries of the largest kernel written out, by measurement
+# Entries of the largest matrix written out: measured on a CPU; on a GPU by the count of kernels (docs/performance.md).
+_WRITTEN_OUT = ByPlatform(cpu=128, accelerator=256)
 
 matmul.defvjp(
     lambda x, kernel: (_matmul(x, kernel), (x, kernel)),

@@ -38,10 +38,12 @@ from agents.study import Study
 from agents.sweep_progress import SweepProgress
 from agents.tasks import rung_ends
 from heartpole_jax import validation
+from heartpole_jax.platforms import ByPlatform
 
 LOST = 1  # the exit status where another process is gone
 _SHARE_OF_MEMORY = 0.8
-_CPU_LANES, _LANES = 16, 256  # of a slice; a CPU's fit its cache
+# Of a slice, at most: a CPU's fit its cache; a GPU is bound by launches until some thousands of them.
+_LANES = ByPlatform(cpu=16, accelerator=4096)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,8 +211,7 @@ def default_slice_lanes(study: Study, fleet: Fleet) -> int:
     With halving whole configurations. Raises ValueError where not one member fits.
     """
     seeds = len(study.seeds)
-    lanes = min(_CPU_LANES if jax.default_backend() == "cpu" else _LANES,
-                math.ceil(studies.batch_size(study) * seeds / 2))  # fmt: skip
+    lanes = min(_LANES.here(), math.ceil(studies.batch_size(study) * seeds / 2))
     unit = seeds if study.halving else 1
     lanes = max(1, lanes // unit) * unit
     needed = max(_member_bytes(study, config) for config in study_checks.configs(study))

@@ -20,7 +20,9 @@ from agents.config import DQNConfig, Hyperparams
 from heartpole_jax import Environment, Transition, rollout, struct, threefry
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.optimum import resting_risk
+from heartpole_jax.platforms import ByPlatform
 
+_SLICE_MEMBERS = ByPlatform(cpu=16, accelerator=None)
 _EVALUATION = 100  # what a key's dice are for, apart from those in dqn
 
 
@@ -98,16 +100,17 @@ def train_population(
     iterations_per_chunk: int,
     evaluation_episodes: int = 0,
     params: Any = None,
-    slice_members: int = 16,
+    slice_members: int | None = None,
     devices: tuple[jax.Device, ...] | None = None,
 ) -> Population:
-    """`train` for every key, in slices of `slice_members` that fit the cache, divided among `devices`. One program.
+    """`train` for every key, in slices of `slice_members`, divided among `devices`. One program.
 
     Only a slice's buffers exist at a time, on each device.
 
     Args:
       keys: (num_members,) of them, a multiple of the devices. Each device's share that is no multiple of
         `slice_members` is one slice.
+      slice_members: trained at a time on a device; on a CPU by default as many as fit the cache, elsewhere all.
       hyperparams: leaves of shape () or (num_members,).
     """
     num_members = keys.shape[0]
@@ -115,6 +118,7 @@ def train_population(
     if num_members % num_devices:
         raise ValueError(f"the members must be a multiple of the {num_devices} devices, got {num_members}")
     share = num_members // num_devices
+    slice_members = slice_members or _SLICE_MEMBERS.here() or share
     members = share if share % slice_members else slice_members
     hyperparams = jax.tree.map(lambda x: jnp.broadcast_to(jnp.asarray(x), (num_members,)), hyperparams)
 

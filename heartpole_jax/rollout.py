@@ -18,14 +18,20 @@ import numpy as np
 from chex import Array, ArrayTree, PRNGKey
 from jax.sharding import Mesh, PartitionSpec
 
-from heartpole_jax import struct, threefry, validation
+from heartpole_jax import platforms, struct, threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0, Environment
+from heartpole_jax.platforms import ByPlatform
 from heartpole_jax.policy import Policy, as_policy
 
-# Chosen by measurement (docs/performance.md). The dice of a chunk of steps are drawn together, since the compiler would
-# otherwise repeat the hashing for each array that depends on it. Lanes go in blocks that fit the second-level cache.
-_CHUNK_STEPS = 10
-_BLOCK_LANES = 8192
+# By measurement on CPUs, by count of kernels and bytes for accelerators (docs/performance.md).
+# Steps whose random numbers are drawn together: on a CPU the compiler would otherwise repeat the hashing for each array
+# that depends on it; on a GPU they stay in registers, and drawing them ahead would send them through memory.
+_NOISE_STEPS = ByPlatform(cpu=10, accelerator=1)
+# Steps in a turn of the loop, where noise is not drawn ahead: on a GPU all of them become one kernel, which reads and
+# writes the patients once. More take longer to compile.
+_UNROLL = ByPlatform(cpu=1, accelerator=4)
+# Patients at a time: on a CPU as many as fit the second-level cache.
+_BLOCK_LANES = ByPlatform(cpu=8192, accelerator=None)
 
 
 @struct.dataclass
@@ -120,9 +126,9 @@ def rollout(
     threefry.key_words(key)
     params = env.default_params if params is None else params
     num_steps = _time_limit(params) if num_steps is None else num_steps
+    platform = devices[0].platform if devices else platforms.default_platform()
     if block_lanes is None:
-        platform = devices[0].platform if devices else jax.default_backend()
-        block_lanes = _BLOCK_LANES if platform == "cpu" else num_envs
+        block_lanes = _BLOCK_LANES.on(platform) or num_envs
     for name, size in (("num_envs", num_envs), ("num_steps", num_steps), ("block_lanes", block_lanes)):
         validation.check_size(name, size)
     if devices is not None:
@@ -139,6 +145,7 @@ def rollout(
     return _rollout(
         policy, key, params, start, constants=constants, env=env, num_envs=num_envs, num_steps=num_steps, total=total,
         record=record, autoreset=autoreset, block_lanes=block_lanes, devices=devices,
+        noise_steps=_NOISE_STEPS.on(platform), unroll=_UNROLL.on(platform),
     )  # fmt: skip
 
 
@@ -163,11 +170,13 @@ def stream(
     jax.jit,
     static_argnames=(
         "constants", "env", "num_envs", "num_steps", "total", "record", "autoreset", "block_lanes", "devices",
+        "noise_steps", "unroll",
     ),
 )  # fmt: skip
 def _rollout(
-    policy, key, params, start, *, constants, env, num_envs, num_steps, total, record, autoreset, block_lanes, devices
-):
+    policy, key, params, start, *, constants, env, num_envs, num_steps, total, record, autoreset, block_lanes, devices,
+    noise_steps, unroll,
+):  # fmt: skip
     """Divides the lanes into blocks, and the blocks among the devices."""
     if constants is not None:
         params = jax.tree.unflatten(constants.treedef, constants.leaves)
@@ -185,9 +194,11 @@ def _rollout(
 
     def run(policy, traced, dice, blocks):
         values = params if constants is not None else traced
-        return jax.lax.map(
-            lambda lanes: _run_block(policy, values, dice, lanes, env, num_steps, total, record, autoreset), blocks
-        )
+        block = functools.partial(
+            _run_block, env=env, num_steps=num_steps, total=total, record=record, autoreset=autoreset,
+            noise_steps=noise_steps, unroll=unroll,
+        )  # fmt: skip
+        return jax.lax.map(lambda lanes: block(policy, values, dice, lanes), blocks)
 
     if devices is not None:
         whole, split = PartitionSpec(), PartitionSpec("lanes")
@@ -236,7 +247,9 @@ def _fresh_lane(policy: Policy, params, dice: _Dice, lane: Array, env: Environme
     )
 
 
-def _run_block(policy: Policy, params, dice: _Dice, lanes: Lanes, env, num_steps, total, record, autoreset):
+def _run_block(
+    policy: Policy, params, dice: _Dice, lanes: Lanes, *, env, num_steps, total, record, autoreset, noise_steps, unroll
+):
     """Some lanes through all steps: (lanes, totals, records), records of shape (num_steps, lanes, ...)."""
 
     def draw(lane, time):
@@ -267,6 +280,9 @@ def _run_block(policy: Policy, params, dice: _Dice, lanes: Lanes, env, num_steps
             running = running & ~done
         return (next_state, next_carry, running, totals), record(transition) if record else None
 
+    def step_all(carry, offset):
+        return jax.vmap(step)(*carry, jax.vmap(draw)(lanes.lane, lanes.time + offset))  # type: ignore[call-arg]
+
     def chunk(carry, offsets):
         draws = jax.vmap(lambda offset: jax.vmap(draw)(lanes.lane, lanes.time + offset))(offsets)
         draws, unpair = _pair(draws)
@@ -282,20 +298,28 @@ def _run_block(policy: Policy, params, dice: _Dice, lanes: Lanes, env, num_steps
 
     carry = (lanes.state, lanes.carry, lanes.running, totals)
     offsets = jnp.arange(num_steps, dtype=jnp.uint32)
-    num_chunks, rest = divmod(num_steps, _CHUNK_STEPS)
-    pieces = []
-    if num_chunks:
-        carry, piece = jax.lax.scan(chunk, carry, offsets[: num_chunks * _CHUNK_STEPS].reshape(num_chunks, -1))
-        pieces.append(jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), piece))
-    if rest:
-        carry, piece = chunk(carry, offsets[num_chunks * _CHUNK_STEPS :])
-        pieces.append(piece)
-    records = jax.tree.map(lambda *x: x[0] if len(x) == 1 else jnp.concatenate(x), *pieces)
+    if noise_steps == 1:
+        carry, records = jax.lax.scan(step_all, carry, offsets, unroll=unroll)
+    else:
+        carry, records = _scan_chunks(chunk, carry, offsets, noise_steps)
     state, policy_carry, running, totals = carry
     lanes = dataclasses.replace(
         lanes, state=state, carry=policy_carry, running=running, time=lanes.time + jnp.uint32(num_steps)
     )
     return lanes, totals, records
+
+
+def _scan_chunks(chunk: Callable, carry: Any, offsets: Array, chunk_steps: int) -> tuple[Any, ArrayTree]:
+    """`chunk(carry, offsets)` for `chunk_steps` offsets at a time: the last carry, and all records in one."""
+    num_chunks, rest = divmod(offsets.shape[0], chunk_steps)
+    pieces = []
+    if num_chunks:
+        carry, piece = jax.lax.scan(chunk, carry, offsets[: num_chunks * chunk_steps].reshape(num_chunks, -1))
+        pieces.append(jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), piece))
+    if rest:
+        carry, piece = chunk(carry, offsets[num_chunks * chunk_steps :])
+        pieces.append(piece)
+    return carry, jax.tree.map(lambda *x: x[0] if len(x) == 1 else jnp.concatenate(x), *pieces)
 
 
 def _pair(tree: ArrayTree) -> tuple[list, Callable[[list], ArrayTree]]:

@@ -9,10 +9,12 @@ import jax
 from heartpole_jax import validation
 from heartpole_jax.environment import HEARTPOLE_V0, Environment
 from heartpole_jax.gradients.soft import Doses, SoftPolicy
+from heartpole_jax.platforms import ByPlatform
 from heartpole_jax.policy import Policy
 
 POLICY = "policy"  # in `wrt`: the policy's own parameters
-_BLOCK_TAPES = 128
+# Tapes at a time: a CPU's fit its cache; elsewhere what is kept of 1,000 steps for the backward pass takes 1 GB or so.
+_BLOCK_TAPES = ByPlatform(cpu=128, accelerator=4096)
 LEAST_TAPES = 32  # in a block: fewer are slow, and too few for control variates
 _UNDIFFERENTIATED = ("max_steps", "max_half_hours", "expected_penalty", "menu")
 
@@ -51,12 +53,13 @@ def check_fractional(env: Environment) -> None:
         raise ValueError(f"fractional actions are HeartPole-v0's alone, got {env.name}; take a SoftPolicy, and hybrid")
 
 
-def checked_block(num_tapes: int, block_tapes: int | None = None, most: int = _BLOCK_TAPES) -> int:
+def checked_block(num_tapes: int, block_tapes: int | None = None, most: int | None = None) -> int:
     """How many tapes at a time, a divisor of `num_tapes`: as many as `most` allows where they are not given.
 
     Raises:
       ValueError: where they are too few, or do not divide.
     """
+    most = most or _BLOCK_TAPES.here()
     validation.check_size("num_tapes", num_tapes)
     if num_tapes < 2:
         raise ValueError(f"num_tapes must be at least 2, for a standard error, got {num_tapes}")

@@ -23,10 +23,13 @@ from heartpole_jax.gradients.objectives import Objective, as_objective
 from heartpole_jax.gradients.simulate import Tape, marginalise, sample_tape, simulate
 from heartpole_jax.gradients.soft import Doses, SoftPolicy
 from heartpole_jax.heartpole_v0 import OBS_NAMES
+from heartpole_jax.platforms import ByPlatform
 from heartpole_jax.policy import Policy, as_policy
 
 PROMISE = "biased by the square of the step, and noisy where heart attacks or thresholds flip"
-_BLOCK_TAPES, _INTEGRATED_TAPES = 2048, 128  # at a time, at most
+# Tapes at a time, at most.
+_BLOCK_TAPES = ByPlatform(cpu=2048, accelerator=65_536)
+_INTEGRATED_TAPES = ByPlatform(cpu=128, accelerator=4096)
 _DECAY = "_decay"  # how a name ends whose natural size is what is lost, 1 - the factor
 
 
@@ -85,7 +88,7 @@ def finite_differences(
                 "integrate_attacks needs a policy that is known not to look at hypertension, in HeartPole: leave it out"
             )
         integrate_attacks = possible
-    block_tapes = checked_block(num_tapes, most=_INTEGRATED_TAPES if integrate_attacks else _BLOCK_TAPES)
+    block_tapes = checked_block(num_tapes, most=(_INTEGRATED_TAPES if integrate_attacks else _BLOCK_TAPES).here())
 
     theta = jnp.stack([jnp.asarray(getattr(params, name), jnp.result_type(float)) for name in names])
     steps = relative_step * jnp.stack([_size(*pair, num_steps) for pair in zip(names, theta, strict=True)])
