@@ -7,6 +7,7 @@
 # make bench-interop   the same for the interfaces of Gymnasium and Stable-Baselines3
 # make bench-gradients, bench-identification   noise and cost of gradients; coverage of intervals over 200 data sets
 # make bench-sweep   a sweep of 1,024 members beside the bare population
+# make bench-gpu   all of it on a GPU, in a virtual environment with CUDA; `python benchmarks/gpu.py --quick` on any machine
 # make survival   kill -9 at random moments, resume, compare: runs and sweeps
 # make test-clients   the tests that drive other libraries on us, in a virtual environment of their own (part of make
 #              test, unless $(PYTHON) is 3.12)
@@ -22,7 +23,7 @@ RUN := $(VENV)/bin/python
 PYTHON312 := $(shell for python in python3.12 $$HOME/.pyenv/versions/3.12*/bin/python3.12 $${PYENV_ROOT:-/nonexistent}/versions/3.12*/bin/python3.12; do \
 	if $$python -c '' 2>/dev/null; then command -v $$python; break; fi; done)
 
-.PHONY: demo test test-one test-slow test-clients lint bench bench-dqn bench-interop bench-sweep bench-gradients bench-identification survival clean
+.PHONY: demo test test-one test-slow test-clients lint bench bench-dqn bench-interop bench-sweep bench-gradients bench-identification bench-gpu survival clean
 
 demo: $(VENV)/.installed
 	$(RUN) -m heartpole_jax figures --out out/figures
@@ -60,6 +61,9 @@ bench: .venv-bench/.installed
 
 bench-dqn: .venv-bench-dqn/.installed
 	.venv-bench-dqn/bin/python benchmarks/dqn.py
+
+bench-gpu: .venv-bench-gpu/.installed
+	.venv-bench-gpu/bin/python benchmarks/gpu.py
 
 bench-sweep: $(VENV)/.installed
 	$(RUN) benchmarks/sweeps.py
@@ -122,6 +126,12 @@ $(VENV)/.installed-test: $(VENV)/.created pyproject.toml
 	.venv-bench-interop/bin/python -m pip install --quiet torch==2.13.0
 	.venv-bench-interop/bin/python -m pip install --quiet --requirement benchmarks/requirements-interop.txt --editable '.[sb3]'
 	.venv-bench-interop/bin/python -m pip install --quiet --no-deps heartpole==1.2
+	touch $@
+
+.venv-bench-gpu/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-bench-gpu
+	.venv-bench-gpu/bin/python -m pip install --quiet --upgrade pip
+	.venv-bench-gpu/bin/python -m pip install --quiet "jax[cuda13]" cupy-cuda13x --editable '.[train,gymnax]'
 	touch $@
 
 clean:

@@ -86,7 +86,7 @@ def _finite_differences(policy, name: str, num_tapes: int, step: float) -> tuple
     return float(slopes.mean()), float(slopes.std(ddof=1) / np.sqrt(num_tapes))
 
 
-def measure(row: str, rounds: int) -> dict[str, float]:
+def measure(row: str, rounds: int, num_tapes: int = 1024, num_steps: int = 1000) -> dict[str, float]:
     """Seconds and memory of one way, for a soft policy of all that it sees but hypertension."""
     import dataclasses
 
@@ -95,6 +95,7 @@ def measure(row: str, rounds: int) -> dict[str, float]:
 
     from heartpole_jax import EnvParams, gradients, make
     from heartpole_jax.gradients.actors import as_actor
+    from heartpole_jax.gradients.checking import checked_block
     from heartpole_jax.gradients.objectives import V0_RETURN
     from heartpole_jax.gradients.simulate import sample_tape, simulate
 
@@ -111,18 +112,18 @@ def measure(row: str, rounds: int) -> dict[str, float]:
         @jax.jit
         def run(key):
             def one(lane):
-                tape = sample_tape(key, lane, 1000, actor, env)
+                tape = sample_tape(key, lane, num_steps, actor, env)
                 outcome = simulate(actor, EnvParams(), tape, V0_RETURN, env)
                 return jnp.sum(outcome.steps) + outcome.final
 
-            blocks = jnp.arange(1024, dtype=jnp.uint32).reshape(8, 128)
+            blocks = jnp.arange(num_tapes, dtype=jnp.uint32).reshape(-1, checked_block(num_tapes))
             return jax.lax.map(jax.vmap(one), blocks)
 
     else:
 
         def run(key):
             return gradients.estimate(
-                "return", key, policy=policy, wrt=[*names, "policy"], num_tapes=1024,
+                "return", key, policy=policy, wrt=[*names, "policy"], num_tapes=num_tapes, num_steps=num_steps,
                 estimator="pathwise" if row == "pathwise" else "hybrid", control_variates=row != PLAIN,
             ).gradient  # fmt: skip
 

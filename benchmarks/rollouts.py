@@ -127,15 +127,15 @@ def versions() -> dict[str, str]:
     return found
 
 
-def replace_fragment(document: pathlib.Path, text: str) -> str:
-    """Puts `text` between the markers of `document`; says what it did."""
+def replace_fragment(document: pathlib.Path, text: str, first: str = BEGIN, last: str = END) -> str:
+    """Puts `text` between the markers `first` and `last` of `document`; says what it did."""
     if not document.exists():
         return f"{document} does not exist: no table was put in"
-    before, begin, rest = document.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = document.read_text().partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        return f"{document} has no {BEGIN} ... {END}: no table was put in"
-    document.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+        return f"{document} has no {first} ... {last}: no table was put in"
+    document.write_text(f"{before}{first}\n\n{text}\n\n{last}{after}")
     return f"wrote the table into {document}"
 
 

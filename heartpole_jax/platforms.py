@@ -31,7 +31,7 @@ class ByPlatform(Generic[_T]):
 
 def default_platform() -> str:
     """The platform of JAX's default device: `jax.default_device` where one is set, else the default backend."""
-    device = jax.config.jax_default_device
+    device = jax.config.jax_default_device  # type: ignore[attr-defined]
     if device is None:
         return jax.default_backend()
     return device if isinstance(device, str) else device.platform

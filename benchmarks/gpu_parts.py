@@ -1,0 +1,409 @@
+"""What gpu.py measures: each part a function of the sizes and of the rows so far, which yields rows as they come."""
+
+import dataclasses
+import functools
+import os
+import pathlib
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import gpu_kernels
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import heartpole_jax as hp
+from agents import chunks, dqn, environments, judging, networks, recipes, training
+from agents.config import DQNConfig, Hyperparams
+from heartpole_jax import heartpole_v0, heartpole_v1, rollout, threefry
+
+TRACES = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data"
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """How much of everything."""
+
+    patients: tuple[int, ...] = (2_048, 16_384, 131_072, 1_048_576, 8_388_608)
+    unrolled: int = 1_048_576  # patients of the comparison of unrolled steps
+    num_steps: int = 1_000
+    loop_steps: int = 200  # of the usual loop
+    transitions: int = 100_000
+    copy_bytes: int = 2**32
+    populations: tuple[int, ...] = (1, 256, 1_024, 4_096, 16_384)
+    iterations: int = 512  # of the DQN, a timing
+    seeds: int = 256  # of the recipe
+    recipe_steps: int | None = None  # the recipe's own
+    episodes: int = 1_024
+    tapes: int = 16_384
+    gradient_steps: int = 1_000
+    seconds: float = 0.2  # a timing, at least
+    interpret: bool = False  # the Pallas kernel, where there is no GPU
+
+
+FULL = Sizes()
+QUICK = Sizes(
+    patients=(128,), unrolled=128, num_steps=8, loop_steps=8, transitions=512, copy_bytes=2**20, populations=(2,),
+    iterations=16, seeds=2, recipe_steps=8_192, episodes=8, tapes=64, gradient_steps=5, seconds=0.001, interpret=True,
+)  # fmt: skip
+
+
+def row(what: str, size: int | None, value: float | None, unit: str, note: str = "") -> dict:
+    return {"what": what, "size": size, "value": value, "unit": unit, "note": note}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A program to time: `function(*make_args())` does `work` units once."""
+
+    what: str
+    size: int
+    function: Callable
+    make_args: Callable[[], tuple]
+    work: float
+    unit: str = "patient-steps/s"
+    feeds_back: bool = False  # its first result is its next first argument, which it may write over
+
+
+def measure(cells: list[Cell], sizes: Sizes) -> Iterator[dict]:
+    """A row for each cell. All are compiled first, several at a time."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        compiled = [pool.submit(_compile, cell) for cell in cells]
+        for cell, future in zip(cells, compiled, strict=True):
+            try:
+                program, seconds = future.result()
+                rate = cell.work / _seconds(cell, program, sizes.seconds)
+                yield row(cell.what, cell.size, rate, cell.unit, f"compiled in {seconds:.0f} s")
+            except Exception as error:
+                yield row(cell.what, cell.size, None, cell.unit, why(error))
+
+
+def why(error: Exception) -> str:
+    """One line on what went wrong."""
+    told = (str(error).strip().splitlines() or [""])[0][:160]
+    return f"does not fit: {told}" if "RESOURCE_EXHAUSTED" in told else f"{type(error).__name__}: {told}"
+
+
+def _compile(cell: Cell) -> tuple[Callable, float]:
+    began = time.perf_counter()
+    donate = 0 if cell.feeds_back else ()
+    shapes = jax.eval_shape(cell.make_args)
+    program = jax.jit(cell.function, donate_argnums=donate).lower(*shapes).compile()
+    return program, time.perf_counter() - began
+
+
+def _seconds(cell: Cell, program: Callable, at_least: float) -> float:
+    """Seconds of a call, the median of three timings of `at_least` each."""
+    args = jax.jit(cell.make_args)()
+
+    def call(args):
+        result = program(*args)
+        return (result[0], *args[1:]) if cell.feeds_back else args, result
+
+    def timed(calls, args):
+        began = time.perf_counter()
+        for _ in range(calls):
+            args, result = call(args)
+        jax.block_until_ready(result)
+        return (time.perf_counter() - began) / calls, args
+
+    _, args = timed(1, args)
+    once, args = timed(1, args)
+    calls = max(1, round(at_least / once))
+    found = []
+    for _ in range(3):
+        seconds, args = timed(calls, args)
+        found.append(seconds)
+    return statistics.median(found)
+
+
+def device(sizes: Sizes, rows: list) -> Iterator[dict]:
+    """Memory, and what a copy moves: each byte is read and written."""
+    memory = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
+    yield row("memory that JAX may use", None, memory and memory / 2**30, "GiB")
+    size = sizes.copy_bytes
+    make = lambda: (jnp.zeros(size // 4, jnp.float32),)
+    yield from measure([Cell("copy, read and written", size, lambda x: x + 1, make, 2 * size / 1e9, "GB/s")], sizes)
+
+
+def parity(sizes: Sizes, rows: list) -> Iterator[dict]:
+    """The golden traces and random transitions, against the CPU's in this process; noise bit for bit."""
+    there, here = jax.devices()[0], jax.devices("cpu")[0]
+
+    def on(device, function, *args):
+        with jax.default_device(device):
+            return jax.device_get(jax.jit(function)(*jax.device_put(args, device)))
+
+    def draw(lane):
+        key = threefry.key_at(threefry.derive(jax.random.key(7), 0), lane, lane)
+        return hp.sample_noise(key), threefry.random_int(key, 4)
+
+    lanes = jnp.arange(sizes.transitions, dtype=jnp.uint32)
+    noise, same = on(here, jax.vmap(draw), lanes), on(there, jax.vmap(draw), lanes)
+    different = sum(int(np.sum(x != y)) for x, y in zip(jax.tree.leaves(noise), jax.tree.leaves(same), strict=True))
+    yield row("noise that differs from the CPU's", sizes.transitions, different, "numbers; 0 wanted")
+    for name, module in (("HeartPole-v0", heartpole_v0), ("HeartPole-v1", heartpole_v1)):
+        env = hp.make(name)
+        with jax.default_device(here):
+            visited = rollout(
+                _random_policy(env), jax.random.key(1), env=env, num_envs=-(-sizes.transitions // sizes.num_steps),
+                num_steps=sizes.num_steps, record=lambda t: (t.state, t.action),
+            ).records  # fmt: skip
+            state, action = jax.tree.map(lambda x: x.reshape(-1)[: sizes.transitions], visited)
+        step = jax.vmap(functools.partial(_observed, env))
+        wanted, info = on(here, step, state, action, noise[0])
+        obs, again = on(there, step, state, action, noise[0])
+        flips = info.heart_attack != again.heart_attack
+        error = relative_error(obs[~flips], wanted[~flips])
+        yield row(f"{name}, one step from random states: error", len(flips), error, "of the largest; 1e-5 wanted")
+        yield row(
+            f"{name}, one step: heart attacks that differ", len(flips), int(flips.sum()), "of rounding at the edge"
+        )
+        with np.load(TRACES / f"{name.lower().replace('-', '_')}_traces.npz") as data:
+            traces = {key: data[key] for key in ("wake_up", "actions", "noise", "states", "heart_attacks")}
+        given = [jnp.asarray(traces[key], jnp.float32) for key in ("wake_up", "noise")]
+        states, attacks = on(there, _replay(module), given[0], traces["actions"], given[1])
+        whole = (attacks == traces["heart_attacks"]).all(axis=1)
+        error = relative_error(states[whole], traces["states"][whole])
+        yield row(f"{name}, golden traces in float32: error", int(whole.sum()), error, "of the largest; 1e-5 wanted")
+
+
+def _random_policy(env: hp.Environment) -> hp.Policy:
+    """Every action of `env` with the same probability."""
+    sample = lambda key: threefry.random_int(key, env.num_actions)
+    return hp.Policy(act=lambda params, carry, obs, action: (action, carry), sample=sample)
+
+
+def _observed(env: hp.Environment, state: Any, action: jax.Array, noise: hp.Noise) -> tuple:
+    """What is seen after a step, and its info."""
+    _, obs, _, _, info = env.transition_info(state, action, noise, env.default_params)
+    return obs, info
+
+
+def relative_error(found: np.ndarray, wanted: np.ndarray) -> float:
+    """The largest error, in units of each variable's largest value; variables along the last axis."""
+    axes = tuple(range(wanted.ndim - 1))
+    return float(np.max(np.abs(found - wanted).max(axis=axes) / np.maximum(np.abs(wanted).max(axis=axes), 1e-30)))
+
+
+def _replay(module: Any) -> Callable:
+    names = ("alertness", "hypertension", "intoxication", "heart_attack")
+
+    def episode(wake_up, actions, noise):
+        def step(state, inputs):
+            action, values = inputs
+            noise = hp.Noise(**dict(zip(names, values, strict=True)))
+            state, obs, _, _, info = module.transition_info(state, action, noise)
+            return state, (obs, info.heart_attack)
+
+        start = module.initial_state(wake_up)
+        _, (obs, attacks) = jax.lax.scan(step, start, (actions, noise))
+        return jnp.concatenate([module.observe(start)[None], obs]), attacks
+
+    return jax.vmap(episode)
+
+
+def _key() -> tuple:
+    return (jax.random.key(0),)
+
+
+def _rollout(name: str, num_envs: int, num_steps: int, what: str) -> Cell:
+    env = hp.make(name)
+    policy = _random_policy(env)
+    run = lambda key: rollout(policy, key, env=env, num_envs=num_envs, num_steps=num_steps).totals
+    return Cell(what, num_envs, run, _key, num_envs * num_steps)
+
+
+def rollout_v0(sizes: Sizes, rows: list) -> Iterator[dict]:
+    """`rollout` of random actions, a whole episode."""
+    yield from measure([_rollout("HeartPole-v0", n, sizes.num_steps, "rollout v0") for n in sizes.patients], sizes)
+
+
+def unrolled(sizes: Sizes, rows: list) -> Iterator[dict]:
+    """The constants of rollout.py that were derived and not measured: would others be better?"""
+    from unittest import mock
+
+    from heartpole_jax.platforms import ByPlatform
+
+    module = __import__("heartpole_jax.rollout", fromlist=["rollout"])
+    for noise_steps, unroll in ((1, 1), (1, 4), (1, 10), (10, 1)):
+        with mock.patch.multiple(
+            module, _NOISE_STEPS=ByPlatform(noise_steps, noise_steps), _UNROLL=ByPlatform(unroll, unroll)
+        ):
+            what = f"noise of {noise_steps} steps at a time, {unroll} steps unrolled"
+            yield from measure([_rollout("HeartPole-v0", sizes.unrolled, sizes.num_steps, what)], sizes)
+
+
+def kernels(sizes: Sizes, rows: list) -> Iterator[dict]:
+    """The episode as one kernel: Pallas with our equations, CUDA by hand."""
+    cells = []
+    for n in sizes.patients:
+        run = lambda key, n=n: gpu_kernels.pallas(key, n, sizes.num_steps, interpret=sizes.interpret)
+        cells.append(Cell("one Pallas kernel, v0", n, run, _key, n * sizes.num_steps))
+    yield from measure(cells, sizes)
+    n = sizes.patients[0]
+    got = gpu_kernels.pallas(jax.random.key(0), n, sizes.num_steps, interpret=sizes.interpret)
+    wanted = rollout(hp.policies.uniformly_random(), jax.random.key(0), num_envs=n, num_steps=sizes.num_steps).totals
+    yield row("the kernel's returns against rollout's, median error", n, float(jnp.median(jnp.abs(got - wanted))), "")
+    if not sizes.interpret:
+        yield from _cuda_limit(sizes)
+
+
+def _cuda_limit(sizes: Sizes) -> Iterator[dict]:
+    for n in sizes.patients:
+        run = gpu_kernels.cuda(n, sizes.num_steps)
+        run()
+        found = []
+        for seed in range(3):
+            began = time.perf_counter()
+            returns = run(seed)
+            found.append(time.perf_counter() - began)
+        mean, error = float(returns.mean()), float(returns.std()) / n**0.5
+        note = f"mean return {mean:.2f} +- {error:.2f}; -234.29 is known"
+        yield row(
+            "limit: a CUDA kernel by hand", n, n * sizes.num_steps / statistics.median(found), "patient-steps/s", note
+        )
+
+
+def loops(sizes: Sizes, rows: list) -> Iterator[dict]:
+    """vmapped `step` and `step_autoreset` in the loop of most JAX code, and gymnax's CartPole in the same."""
+    env = hp.make("HeartPole-v0")
+
+    def step(key, state, action):
+        state, _, reward, _ = hp.step(state, action, key)
+        return state, reward
+
+    def step_autoreset(key, state, action):
+        state, _, reward, *_ = hp.step_autoreset(env, state, action, key)
+        return state, reward
+
+    reset = lambda key: env.reset(key)[0]
+    contenders = {"vmapped step": (reset, step, 4), "vmapped step_autoreset": (reset, step_autoreset, 4)}
+    try:
+        import gymnax
+
+        pole, params = gymnax.make("CartPole-v1")
+        contenders["gymnax CartPole, vmapped step"] = (
+            lambda key: pole.reset(key, params)[1],
+            lambda key, state, action: pole.step(key, state, action, params)[1:3],
+            2,
+        )
+    except ImportError as error:
+        yield row("gymnax CartPole", None, None, "", f"{error}; pip install --no-deps gymnax")
+    cells = [
+        Cell(what, n, _usual_loop(*contender, n, sizes.loop_steps), _key, n * sizes.loop_steps)
+        for what, contender in contenders.items()
+        for n in sizes.patients
+    ]
+    yield from measure(cells, sizes)
+
+
+def _usual_loop(reset: Callable, step: Callable, num_actions: int, num_envs: int, num_steps: int) -> Callable:
+    def run(key):
+        def body(carry, key):
+            state, total = carry
+            action_key, step_key = jax.random.split(key)
+            actions = jax.random.randint(action_key, (num_envs,), 0, num_actions)
+            state, reward = jax.vmap(step)(jax.random.split(step_key, num_envs), state, actions)
+            return (state, total + reward), None
+
+        reset_key, scan_key = jax.random.split(key)
+        state = jax.vmap(reset)(jax.random.split(reset_key, num_envs))
+        return jax.lax.scan(body, (state, jnp.zeros(num_envs)), jax.random.split(scan_key, num_steps))[0][1]
+
+    return run
+
+
+def rollout_v1(sizes: Sizes, rows: list) -> Iterator[dict]:
+    """The same as v0's, of as many decisions."""
+    yield from measure([_rollout("HeartPole-v1", n, sizes.num_steps, "rollout v1") for n in sizes.patients], sizes)
+
+
+def dqn_populations(sizes: Sizes, rows: list) -> Iterator[dict]:
+    """The tutorial's settings, 4 decisions and an update an iteration, in the steady state; all seeds together."""
+    memory = (jax.devices()[0].memory_stats() or {}).get("bytes_limit", 2**32)
+    hyperparams, cells = Hyperparams(), []
+    for population in sizes.populations:
+        fits = int(0.4 * memory / (population * 56)) // 4 * 4
+        config = DQNConfig(hidden_sizes=(16, 16), buffer_size=min(1_000_000, fits))
+
+        def chunk(state, config=config):
+            train = lambda state: dqn.train_chunk(state, hyperparams, config, num_iterations=sizes.iterations)
+            return jax.vmap(train, in_axes=(dqn.POPULATION_AXES,), out_axes=(dqn.POPULATION_AXES, 0))(state)
+
+        def make(population=population, config=config):
+            keys = jax.random.split(jax.random.key(0), population)
+            start = jax.vmap(lambda key: dqn.init(key, hyperparams, config), out_axes=dqn.POPULATION_AXES)
+            return (start(keys),)
+
+        what = f"DQN, buffers of {config.buffer_size:,}"
+        work = population * sizes.iterations * config.env_steps_per_iteration
+        cells.append(Cell(what, population, chunk, make, work, "decisions/s", feeds_back=True))
+    for cell in cells:  # one after the other, since their buffers do not fit together
+        yield from measure([cell], sizes)
+
+
+def recipe(sizes: Sizes, rows: list) -> Iterator[dict]:
+    """HeartPole-v0's recipe for many seeds, and the regret of what it trains, as on a CPU."""
+    found = recipes.find("heartpole-v0")
+    num_steps = sizes.recipe_steps or found.num_steps
+    plan = chunks.plan(num_steps, found.config, found.num_chunks if sizes.recipe_steps is None else 1)
+    env = environments.make(found.env)
+    keys = jax.vmap(jax.random.key)(jnp.arange(5_000, 5_000 + sizes.seeds))
+    train = lambda keys: training.train_population(
+        keys, found.hyperparams, found.config, env, num_chunks=plan.num_chunks, iterations_per_chunk=plan.iterations,
+        evaluation_episodes=found.evaluation_episodes,
+    ).best_weights  # fmt: skip
+    program = jax.jit(train).lower(keys).compile()
+    began = time.perf_counter()
+    weights = jax.block_until_ready(program(keys))
+    yield row(f"recipe heartpole-v0, {num_steps:,} decisions a seed", sizes.seeds, time.perf_counter() - began, "s")
+    policies = [networks.greedy(member, found.config, env) for member in weights]
+    regrets = [
+        judging.evaluate(policy, env, num_episodes=sizes.episodes, seed=123, name="agent").regret.mean
+        for policy in policies
+    ]
+    for what, value in (("median", np.median(regrets)), ("95 %", np.quantile(regrets, 0.95)), ("worst", max(regrets))):
+        yield row(f"recipe heartpole-v0, regret of the best kept: {what}", sizes.seeds, float(value), "regret")
+
+
+def hybrid_gradients(sizes: Sizes, rows: list) -> Iterator[dict]:
+    """The second table of benchmarks/gradients.py, on more noise sequences."""
+    import gradients
+
+    for what in ("forward", gradients.PLAIN, "hybrid"):
+        found = gradients.measure(what, 1, sizes.tapes, sizes.gradient_steps)
+        yield row(f"gradients, {what}, {sizes.gradient_steps:,} decisions", sizes.tapes, found["seconds"], "s")
+
+
+def ratios(sizes: Sizes, rows: list) -> Iterator[dict]:
+    """Best against best, and the kernel against the scan at each size."""
+    rates: dict[str, dict[int, float]] = {}
+    for x in rows:
+        if x["value"] is not None and x["unit"] == "patient-steps/s":
+            rates.setdefault(x["what"], {})[x["size"]] = x["value"]
+    best = {what: max(values.values()) for what, values in rates.items()}
+    pole, kernel, limit = "gymnax CartPole, vmapped step", "one Pallas kernel, v0", "limit: a CUDA kernel by hand"
+    for a, b in (("rollout v0", pole), ("vmapped step", pole), ("vmapped step_autoreset", pole), ("rollout v0", limit)):
+        if a in best and b in best:
+            yield row(f"{a} / {b}, each at its best", None, best[a] / best[b], "times")
+    for n in sorted(rates.get(kernel, {}).keys() & rates.get("rollout v0", {}).keys()):
+        yield row(f"{kernel} / rollout v0", n, rates[kernel][n] / rates["rollout v0"][n], "times")
+
+
+PARTS: dict[str, Callable[[Sizes, list], Iterator[dict]]] = {
+    "device": device,
+    "parity": parity,
+    "rollout-v0": rollout_v0,
+    "kernels": kernels,
+    "loops": loops,
+    "dqn": dqn_populations,
+    "recipe": recipe,
+    "rollout-v1": rollout_v1,
+    "unrolled": unrolled,
+    "gradients": hybrid_gradients,
+    "ratios": ratios,
+}
