@@ -1,7 +1,10 @@
 # make demo    figures, an episode, a trained agent and the leaderboard, in out/; sets everything up on the way
-# make test    lint, types, and the tests on $(PYTHON) and, where there is one, those not marked `once` on python3.12 with
-#              the newest JAX
-# make test-slow   what `make test` leaves out since it takes minutes, a test
+# make test    lint, types and the tests on $(PYTHON), but for those marked `slow`: before every commit
+# make test-all   that, then test-rest: test-clients, test-newest, test-jax-0.11.2, test-floors and test-slow
+# make test-clients   the tests that drive other libraries on us, in a virtual environment of their own (not on 3.12)
+# make test-newest, test-jax-0.11.2   tests not marked `slow` or `once` on python3.12 with the newest JAX, with that one
+# make test-floors   the tests on python3.11 with the oldest versions that pyproject.toml allows
+# make test-slow   the tests that take long
 # make bench   ours and the peers side by side (in a virtual environment of its own)
 # make bench-dqn   the same for training a DQN
 # make bench-interop   the same for the interfaces of Gymnasium and Stable-Baselines3
@@ -9,21 +12,25 @@
 # make bench-sweep   a sweep of 1,024 members beside the bare population
 # make bench-gpu   all of it on a GPU, in a virtual environment with CUDA; `python benchmarks/gpu.py --quick` on any machine
 # make survival   kill -9 at random moments, resume, compare: runs and sweeps
-# make test-clients   the tests that drive other libraries on us, in a virtual environment of their own (part of make
-#              test, unless $(PYTHON) is 3.12)
 # make lint    ruff and mypy alone
 # PYTHON=python3.12 make test takes another interpreter.
 
 PYTHON ?= python3
 SELECT ?= not slow
-VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+WORKERS ?= 2
+VENV ?= .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 RUN := $(VENV)/bin/python
 
-# A python3.12 that runs, on the path or as one of pyenv's; empty where there is none.
-PYTHON312 := $(shell for python in python3.12 $$HOME/.pyenv/versions/3.12*/bin/python3.12 $${PYENV_ROOT:-/nonexistent}/versions/3.12*/bin/python3.12; do \
+# A python3.11 or python3.12 that runs, on the path or as one of pyenv's; empty where there is none.
+find-python = $(shell for python in python$(1) $$HOME/.pyenv/versions/$(1)*/bin/python$(1) $${PYENV_ROOT:-/nonexistent}/versions/$(1)*/bin/python$(1); do \
 	if $$python -c '' 2>/dev/null; then command -v $$python; break; fi; done)
+PYTHON311 = $(call find-python,3.11)
+PYTHON312 = $(call find-python,3.12)
 
-.PHONY: demo test test-one test-slow test-clients lint bench bench-dqn bench-interop bench-sweep bench-gradients bench-identification bench-gpu survival clean
+# Stages come one after the other under `make -j` too: each takes all processors.
+.NOTPARALLEL:
+.PHONY: demo test test-all test-rest test-one test-clients test-newest test-jax-0.11.2 test-floors test-slow lint
+.PHONY: bench bench-dqn bench-interop bench-sweep bench-gradients bench-identification bench-gpu survival clean
 
 demo: $(VENV)/.installed
 	$(RUN) -m heartpole_jax figures --out out/figures
@@ -31,27 +38,47 @@ demo: $(VENV)/.installed
 	rm -rf out/agent
 	$(RUN) -m agents train --out out/agent
 
-test: lint
-	$(MAKE) --no-print-directory test-one
-ifneq ($(VENV),.venv-3.12)
-	$(MAKE) --no-print-directory test-clients
-endif
-ifneq ($(PYTHON312),)
-ifneq ($(VENV),.venv-3.12)
-	$(MAKE) --no-print-directory test-one PYTHON=$(PYTHON312) SELECT='not slow and not once'
-endif
-endif
+test: lint test-one
+
+test-all: test test-rest
+
+test-rest: test-clients test-newest test-jax-0.11.2 test-floors test-slow
 
 test-one: $(VENV)/.installed-test
-	$(RUN) -m pytest -n 2 --dist loadfile -m '$(SELECT)'
+	@$(RUN) -c 'from importlib.metadata import version; import platform; print("--- tests ($(SELECT)): Python", platform.python_version(), "and JAX", version("jax"))'
+	$(RUN) -m pytest -n $(WORKERS) --dist worksteal -m '$(SELECT)' $(FLAGS)
 
 test-slow:
-	$(MAKE) --no-print-directory test-one SELECT=slow
+	@$(MAKE) --no-print-directory test-one SELECT=slow
 
+# $(call on,python,its name,arguments of make): the tests on another Python, where there is one.
+define on
+	@$(if $(1),$(MAKE) --no-print-directory test-one PYTHON=$(1) $(3),echo "--- $@: left out, since there is no $(2) here")
+endef
+
+test-newest:
+	$(call on,$(PYTHON312),python3.12,VENV=.venv-3.12 SELECT='not slow and not once')
+
+test-jax-0.11.2:
+	$(call on,$(PYTHON312),python3.12,VENV=.venv-3.12-jax-0.11.2 WITH=jax==0.11.2 SELECT='not slow and not once')
+
+# Old versions of others warn of one another.
+test-floors: .floors.txt
+	$(call on,$(PYTHON311),python3.11,VENV=.venv-floors WITH='--constraint .floors.txt' \
+		FLAGS='-W default::DeprecationWarning -W default::PendingDeprecationWarning')
+
+# gymnax holds JAX below 0.12 there.
+ifeq ($(VENV),.venv-3.12)
+test-clients:
+	@echo "--- test-clients: left out on Python 3.12"
+else
 test-clients: .venv-clients/.installed
-	.venv-clients/bin/python -m pytest -n 2 --dist loadfile tests/clients
+	@echo "--- tests of other libraries on us"
+	.venv-clients/bin/python -m pytest -n $(WORKERS) --dist worksteal tests/clients
+endif
 
 lint: $(VENV)/.installed-test
+	@echo "--- lint and types"
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
@@ -92,9 +119,13 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.created pyproject.toml
-	$(RUN) -m pip install --quiet --editable '.[test]'
+	@echo "--- installing into $(VENV)"
+	$(RUN) -m pip install --quiet --editable '.[test]' $(WITH)
 	$(RUN) -m pip install --quiet --no-deps heartpole==1.2
 	touch $@ $(VENV)/.installed
+
+.floors.txt: pyproject.toml tests/floors.py
+	$(PYTHON) tests/floors.py > $@
 
 # PyTorch first and alone, lest another package choose a build of several GB for other devices.
 .venv-clients/.installed: pyproject.toml tests/clients/requirements.txt
@@ -135,4 +166,4 @@ $(VENV)/.installed-test: $(VENV)/.created pyproject.toml
 	touch $@
 
 clean:
-	rm -rf .venv-*
+	rm -rf .venv-* .floors.txt .pytest_cache

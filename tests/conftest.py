@@ -1,29 +1,15 @@
-"""How every test runs: JAX's own checks on, hypothesis without chance.
+"""How every test runs: JAX's own checks on, hypothesis without chance, programs as `compiling` says.
 
 Rank promotion raises everywhere. So does a key that is used twice, as far as JAX sees it: reading a key's words, which
 is what the library's own dice do, counts as no use, but `jax.random.split` and every other `jax.random` function does.
 Looking for leaked tracers makes JAX forget its compiled programs, so `leaks_raise` is for the tests that ask for it.
-
-Most of a test is compiling. So programs are compiled without LLVM's optimisations, and by the older of XLA's two ways
-to write fused loops, which saves a quarter more; and kept for the other worker and the processes that tests start, in
-a folder that lives as long as the tests do. `tests/agents/test_sweep_devices.py` compiles as users do.
 """
 
-import atexit
-import importlib.metadata
-import os
-import shutil
-import tempfile
+import compiling  # sets the environment, before JAX reads it
 
-# Before JAX is imported. The workers of pytest-xdist and all processes of the tests inherit these.
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="heartpole-compiled-")
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
-    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
-if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
-    if importlib.metadata.version("jaxlib").startswith("0.10."):  # not known to 0.12, which would end the process
-        os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
+# isort: split
+
+import resource
 
 import hypothesis
 import jax
@@ -34,6 +20,11 @@ jax.config.update("jax_debug_key_reuse", True)
 
 hypothesis.settings.register_profile("fixed", derandomize=True, database=None, deadline=None, max_examples=40)
 hypothesis.settings.load_profile("fixed")
+
+
+def pytest_sessionstart(session):
+    if not hasattr(session.config, "workerinput"):  # once, and not in every worker of pytest-xdist
+        compiling.remove_oldest()
 
 
 @pytest.fixture
@@ -52,6 +43,7 @@ def leaks_raise():
 
 @pytest.fixture(scope="module", autouse=True)
 def forget_compiled_programs():
-    """Other files have other programs, and a process that keeps them all grows to gigabytes."""
+    """A process that keeps the programs of all files grows to gigabytes; below 1.5, what files share is kept."""
     yield
-    jax.clear_caches()
+    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 1_500_000:  # KiB
+        jax.clear_caches()
