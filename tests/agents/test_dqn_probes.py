@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import probe_environments
 import pytest
+from compiling import OPTIMISED
 
 from agents import networks, training
 from agents.config import DQNConfig, Hyperparams
@@ -118,7 +119,7 @@ def learn(name: str):
     """(weights, config) of every probe and seed, weights (probes, seeds, num_weights)."""
     config = dataclasses.replace(CONFIG, **CONFIGS[name])
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=OPTIMISED)
     @jax.vmap
     def run(key, which):
         run = training.train(
@@ -194,5 +195,5 @@ def test_a_true_end_and_the_clocks_are_told_apart_in_one_buffer(config):
 
 
 def test_two_seeds_have_learnt_with_two_networks():
-    weights, _ = learn("plain")
+    weights, _ = learn("double")
     assert not np.isin(weights[:, 0], weights[:, 1]).any()

@@ -189,7 +189,6 @@ def test_the_best_policy_so_far_is_remembered(returns, best, tmp_path, monkeypat
     capsys.readouterr()
 
 
-@pytest.mark.slow
 def test_what_was_written_after_the_checkpoint_is_cut_off_and_done_again(folder, undisturbed, capsys):
     """As after kill -9: records of a chunk that no checkpoint has, a line torn in the middle, halves of files."""
     shutil.rmtree(folder / "checkpoints" / "step-000000002048")
@@ -340,6 +339,7 @@ def test_parameters_that_cannot_be_are_refused(params, message, tmp_path, capsys
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_and_resumed_a_run_is_the_same():
     done = subprocess.run(
         [sys.executable, "benchmarks/survival.py", "--runs", "1", "--seed", "1", "--usual-s", "6"],

@@ -1,8 +1,11 @@
 """The scripted policies of HeartPole-v1: their decisions by hand, and what they reach in the model's description."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
+from compiling import OPTIMISED
 
 import heartpole_jax as hp
 from heartpole_jax import heartpole_v1, make, menu, policies_v1
@@ -29,13 +32,20 @@ def parts(transition):
     return {"return": transition.reward, "work": info.productivity, "attacks": info.heart_attack_risk}
 
 
+@functools.partial(jax.jit, compiler_options=OPTIMISED)
+def live(policy, key):
+    """(who has not come to the end, totals of each episode)."""
+    result = hp.rollout(policy, key, heartpole_v1.EnvParams(expected_penalty=1.0), env=ENV, num_envs=NUM_EPISODES,
+                        num_steps=1344, total=parts)  # fmt: skip
+    return result.lanes.running, result.totals
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_policy_reaches_what_is_published_of_it(name):
     """Return, work and attacks, penalties summed as risks, within three of the two standard errors together."""
-    result = hp.rollout(policies_v1.make(name), jax.random.key(0), heartpole_v1.EnvParams(expected_penalty=1.0),
-                        env=ENV, num_envs=NUM_EPISODES, num_steps=1344, total=parts)  # fmt: skip
-    assert not result.lanes.running.any()
-    totals = {part: np.asarray(values, float) for part, values in result.totals.items()}
+    running, totals = live(policies_v1.make(name), jax.random.key(0))
+    assert not running.any()
+    totals = {part: np.asarray(values, float) for part, values in totals.items()}
     mean = {part: values.mean() for part, values in totals.items()}
     error = {part: values.std(ddof=1) / np.sqrt(NUM_EPISODES) for part, values in totals.items()}
     expected, expected_error, work, attacks = PUBLISHED[name]
