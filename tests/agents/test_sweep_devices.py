@@ -75,6 +75,7 @@ def test_eight_devices_change_no_bit(study, one_device, tmp_path):
     assert found == one_device
 
 
+@pytest.mark.slow
 def test_two_processes_of_four_devices_change_no_bit(study, one_device, tmp_path):
     for process in together(["sweep", study, "--out", tmp_path / "run", "--slice-lanes", 2]):
         finish(process)

@@ -80,17 +80,32 @@ def test_whole_compiled_episodes_are_those_of_gymnax(name):
     theirs, params = gymnax.make(name)
     env = from_gymnax(name)
     keys, actions = keys_and_actions(num_steps=500, num_actions=env.num_actions)
-    _, state = theirs.reset_env(key_of(keys[0]), params)
-    their_step, our_step = jax.jit(theirs.step_env), jax.jit(env.step)
-    for data, action in zip(keys[1:], actions, strict=True):
-        ours = from_their_state(env, state, theirs.get_obs(state))
-        their_obs, state, their_reward, their_end, _ = their_step(key_of(data), state, action, params)
-        ours, obs, reward, done = our_step(ours, action, key_of(data))
-        for expected, got in zip(jax.tree.leaves((their_obs, state)), jax.tree.leaves((obs, ours.gymnax)), strict=True):
-            np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
-        assert reward == their_reward
-        assert bool(env.terminated(ours)) == bool(their_end)
-        assert bool(done) == (bool(their_end) or int(state.time) >= params.max_steps_in_episode)
+    settle = lambda state: from_their_state(env, state, theirs.get_obs(state))
+
+    @jax.jit
+    def their_episode(keys):
+        def step(state, data_and_action):
+            data, action = data_and_action
+            obs, after, reward, end, _ = theirs.step_env(key_of(data), state.gymnax, action, params)
+            after = settle(after)
+            return after, (state, (obs, after.gymnax), reward, end)
+
+        start = settle(theirs.reset_env(key_of(keys[0]), params)[1])
+        return jax.lax.scan(step, start, (keys[1:], jnp.asarray(actions)))[1]
+
+    @jax.jit
+    @jax.vmap
+    def our_step(state, action, data):
+        state, obs, reward, done = env.step(state, action, key_of(data))
+        return (obs, state.gymnax), reward, done, env.terminated(state)
+
+    before, their_after, their_reward, their_end = their_episode(keys)
+    our_after, reward, done, terminated = our_step(before, actions, keys[1:])
+    for expected, got in zip(jax.tree.leaves(their_after), jax.tree.leaves(our_after), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(reward, their_reward)
+    np.testing.assert_array_equal(terminated, their_end)
+    np.testing.assert_array_equal(done, their_end | (their_after[1].time >= params.max_steps_in_episode))
 
 
 @pytest.mark.parametrize("name", CLASSIC)
