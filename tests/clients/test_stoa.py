@@ -3,8 +3,6 @@
 Stoix, which is built on stoa, is on no package index and is not run here.
 """
 
-import subprocess
-import sys
 import warnings
 
 import jax
@@ -224,16 +222,3 @@ def test_what_is_no_environment_and_no_parameters_is_an_error():
     state, _ = to_stoa().reset(jax.random.key(0))
     with pytest.raises(TypeError, match="params of 'HeartPole-v0' must be EnvParams, got 3"):
         to_stoa().step(state, jnp.int32(0), 3)
-
-
-def test_without_stoa_importing_names_the_extra():
-    code = """
-import sys
-sys.modules["stoa"] = None  # as if it were not installed
-try:
-    import heartpole_jax.interop.stoa
-except ImportError as error:
-    print(error)
-"""
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "to_stoa needs stoa: pip install 'heartpole-jax[stoa]'"

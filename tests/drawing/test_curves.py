@@ -1,8 +1,5 @@
 """The figures of the body, held to the tutorial's equations as NumPy writes them."""
 
-import subprocess
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -141,24 +138,3 @@ def test_several_sets_of_parameters_are_refused():
 def test_params_of_another_kind_are_refused():
     with pytest.raises(TypeError, match="params must be an EnvParams, got dict"):
         curves.overview_figure({"fatigue_onset": 40.0})
-
-
-def test_matplotlib_is_an_extra_that_drawing_names_and_pyplot_is_left_alone():
-    code = """
-import sys
-import heartpole_jax
-print("matplotlib" in sys.modules)
-sys.modules["matplotlib"] = None  # as if it were not installed
-for module in ("curves", "strip_chart"):
-    try:
-        __import__(f"heartpole_jax.drawing.{module}")
-    except ImportError as error:
-        print(module, error)
-del sys.modules["matplotlib"]
-from heartpole_jax.drawing import curves, strip_chart
-curves.overview_figure()
-print("matplotlib.pyplot" in sys.modules)
-"""
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    message = "drawing needs matplotlib: pip install 'heartpole-jax[plot]'"
-    assert result.stdout.splitlines() == ["False", f"curves {message}", f"strip_chart {message}", "False"]

@@ -1,8 +1,6 @@
 """Frames: what a person should see is there, in pixels."""
 
 import dataclasses
-import subprocess
-import sys
 from collections import deque
 
 import numpy as np
@@ -279,16 +277,3 @@ def test_the_bar_of_version_1_shows_the_time_of_the_episode():
 def test_no_moment_is_an_error():
     with pytest.raises(ValueError, match="got none"):
         draw_frame([], MAX_STEPS)
-
-
-def test_without_pillow_the_error_names_the_extra():
-    code = """
-import sys
-sys.modules["PIL"] = None  # as if it were not installed
-try:
-    import heartpole_jax.drawing.frame
-except ImportError as error:
-    print(error)
-"""
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout == "drawing frames needs Pillow: pip install 'heartpole-jax[render]'\n"

@@ -1,39 +1,10 @@
-"""The window, on a screen that is none, and its import: quiet, and telling what to install."""
-
-import os
-import subprocess
-import sys
+"""The window, on a screen that is none."""
 
 import numpy as np
 import pygame
 import pytest
 
 from heartpole_jax.drawing.window import Window
-
-
-def imported(code):
-    """What a fresh Python prints that runs `code`."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYGAME_HIDE_SUPPORT_PROMPT"}
-    environment["SDL_VIDEODRIVER"] = "dummy"
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
-    ).stdout
-
-
-def test_the_window_silences_the_greeting_of_pygame():
-    assert imported("import heartpole_jax.drawing.window, sys; print('pygame' in sys.modules)") == "True\n"
-
-
-def test_without_pygame_the_error_names_the_extra():
-    code = """
-import sys
-sys.modules["pygame"] = None  # as if it were not installed
-try:
-    import heartpole_jax.drawing.window
-except ImportError as error:
-    print(error)
-"""
-    assert imported(code) == "a window needs pygame: pip install 'heartpole-jax[render]'\n"
 
 
 def test_a_window_shows_frames_until_it_is_closed(monkeypatch):
