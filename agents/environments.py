@@ -9,7 +9,7 @@ import hashlib
 import json
 
 import heartpole_jax
-from heartpole_jax import Environment
+from heartpole_jax import Environment, disk
 
 _GYMNAX = "gymnax:"
 _WITH_MENU = "HeartPole-v1:"
@@ -33,6 +33,13 @@ def make(name: str) -> Environment:
     from heartpole_jax.interop.gymnax import from_gymnax  # here alone: whoever needs no gymnax need not have it
 
     return from_gymnax(name.removeprefix(_GYMNAX))
+
+
+def located(name: str) -> str:
+    """`name` with the whole path of the menu's file, where it names one: it means the same from any folder."""
+    if not (name.startswith(_WITH_MENU) and name.endswith(".toml")):
+        return name
+    return f"{_WITH_MENU}{disk.as_path(name.removeprefix(_WITH_MENU)).absolute()}"
 
 
 def menu_digest(name: str) -> str | None:

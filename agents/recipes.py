@@ -29,7 +29,7 @@ from chex import Numeric
 
 from agents import env_params, environments, toml_text
 from agents.config import DQNConfig, Hyperparams
-from heartpole_jax import validation
+from heartpole_jax import disk, documents, validation
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -69,7 +69,7 @@ def find(name_or_file: str) -> Recipe:
     Raises:
       ValueError: as `load` and `named`.
     """
-    return load(Path(name_or_file)) if name_or_file.endswith(".toml") else named(name_or_file)
+    return load(name_or_file) if name_or_file.endswith(".toml") else named(name_or_file)
 
 
 def for_env(env: str) -> Recipe:
@@ -89,8 +89,8 @@ def load(path: Path | str) -> Recipe:
       ValueError: if the file cannot be read, is no TOML, lacks `env` or `num_steps`, or holds an unknown key or a value
         that is not what the key takes.
     """
-    path = Path(path)
-    content = validation.read_toml(path, "recipe")
+    path = disk.as_path(path)
+    content = documents.read_toml(path, "recipe")
     known = {"env": str, "num_steps": int, "keep": str, "num_chunks": int, "evaluation_episodes": int}
     tables = dict.fromkeys(("config", "hyperparams", "params"), dict)
     try:

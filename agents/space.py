@@ -13,7 +13,6 @@ hidden_sizes=choices:[32,32],[64,64], heart_attack_penalty=50,100.
 import dataclasses
 import math
 import re
-import tomllib
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -23,7 +22,7 @@ from chex import Numeric
 
 from agents import env_params, recipes
 from agents.config import DQNConfig, Hyperparams
-from heartpole_jax import Environment, validation
+from heartpole_jax import Environment, documents, validation
 
 _LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 
@@ -216,8 +215,8 @@ def _values(text: str) -> list[Any] | None:
     if all(re.fullmatch(r"[A-Za-z][\w-]*", word) and word not in ("true", "false", "inf", "nan") for word in words):
         return words
     try:
-        content = tomllib.loads(f"values = [{text}]")
-    except tomllib.TOMLDecodeError:
+        content = documents.parse_toml(f"values = [{text}]")
+    except ValueError:
         return None
     return content["values"] if content.keys() == {"values"} else None
 

@@ -24,7 +24,7 @@ from agents import environments, recipes, space, study_checks, toml_text
 from agents.config import DQNConfig, Hyperparams
 from agents.space import LogUniform, Range
 from agents.tasks import Halving
-from heartpole_jax import validation
+from heartpole_jax import disk, documents, validation
 
 _TABLES = ("config", "hyperparams", "params", "space")
 _KEYS = {
@@ -99,8 +99,8 @@ def content(path: Path | str) -> dict[str, Any]:
     Raises:
       ValueError: if the file cannot be read, or is no TOML.
     """
-    path = Path(path)
-    described = validation.read_toml(path, "study")
+    path = disk.as_path(path)
+    described = documents.read_toml(path, "study")
     recipe = described.get("recipe")
     if isinstance(recipe, str) and recipe.endswith(".toml"):
         described["recipe"] = str(path.parent / recipe)
@@ -129,7 +129,7 @@ def read(content: Mapping[str, Any], name: str) -> Study:
         if key in content and kind is not None:
             recipes.check_kind(key, content[key], kind)
     recipe = _recipe(content)
-    env = content.get("env", recipe.env)
+    env = environments.located(content.get("env", recipe.env))
     search = content.get("search", "grid")
     study = Study(
         name=content.get("name", name),
@@ -186,7 +186,7 @@ def digest(study: Study) -> str:
     """
     described = {key: value for key, value in as_dict(study).items() if key not in ("name", "based_on")}
     if (menu := environments.menu_digest(study.env)) is not None:  # a file, of which the study has the name alone
-        described["menu"] = menu
+        described |= {"menu": menu, "env": "HeartPole-v1"}  # wherever the file lies
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 

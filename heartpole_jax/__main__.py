@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from heartpole_jax import (
+    disk,
     environment,
     evaluation,
     evaluation_v1,
@@ -25,6 +26,7 @@ from heartpole_jax import menu as menus
 from heartpole_jax.heartpole_v0 import EnvParams
 from heartpole_jax.rollout import everything, rollout
 from heartpole_jax.sensitivity import as_text, sensitivity
+from heartpole_jax.terminal import printable
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options.command(options)
     except (ValueError, ImportError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         return 2
     return 0
 
@@ -44,7 +46,7 @@ def _leaderboard(options: argparse.Namespace) -> None:
     params = _params(options)
     everybody = worth.everybody(params)
     contestants = {name: validation.look_up(everybody, name, "policy") for name in options.policies or everybody}
-    folder = Path(options.out) if options.out else None
+    folder = disk.as_path(options.out) if options.out else None
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
     rows = worth.leaderboard(
@@ -59,8 +61,8 @@ def _leaderboard(options: argparse.Namespace) -> None:
     }
     if folder:
         for kind, suffix in (("json", "json"), ("csv", "csv"), ("markdown", "md")):
-            (folder / f"leaderboard.{suffix}").write_text(texts[kind])
-    print(texts[options.format], end="")
+            disk.write_atomic(folder / f"leaderboard.{suffix}", texts[kind].encode())
+    print(printable(texts[options.format]), end="")
     if folder:
         print(f"\nwritten: {folder}/leaderboard.md, .json, .csv", file=sys.stderr)
 
@@ -79,8 +81,10 @@ def _params(options: argparse.Namespace) -> Any:
 
 
 def _episode(options: argparse.Namespace) -> None:
-    from heartpole_jax.drawing.strip_chart import draw_episode  # here, since matplotlib is an extra
+    from heartpole_jax.drawing import style  # here, since matplotlib is an extra
+    from heartpole_jax.drawing.strip_chart import draw_episode
 
+    out = _picture(options.out)
     env = environment.make(options.env, options.menu)
     if options.env == "HeartPole-v1":
         params, num_steps = env.default_params, options.steps
@@ -98,44 +102,52 @@ def _episode(options: argparse.Namespace) -> None:
     attacks = int(np.sum(records.info.heart_attack))
     actions = np.bincount(np.asarray(records.action).ravel(), minlength=len(rows))
     figure = draw_episode(records, params, title=f"{name}, seed {options.seed}")
-    Path(options.out).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.out)
+    style.save(figure, out)
     counts = ", ".join(f"{row}: {count}" for row, count in zip(rows, actions, strict=True) if row)
-    print(
-        f"{name}, seed {options.seed}: return {float(result.totals[0]):.3f}, {len(records.action):,} decisions, "
-        f"heart attacks: {attacks}, {counts}"
-    )
-    print(f"written: {options.out}")
+    told = f"{float(result.totals[0]):.3f}, {len(records.action):,} decisions, heart attacks: {attacks}, {counts}"
+    print(printable(f"{name}, seed {options.seed}: return {told}"))
+    print(f"written: {out}")
 
 
 def _figures(options: argparse.Namespace) -> None:
     from heartpole_jax.drawing.curves import save_figures  # here, since matplotlib is an extra
 
-    for path in save_figures(Path(options.out)):
+    for path in save_figures(disk.as_path(options.out)):
         print(f"written: {path}")
 
 
 def _sensitivity(options: argparse.Namespace) -> None:
-    from heartpole_jax.drawing.tornado import draw_tornado  # here, since matplotlib is an extra
+    from heartpole_jax.drawing import style  # here, since matplotlib is an extra
+    from heartpole_jax.drawing.tornado import draw_tornado
 
+    out = _picture(options.out)
     params = EnvParams(max_steps=options.steps)
     key = jax.random.key(options.seed)
     found = sensitivity(policies.make(options.policy, params), key, params, num_tapes=options.tapes)
     figure = draw_tornado(found, title=options.policy)
-    Path(options.out).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.out)
+    style.save(figure, out)
     print(as_text(found, options.policy))
-    print(f"\nwritten: {options.out}")
+    print(f"\nwritten: {out}")
 
 
 def _menu(options: argparse.Namespace) -> None:
+    out = _picture(options.out) if options.out else None
     print(menu_report.report(options.file), end="")
-    if options.out:
-        from heartpole_jax.drawing.menu import day_figure  # here, since matplotlib is an extra
+    if out:
+        from heartpole_jax.drawing import style  # here, since matplotlib is an extra
+        from heartpole_jax.drawing.menu import day_figure
 
-        Path(options.out).parent.mkdir(parents=True, exist_ok=True)
-        day_figure(menus.as_menu(options.file)).savefig(options.out)
-        print(f"written: {options.out}")
+        style.save(day_figure(menus.as_menu(options.file)), out)
+        print(f"written: {out}")
+
+
+def _picture(out: str) -> Path:
+    """The path of a picture to be drawn. Raises ValueError for a kind of file that none can be, before it is drawn."""
+    from heartpole_jax.drawing import style  # here, since matplotlib is an extra
+
+    path = disk.as_path(out)
+    style.check_kind(path)
+    return path
 
 
 def _coffee(options: argparse.Namespace) -> None:

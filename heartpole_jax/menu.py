@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, Numeric
 
-from heartpole_jax import validation
+from heartpole_jax import disk, documents, validation
 from heartpole_jax.physiology import uniform_between
 
 CHANNELS = ("alertness", "hypertension", "intoxication", "stimulation", "impairment")
@@ -107,7 +107,7 @@ def load(file: str | Path) -> Menu:
       ValueError: for a file that cannot be read or is no TOML, an unknown or a missing key, a value of the wrong kind,
         out of range, not finite or upside down, two rows of one name, no row at all. It names the file, row and key.
     """
-    content = validation.read_toml(Path(file), "menu")
+    content = documents.read_toml(disk.as_path(file), "menu")
     unknown = sorted(set(content) - {"action", "extends"})
     if unknown:
         raise ValueError(

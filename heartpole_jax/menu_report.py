@@ -25,6 +25,7 @@ from heartpole_jax.heartpole_v1 import EnvParams, effective_alertness
 from heartpole_jax.menu import CHANNELS, Menu, Row
 from heartpole_jax.policy import Policy
 from heartpole_jax.rollout import rollout
+from heartpole_jax.terminal import printable
 
 HALF_HOURS_A_DAY = 48
 NUM_EPISODES = 256  # for each life that is tried; returns differ by tens where it matters
@@ -69,7 +70,7 @@ def report(file: str | Path | None = None) -> str:
     found = [*warnings(menu)]
     lines += ["Free lunches: none found"] if not found else [f"warning: {line}" for line in found]
     lines += [f"note: {line}" for line in vices(menu)]
-    return "\n".join([*lines, "", "A toy: never dosing advice."]) + "\n"
+    return printable("\n".join([*lines, "", "A toy: never dosing advice."]) + "\n")
 
 
 def table(menu: Menu) -> list[str]:

@@ -6,9 +6,7 @@ Parameters are checked when they are built, as far as their values are known the
 import difflib
 import functools
 import os
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
@@ -44,20 +42,6 @@ def after_init(init: Callable, validate: Callable[[Any], None]) -> Callable:
         validate(self)
 
     return validated_init
-
-
-def read_toml(path: Path, kind: str) -> dict[str, Any]:
-    """What is in a TOML file, a `kind` of file.
-
-    Raises:
-      ValueError: if the file cannot be read, or is no TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"cannot read the {kind} {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ValueError(f"{path} is not TOML: {error}") from error
 
 
 def check_numbers(params: Any, skip: Sequence[str] = ()) -> None:

@@ -13,7 +13,7 @@ PACKAGE = pathlib.Path(heartpole_jax.__file__).parent
 AGENTS = pathlib.Path(agents.__file__).parent
 # What is not named here is of the level of evaluation: above environment, below interop and drawing.
 LEVELS = {
-    "struct": 0, "platforms": 0, "validation": 0, "threefry": 0, "physiology": 0, "menu": 0,
+    "struct": 0, "platforms": 0, "validation": 0, "disk": 0, "documents": 0, "terminal": 0, "threefry": 0, "physiology": 0, "menu": 0,
     "heartpole_v0": 1, "heartpole_v1": 1,
     "environment": 2,
     "drawing": 4, "interop": 5, "gym": 6,
@@ -25,7 +25,7 @@ CORE = {"jax", "chex", "numpy", "heartpole_jax"}
 EXTRAS = {"matplotlib": "drawing", "PIL": "drawing", "gymnasium": "interop", "gymnax": "interop",
           "stable_baselines3": "interop", "stoa": "interop", "brax": "interop", "pygame": "drawing"}  # fmt: skip
 # What agents may import besides the core and themselves. The rest comes through heartpole_jax.drawing and interop.
-TRAINING = {"agents", "flax", "optax", "tyro", "rich", "safetensors", "tensorboardX", "orbax", "tensorstore", "pyarrow",
+TRAINING = {"agents", "flax", "optax", "tyro", "rich", "safetensors", "orbax", "tensorstore", "pyarrow",
             "optuna", "sqlalchemy"}  # fmt: skip
 
 

@@ -81,7 +81,7 @@ def save_figures(folder: Path | str, params: EnvParams | None = None) -> list[Pa
     paths = []
     for name, figure in figures.items():
         paths.append(folder / f"{name}.png")
-        figure.savefig(paths[-1])
+        style.save(figure, paths[-1])
     return paths
 
 

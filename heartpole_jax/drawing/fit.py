@@ -61,7 +61,7 @@ def draw_fit(
         if last:
             left.set_xlabel("decisions", fontsize=style.TEXT_SIZE, color=style.GREY)
     num_attacks, expected = int(np.sum(trace.heart_attacks)), float(np.sum(found.heart_attack_risks))
-    figure.text(_MARGINS["left"], 0.935, title, fontsize=style.TITLE_SIZE, color=style.INK)
+    figure.text(_MARGINS["left"], 0.935, style.plain(title), fontsize=style.TITLE_SIZE, color=style.INK)
     figure.text(
         _MARGINS["right"], 0.935, f"heart attacks: {num_attacks} seen, {expected:.1f} expected",
         fontsize=style.TEXT_SIZE, color=style.GREY, horizontalalignment="right",

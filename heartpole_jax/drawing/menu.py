@@ -34,7 +34,7 @@ def day_figure(menu: Menu, params: EnvParams | None = None, title: str = "A day 
     day, idle = menu_report.simulate_day(menu, params), menu_report.simulate_day(menu_report.IDLING_ONLY, params)
     hours = np.arange(menu_report.HALF_HOURS_A_DAY + 1) / 2
     figure = style.new_figure(style.SLIDE)
-    figure.text(0.06, 0.945, title, fontsize=style.TITLE_SIZE, color=style.INK)
+    figure.text(0.06, 0.945, style.plain(title), fontsize=style.TITLE_SIZE, color=style.INK)
     grid = figure.add_gridspec(2, 3, left=0.06, right=0.98, top=0.86, bottom=0.09, wspace=0.24, hspace=0.42)
     lines = {}
     for place, (name, heading, unit) in enumerate(_PANELS):
@@ -73,7 +73,9 @@ def _name_lines(axes: style.Axes, lines: dict, menu: Menu) -> None:
     (pale,) = axes.plot([], [], color=style.PALE, linewidth=6.0)
     named = {**lines, ", ".join(idle) or "doing nothing": pale}
     named |= {f"{name}: a day or longer": axes.plot([], [], " ")[0] for name in longer}
+    # matplotlib leaves out a label that begins with an underscore.
+    labels = [style.plain(f" {label}" if label.startswith("_") else label) for label in named]
     axes.legend(
-        named.values(), named.keys(), loc="center left", frameon=False, fontsize=style.TEXT_SIZE,
+        named.values(), labels, loc="center left", frameon=False, fontsize=style.TEXT_SIZE,
         labelcolor=style.INK, handlelength=2.5,
     )  # fmt: skip

@@ -105,7 +105,7 @@ def draw_episode(
     num_attacks = int(np.sum(records.info.heart_attack))
     title = f"{name}: one episode" if title is None else title
     heading = 1 - 0.055 / taller
-    figure.text(margins["left"], heading, title, fontsize=style.TITLE_SIZE, color=style.INK)
+    figure.text(margins["left"], heading, style.plain(title), fontsize=style.TITLE_SIZE, color=style.INK)
     figure.text(
         margins["right"], heading, _summary(len(records.action), days[-1] - days[0], num_attacks, short),
         fontsize=style.TEXT_SIZE, fontfamily=_HEART_FONT, color=style.VERMILLION if num_attacks else style.GREY,
@@ -210,7 +210,7 @@ def _draw_actions(
                 snap=False,  # to whole pixels, which would make stripes of many nights
             )  # fmt: skip
     axes.set_ylim(-0.5, len(lanes) - 0.5)
-    axes.set_yticks(range(len(lanes)), [lane.choice.label for lane in lanes])
+    axes.set_yticks(range(len(lanes)), [style.plain(lane.choice.label) for lane in lanes])
     axes.tick_params(axis="y", length=0)
     axes.spines[["left", "bottom"]].set_visible(False)
     for place, lane in enumerate(lanes):

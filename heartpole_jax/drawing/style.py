@@ -6,12 +6,15 @@ artist and not through rcParams, which matplotlib reads again later, when it mak
 
 import dataclasses
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from heartpole_jax import disk
 from heartpole_jax.drawing.palette import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, VERMILLION
 from heartpole_jax.heartpole_v0 import EnvParams
+from heartpole_jax.terminal import printable
 
 try:
     from matplotlib import rc_context
@@ -47,6 +50,32 @@ def as_svg(figure: Figure) -> bytes:
     with rc_context({"svg.hashsalt": "heartpole", "svg.fonttype": "path"}):
         figure.savefig(sink, format="svg", metadata={"Date": None})
     return sink.getvalue()
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes the figure, as the kind of file that the name ends in, a PNG where it ends in none, and folders for it.
+
+    Raises:
+      ValueError: for an ending that is of no kind of picture.
+      OSError: where it cannot be written.
+    """
+    check_kind(path)
+    sink = io.BytesIO()
+    figure.savefig(sink, format=path.suffix[1:].lower() or "png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    disk.write_atomic(path, sink.getvalue())
+
+
+def check_kind(path: Path) -> None:
+    """Raises ValueError where `save` would, for the ending."""
+    known = FigureCanvasAgg.get_supported_filetypes().keys() - {"pgf"}  # which needs LaTeX
+    if path.suffix and path.suffix[1:].lower() not in known:
+        raise ValueError(f"{path} must end in one of .{', .'.join(sorted(known))}, or in none for a PNG")
+
+
+def plain(text: str) -> str:
+    """The text for matplotlib to draw as it is, control characters as escapes: between two $ it would read formulas."""
+    return printable(text).replace("$", r"\$")
 
 
 def clean(axes: Axes) -> None:
