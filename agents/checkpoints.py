@@ -25,7 +25,7 @@ import jax
 import numpy as np
 from chex import ArrayTree
 
-from agents import manifests
+from agents import files, manifests
 from agents.manifests import Damaged, Mismatch
 
 SKIP_DAMAGED = "--skip-damaged"  # the command line's name for `skip_damaged`
@@ -119,8 +119,7 @@ def newest_step(folder: Path) -> int | None:
 
 def remove(folder: Path) -> None:
     """Removes `folder` with all its checkpoints, damaged ones too. Raises OSError where that cannot be."""
-    if Path(folder).exists():
-        shutil.rmtree(folder)
+    files.remove_tree(Path(folder))
 
 
 def forms(tree: Any) -> Any:
@@ -260,7 +259,10 @@ def _save_arrays(orbax: Any, path: Path, arrays: dict[str, Any]) -> None:
 def _load(path: Path, tree: dict[str, Any]) -> dict[str, Any]:
     """The arrays of these forms. Raises Damaged where Orbax reads others, or none."""
     loaded: dict[str, Any] = {}
-    expected = _of_forms(tree)
+    try:
+        expected = _of_forms(tree)
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        raise Damaged(f"the manifest beside {path} tells of what is no array: {error}") from error
     stored = _without_empty(expected)
     if stored:
         orbax = _orbax()

@@ -11,7 +11,8 @@ import tyro
 
 from agents import env_params, environments, judging, saved_policy
 from agents.saved_policy import SavedPolicy
-from heartpole_jax import Environment, Policy, evaluation, evaluation_v1, tables
+from heartpole_jax import Environment, Policy, disk, evaluation, evaluation_v1, tables
+from heartpole_jax.terminal import printable
 
 Episodes = Annotated[
     int | None,
@@ -56,11 +57,12 @@ class Leaderboard:
 def evaluate(options: Evaluate) -> int:
     """Runs the command; returns the exit status. Raises ValueError for a policy that cannot be loaded."""
     check(options.episodes, options.seed)
-    saved = saved_policy.load(options.run)
-    env, policy, name = environments.make(saved.env), saved.as_policy(), _name(options.run)
+    folder = disk.as_path(options.run)
+    saved = saved_policy.load(folder)
+    env, policy, name = environments.make(saved.env), saved.as_policy(), _name(folder)
     params, episodes = _params(saved, env), options.episodes or judging.num_episodes(env)
     seed, steps = saved.provenance.get("seed", "?"), saved.provenance.get("num_steps", 0)
-    print(f"{name}: {saved.env}, trained for {steps:,} steps, seed {seed}")
+    print(printable(f"{name}: {saved.env}") + f", trained for {steps:,} steps, seed {seed}")
     if not judging.can_rank(env, params):
         _mean_return(policy, env, episodes, options.seed, params)
         return 0
@@ -82,8 +84,8 @@ def leaderboard(options: Leaderboard) -> int:
       OSError: where the tables cannot be written.
     """
     check(options.episodes, options.seed)
-    env, params, agents = _contestants(options.runs)
-    folder = Path(options.out) if options.out else None
+    env, params, agents = _contestants([disk.as_path(run) for run in options.runs])
+    folder = disk.as_path(options.out) if options.out else None
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
     episodes = options.episodes or judging.num_episodes(env)
@@ -94,15 +96,15 @@ def leaderboard(options: Leaderboard) -> int:
         "csv": tables.as_csv(rows),
         "markdown": tables.as_markdown(rows, params, options.seed),
     }
-    print(texts[options.format], end="")
+    print(printable(texts[options.format]), end="")
     if folder:
         for kind, suffix in (("json", "json"), ("csv", "csv"), ("markdown", "md")):
-            (folder / f"leaderboard.{suffix}").write_text(texts[kind])
+            disk.write_atomic(folder / f"leaderboard.{suffix}", texts[kind].encode())
         print(f"\nwritten: {folder}/leaderboard.md, .json, .csv", file=sys.stderr)
     return 0
 
 
-def _contestants(folders: Sequence[str]) -> tuple[Environment, Any, dict[str, Policy]]:
+def _contestants(folders: Sequence[Path]) -> tuple[Environment, Any, dict[str, Policy]]:
     """The environment of all these runs, HeartPole-v0 for none, its parameters in them, and their policies by name."""
     if not folders:
         env = environments.make("HeartPole-v0")
@@ -125,8 +127,8 @@ def _contestants(folders: Sequence[str]) -> tuple[Environment, Any, dict[str, Po
     return env, _params(first, env), agents
 
 
-def judge(folder: Path, env: Environment, episodes: int | None, params: Any = None) -> str:
-    """Prints what the policy saved in `folder` is worth, beside the scripted ones where there are such; JSON of it.
+def judge(folder: Path, env: Environment, episodes: int | None, params: Any = None) -> dict[str, Any]:
+    """Prints what the policy saved in `folder` is worth, beside the scripted ones where there are such; a report of it.
 
     `params` are the environment's, its defaults where None.
     """
@@ -137,12 +139,11 @@ def judge(folder: Path, env: Environment, episodes: int | None, params: Any = No
         rows = judging.leaderboard(
             {_name(folder): policy}, env, num_episodes=episodes, seed=0, progress=_announce, params=params
         )
-        print(tables.as_text(rows, params))
-        return tables.as_json(rows, params, seed=0) + "\n"
+        print(printable(tables.as_text(rows, params)))
+        return json.loads(tables.as_json(rows, params, seed=0))
     value = _mean_return(policy, env, episodes, 0, params)
-    report = {"env": env.name, "episodes": episodes, "seed": 0, "mean_return": value.mean,
-              "mean_return_standard_error": value.standard_error}  # fmt: skip
-    return json.dumps(report, indent=2) + "\n"
+    return {"env": env.name, "episodes": episodes, "seed": 0, "mean_return": value.mean,
+            "mean_return_standard_error": value.standard_error}  # fmt: skip
 
 
 def _mean_return(policy: Policy, env: Environment, episodes: int, seed: int, params: Any) -> evaluation.Estimate:
@@ -177,4 +178,4 @@ def _name(run: Path | str) -> str:
 
 
 def _announce(name: str) -> None:
-    print(f"evaluating {name} ...", file=sys.stderr)
+    print(printable(f"evaluating {name} ..."), file=sys.stderr)

@@ -7,6 +7,7 @@ import numpy as np
 from heartpole_jax.drawing import style
 
 _LOWEST_REGRET = 1e-3  # what the few episodes after a chunk can tell from 0
+_LARGEST = 1e300  # beyond which an axis overflows
 _MARGINS = {"left": 0.085, "right": 0.9, "top": 0.87, "bottom": 0.095, "hspace": 0.42}
 
 
@@ -23,6 +24,8 @@ def draw(records: Sequence[Mapping[str, float | None]], title: str, evaluation_e
     if not records:
         raise ValueError("a learning curve needs at least one record, got none")
     steps = _column(records, "env_steps")
+    if not np.all(np.isfinite(steps)) or steps[-1] <= 0:
+        raise ValueError(f"a learning curve needs records after steps that are known, got {steps[-1]}")
     figure = style.new_figure(style.SLIDE)
     grid = figure.add_gridspec(3, 1, height_ratios=[2.0, 1.0, 1.0], **_MARGINS)
     worth = figure.add_subplot(grid[0])
@@ -41,8 +44,21 @@ def draw(records: Sequence[Mapping[str, float | None]], title: str, evaluation_e
     _plot(loss, "loss: Huber, mean over a chunk's updates", steps, _column(records, "loss"), style.BLUE)
     _logarithmic(loss, _column(records, "loss"))
     _draw_schedules(schedule, steps, _column(records, "epsilon"), _column(records, "learning_rate"))
-    figure.text(_MARGINS["left"], 0.945, title, fontsize=style.TITLE_SIZE, color=style.INK)
+    figure.text(_MARGINS["left"], 0.945, style.plain(title), fontsize=style.TITLE_SIZE, color=style.INK)
+    if lost := _not_finite(records):
+        text = f"left out, since not finite: {', '.join(lost)}"
+        figure.text(_MARGINS["left"], 0.015, text, fontsize=style.TICK_SIZE, color=style.VERMILLION)
     return figure
+
+
+def _not_finite(records: Sequence[Mapping[str, float | None]]) -> list[str]:
+    """The names of what is drawn that have values which are no numbers; a missing value is none of them."""
+    drawn = ("regret", "greedy_return", "episode_return", "loss", "epsilon", "learning_rate")
+    return [
+        name.replace("_", " ")
+        for name in drawn
+        if any(record[name] is not None and not abs(record[name] or 0.0) <= _LARGEST for record in records)
+    ]
 
 
 def _draw_regret(axes: style.Axes, steps: np.ndarray, regret: np.ndarray, episodes: int) -> None:
@@ -60,12 +76,12 @@ def _draw_returns(axes: style.Axes, steps: np.ndarray, greedy: np.ndarray, explo
 
 def _draw_schedules(axes: style.Axes, steps: np.ndarray, epsilon: np.ndarray, learning_rate: np.ndarray) -> None:
     _plot(axes, "epsilon (left), learning rate (right, orange)", steps, epsilon, style.INK, write=False)
-    axes.set_ylim(0, 1.05 * max(np.nanmax(epsilon), 0.1))
+    axes.set_ylim(0, 1.05 * max(_highest(epsilon), 0.1))
     axes.set_xlabel("steps, of all lanes together", fontsize=style.TEXT_SIZE, color=style.GREY)
     right = axes.twinx()
     style.clean(right)
     right.plot(steps, learning_rate, color=style.ORANGE, linewidth=2.0)
-    right.set_ylim(0, 1.05 * np.nanmax(learning_rate) or 1.0)
+    right.set_ylim(0, 1.05 * _highest(learning_rate) or 1.0)
     right.yaxis.set_major_locator(style.MaxNLocator(3))
     right.yaxis.set_major_formatter(style.FuncFormatter(lambda value, _: f"{value:g}"))
 
@@ -92,7 +108,13 @@ def _logarithmic(axes: style.Axes, values: np.ndarray) -> None:
 
 
 def _column(records: Sequence[Mapping[str, float | None]], name: str) -> np.ndarray:
-    return np.array([record[name] if record[name] is not None else np.nan for record in records], np.float64)
+    """The values, NaN where there is none, or none that can be drawn: axes have no place for infinity."""
+    values = np.array([record[name] if record[name] is not None else np.nan for record in records], np.float64)
+    return np.where(np.abs(values) <= _LARGEST, values, np.nan)
+
+
+def _highest(values: np.ndarray) -> float:
+    return float(np.max(values, initial=0.0, where=np.isfinite(values)))
 
 
 def _short(steps: float) -> str:

@@ -14,9 +14,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-SCHEMA_VERSION = 1
+from heartpole_jax import disk, documents
+
+SCHEMA_VERSION = 2
 FILE = "manifest.json"
-_FIELDS = ("step", "description", "versions", "tree", "files")
+_KINDS = {"step": int, "description": dict, "versions": dict, "tree": dict, "files": dict}
+_FIELDS = tuple(_KINDS)
 _NOTHING = object()
 
 
@@ -49,7 +52,7 @@ def write(folder: Path, step: int, description: Mapping[str, Any], tree: Mapping
         "files": files,
     }
     manifest["manifest_sha256"] = _checksum(manifest)
-    with (folder / FILE).open("wb") as file:
+    with open(disk.open_new(folder / FILE), "wb") as file:
         file.write(_serialized(manifest))
         file.flush()
         os.fsync(file.fileno())
@@ -77,6 +80,11 @@ def verify(path: Path, wanted: dict[str, Any]) -> dict[str, Any]:
     missing = [name for name in _FIELDS if name not in manifest]
     if missing:
         raise Damaged(f"{path / FILE} lacks {', '.join(missing)}")
+    wrong = [name for name, kind in _KINDS.items() if not isinstance(manifest[name], kind)]
+    if wrong or not all(
+        isinstance(saved, dict) and saved.keys() == {"size", "sha256"} for saved in manifest["files"].values()
+    ):
+        raise Damaged(f"{path / FILE} is no manifest: {', '.join(wrong) or 'files'} are of another kind")
     differences = _differences(manifest["description"], wanted)
     if differences:
         raise Mismatch(f"{path} is another run's: {'; '.join(differences)}; name that run's folder, or a new one")
@@ -106,14 +114,14 @@ def as_json(description: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        content = (path / FILE).read_bytes()
+        content = disk.read_bytes(path / FILE)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise Damaged(f"{path} is damaged: {FILE} is missing") from None
     try:
-        manifest = json.loads(content.decode())
+        manifest = documents.parse_json(content)
         whole = _serialized(manifest) == content and manifest["manifest_sha256"] == _checksum(manifest)
         manifest["schema_version"]
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         whole = False
     if not whole:
         raise Damaged(f"{path} is damaged: {FILE} is not what was saved ({len(content):,} bytes)")
@@ -157,8 +165,7 @@ def _serialized(manifest: Mapping[str, Any]) -> bytes:
 
 
 def _checksum(manifest: Mapping[str, Any]) -> str:
-    rest = {name: value for name, value in manifest.items() if name != "manifest_sha256"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+    return documents.checksum({name: value for name, value in manifest.items() if name != "manifest_sha256"})
 
 
 def _listed(path: Path) -> list[str]:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from agents import files, run_report, runs, sweep_report
+from agents import run_report, runs, sweep_report
+from heartpole_jax import disk
 
 FILE = "report.html"
 
@@ -24,5 +25,5 @@ def write(folder: Path, out: Path | None = None) -> Path:
         content = run_report.build(folder, out.parent)
     else:
         raise ValueError(f"{folder} is no run: it has neither {runs.CONFIG} nor study.json; name a run's folder")
-    files.write_whole(out, content.encode())
+    disk.write_atomic(out, content.encode())
     return out

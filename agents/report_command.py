@@ -1,10 +1,11 @@
 """`python -m agents report`: a run as a page to look at and to pass on."""
 
 import dataclasses
-from pathlib import Path
 from typing import Annotated
 
 import tyro
+
+from heartpole_jax import disk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,5 +27,5 @@ def report(options: Report) -> int:
     """
     from agents import report as page  # here, since matplotlib and pyarrow are slow to import
 
-    print(f"written: {page.write(Path(options.run), Path(options.out) if options.out else None)}")
+    print(f"written: {page.write(disk.as_path(options.run), disk.as_path(options.out) if options.out else None)}")
     return 0

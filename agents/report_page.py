@@ -5,6 +5,8 @@ Every function returns HTML, and escapes the texts that it is given; what is cal
 
 import base64
 import html as escaping
+import os
+import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -63,9 +65,9 @@ _QUIET, _MARKED = ' class="quiet"', ' class="marked"'
 
 
 class Link(NamedTuple):
-    """A cell or entry that leads to a file beside the page."""
+    """A cell or entry that leads to a file."""
 
-    address: str
+    path: str  # from the page's folder
     text: str
 
 
@@ -156,7 +158,11 @@ def _above(caption: str) -> str:
 
 
 def _linked(value: object) -> str:
-    return f'<a href="{escape(value.address)}">{escape(value.text)}</a>' if isinstance(value, Link) else escape(value)
+    if not isinstance(value, Link):
+        return escape(value)
+    # A path, quoted, with ./ before it: "javascript:" at the beginning of a folder's name would be a kind of address.
+    address = f"./{urllib.parse.quote(os.fsencode(value.path))}"
+    return f'<a href="{escape(address)}">{escape(value.text)}</a>'
 
 
 def legend(marks: Sequence[tuple[str, str, str]]) -> str:

@@ -1,6 +1,7 @@
 """The tables of a sweep as Parquet and CSV files, and back from the Parquet files to members."""
 
 import dataclasses
+import hashlib
 import io
 import json
 import math
@@ -10,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from agents import files
 from agents.results import CURVES, Configuration, Member, Summary
+from heartpole_jax import disk, documents
 
 try:
     import pyarrow as pa
@@ -19,8 +20,10 @@ try:
 except ImportError as error:
     raise ImportError("the tables of a sweep need pyarrow: pip install 'heartpole-jax[train]'") from error
 
+MANIFEST = "manifest.json"  # the checksums of the tables
 RESULTS, CONFIGURATIONS, CURVE_TABLE = "results", "configurations", "curves"
 _SCHEMA_VERSION = 1
+_MOST_BYTES = 2**36  # of curves: millions of members
 _BEFORE = ("configuration", "seed", "status", "env_steps")
 _AFTER = ("mean_return", "standard_error", "regret", "diverged_at")
 _KEY = b"heartpole_sweep"  # in the schema's metadata of results.parquet: what the columns cannot tell
@@ -31,15 +34,18 @@ def write(folder: Path, members: Sequence[Member], ranked: Sequence[Configuratio
     results = _results_table(members, summary)
     configurations = _configurations_table(ranked, summary)
     curves = _curves_table(members)
+    contents = {f"{CURVE_TABLE}.parquet": _as_parquet(curves)}
     for name, table in ((RESULTS, results), (CONFIGURATIONS, configurations)):
-        files.write_whole(folder / f"{name}.csv", _as_csv(table))
-        files.write_whole(folder / f"{name}.parquet", _as_parquet(table))
-    files.write_whole(folder / f"{CURVE_TABLE}.parquet", _as_parquet(curves))
+        contents |= {f"{name}.csv": _as_csv(table), f"{name}.parquet": _as_parquet(table)}
+    for name, content in contents.items():
+        disk.write_atomic(folder / name, content)
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    documents.write(folder / MANIFEST, {"schema_version": _SCHEMA_VERSION, "sha256_of": sums})
 
 
 def read(folder: Path) -> tuple[list[Member], Summary]:
     """The members with their curves, and the summary; see `results.read`."""
-    results, curves = (_read_table(folder / f"{name}.parquet") for name in (RESULTS, CURVE_TABLE))
+    results, curves = (_read_table(folder, f"{name}.parquet") for name in (RESULTS, CURVE_TABLE))
     try:
         return _members(results, curves), _summary(_metadata(results)["summary"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -156,13 +162,27 @@ def _as_csv(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def _read_table(path: Path) -> pa.Table:
+def _read_table(folder: Path, name: str) -> pa.Table:
+    """The table, opened after its bytes have been compared with the manifest."""
+    path = folder / name
     try:
-        return parquet.read_table(io.BytesIO(path.read_bytes()))
-    except FileNotFoundError:
+        content = disk.read_bytes(path, _MOST_BYTES)
+        sums = documents.read(folder / MANIFEST)["sha256_of"]
+    except FileNotFoundError as error:
         raise ValueError(
-            f"{path} is missing: the sweep is not finished; go on with `python -m agents resume {path.parent}`"
+            f"{error.filename} is missing: the sweep is not finished; go on with `python -m agents resume {folder}`"
         ) from None
+    except OSError as error:
+        raise ValueError(f"cannot read {error.filename}: {error.strerror}") from error
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{error}; write it again by resuming the sweep") from error
+    if not isinstance(sums, dict) or hashlib.sha256(content).hexdigest() != sums.get(name):
+        raise ValueError(
+            f"{path} is damaged: it is not what was saved, its checksum is another; write it again by resuming the "
+            "sweep"
+        )
+    try:
+        return parquet.read_table(io.BytesIO(content))
     except pa.ArrowException as error:
         raise ValueError(f"{path} is damaged: {error}; write it again by resuming the sweep") from error
 

@@ -3,6 +3,7 @@
 results.parquet, .csv          one row a member: a configuration and a seed
 configurations.parquet, .csv   one row a configuration, best first
 curves.parquet                 one row a member, evaluation and name of a curve
+manifest.json                  the checksums of these
 
 Nothing is dropped in silence. A member that diverged counts as infinitely bad, whatever its policy was worth before:
 its row keeps the regret of the policy that is left, with the status "diverged", and the numbers over seeds take it as
@@ -160,7 +161,7 @@ def count_line(members: Iterable[Member]) -> str:
 
 
 def write(folder: Path | str, members: Sequence[Member], summary: Summary) -> None:
-    """Writes the five files into the folder, each whole or not at all.
+    """Writes the six files into the folder, each whole or not at all.
 
     Raises:
       ValueError: as `rank`, or where a swept name is that of another column.

@@ -1,17 +1,30 @@
 """`python -m agents resume`: a run that was stopped or killed goes on, as if it had not been."""
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from agents import checkpoints, environments, manifests, runs, saved_policy, study_folder, sweep_command, train_command
+from agents import (
+    checkpoints,
+    environments,
+    files,
+    manifests,
+    records,
+    runs,
+    saved_policy,
+    study_folder,
+    sweep_command,
+    train_command,
+)
+from agents.checkpoints import Checkpoint
 from agents.config import DQNConfig, Hyperparams
+from agents.records import Record
 from agents.sweep_command import Processes
 from agents.train_command import Task, Train
+from heartpole_jax import disk, documents
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,13 +46,14 @@ def resume(options: Resume) -> int:
       OSError: where the folder cannot be written.
       chunks.Diverged: where the loss is not finite.
     """
-    folder = Path(options.run)
+    folder = disk.as_path(options.run)
     if study_folder.is_sweep(folder):
         return sweep_command.resume(folder, options.processes, options.skip_damaged)
     if options.processes != Processes():
         raise ValueError(f"--distributed is for sweeps, and {folder} is a single run")
     config = read_config(folder)
     with runs.lock(folder):
+        files.remove_leftovers(folder, runs.FILES)
         if not runs.is_unfinished(folder):
             checkpoints.remove(folder / runs.CHECKPOINTS)  # where it was killed between the two
             print(f"{folder} is finished; its policy is judged in {folder / runs.EVALUATION}")
@@ -47,20 +61,22 @@ def resume(options: Resume) -> int:
         try:
             environments.check_menu(config["env"], config.get("menu"), "the run was begun")
             task = train_command.task_of(_options(config, folder))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(f"{folder / runs.CONFIG}: {_told(error)}") from error
-        if _is_trained(folder, task):
+        if (known := _records_of_trained(folder, task, options.skip_damaged)) is not None:
             print(f"{folder} is trained, and is now judged\n", flush=True)
-            with runs.Run(folder, config, resume=task.plan.num_chunks) as run:
+            with runs.Run(folder, config, known) as run:
                 return train_command.finish(run, task)
         found = checkpoints.restore(
             folder / runs.CHECKPOINTS, task.described, skip_damaged=options.skip_damaged
         )  # fmt: skip
         if found is None:
             print(f"{folder} has no checkpoint: from the beginning", file=sys.stderr)
+            known = []
         else:
+            known = _records_of(found, folder, options.skip_damaged)
             print(f"{folder} goes on after {found.step:,} of {task.plan.num_steps:,} steps", flush=True)
-        with runs.Run(folder, config, resume=found.step // task.plan.env_steps if found else 0) as run:
+        with runs.Run(folder, config, known) as run:
             return train_command.go_on(run, task, found)
 
 
@@ -68,7 +84,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The config.json of a run. Raises ValueError where there is none."""
     path = folder / runs.CONFIG
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        return documents.read(path)
     except (FileNotFoundError, NotADirectoryError):
         raise ValueError(
             f"{folder} is no run: {runs.CONFIG} is missing; name a folder that `python -m agents train` has begun"
@@ -76,10 +92,46 @@ def read_config(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}; copy it again, or train again") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{path} must hold an object, got {type(config).__name__}; copy it again, or train again")
-    return config
+        raise ValueError(f"{error}; copy it again, or train again") from error
+
+
+def _records_of(checkpoint: Checkpoint, folder: Path, skip_damaged: bool) -> list[Record]:
+    """The records that the checkpoint was saved with. The run's own must be the same, or be skipped."""
+    known: list[Record] = [*records.from_arrays(checkpoint.arrays["records"])]
+    path = folder / runs.METRICS
+    try:
+        there = records.read(path)[: len(known)]
+        if len(there) < len(known):
+            raise ValueError(f"{path} has {len(there)} records, fewer than the {len(known)} of the checkpoint")
+        for number, (record, expected) in enumerate(zip(there, known, strict=True), 1):
+            if record != expected:
+                raise ValueError(f"{path} is of another run: line {number} is another than the checkpoint's")
+    except (ValueError, OSError) as error:
+        if not skip_damaged:
+            raise ValueError(
+                f"{_told(error)}; put it back, or go on from the checkpoint's records with {checkpoints.SKIP_DAMAGED}"
+            ) from error
+        print(f"skipped, and written anew from the checkpoint: {_told(error)}", file=sys.stderr)
+    return known
+
+
+def _records_of_trained(folder: Path, task: Task, skip_damaged: bool) -> list[Record] | None:
+    """All records of a run that is trained to its end and only not judged; None where some training is left."""
+    if not _is_trained(folder, task):
+        return None
+    path = folder / runs.METRICS
+    try:
+        known: list[Record] = [*records.read(path)]
+        if len(known) != task.plan.num_chunks:
+            raise ValueError(f"{path} has {len(known)} records of {task.plan.num_chunks}")
+    except (ValueError, OSError) as error:
+        if not skip_damaged:
+            raise ValueError(
+                f"{_told(error)}; put it back, or train again what comes after the newest checkpoint with "
+                f"{checkpoints.SKIP_DAMAGED}"
+            ) from error
+        return None
+    return known
 
 
 def _options(config: dict[str, Any], folder: Path) -> Train:
@@ -103,6 +155,8 @@ def _options(config: dict[str, Any], folder: Path) -> Train:
 
 
 def _told(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"cannot read {error.filename}: {error.strerror}"
     if isinstance(error, KeyError):
         return f"{error.args[0]} is missing; the run was begun with another version of this project: train again"
     return str(error)

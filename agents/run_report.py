@@ -1,15 +1,14 @@
 """The page about a single training run: what its policy is worth, how it came about, and how it was run."""
 
-import json
 import os
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from agents import learning_curve, report_page, results, runs, sweep_report
+from agents import checkpoints, learning_curve, report_page, results, runs, sweep_report
 from agents.report_page import Link
-from heartpole_jax import policies, policies_v1, tables
+from heartpole_jax import documents, policies, policies_v1, tables
 from heartpole_jax.evaluation import Estimate
 
 _FILES = {
@@ -28,10 +27,11 @@ def build(folder: Path, beside: Path) -> str:
       ValueError: where the run has no results yet, or its files are damaged.
     """
     try:
-        config = json.loads((folder / runs.CONFIG).read_text(encoding="utf-8"))
-        records = runs.read_metrics(folder) if (folder / runs.METRICS).is_file() else []
+        config = documents.read(folder / runs.CONFIG)
+        records = runs.read_metrics(folder) if (folder / runs.METRICS).exists() else []
         path = folder / runs.EVALUATION
-        evaluation = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        evaluation = documents.read(path) if path.exists() else None
+        _check_complete(folder, config, records, evaluation is not None)
         if not records and evaluation is None:
             raise LookupError
         title = f"{folder.resolve().name}: a training run"
@@ -42,8 +42,18 @@ def build(folder: Path, beside: Path) -> str:
         raise ValueError(
             f"{folder} has no results yet: no chunk is finished; go on with `python -m agents resume {folder}`"
         ) from None
-    except (TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (TypeError, AttributeError) as error:
         raise ValueError(f"{folder} has not what a run has written, {type(error).__name__}: {error}") from error
+
+
+def _check_complete(folder: Path, config: Mapping[str, Any], records: list[dict], finished: bool) -> None:
+    """Raises ValueError where lines are missing at the end of the records, or all of them."""
+    steps = config["num_steps"] if finished else checkpoints.newest_step(folder / runs.CHECKPOINTS) or 0
+    done = records[-1]["env_steps"] if records else 0
+    if done < steps:
+        raise ValueError(
+            f"{folder / runs.METRICS} is damaged: its last record is after {done:,} steps, and there were {steps:,}"
+        )
 
 
 def _body(

@@ -12,14 +12,13 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.numpy
 
-from agents import files
 from agents.transforms import TRANSFORMS
 
 SCHEMA_VERSION = 1
@@ -69,6 +68,15 @@ class SavedPolicy:
 
         env = environments.make(self.env)
         environments.check_menu(self.env, self.menu, "this policy was trained")
+        if math.prod(self.obs_shape) != math.prod(env.obs_shape):
+            raise ValueError(
+                f"this policy takes observations of shape {self.obs_shape}, and {self.env} has {env.obs_shape}; "
+                "train again"
+            )
+        if self.num_actions != env.num_actions and self.env.partition(":")[0] != "HeartPole-v1":
+            raise ValueError(
+                f"this policy has {self.num_actions} actions, and {self.env} has {env.num_actions}; train again"
+            )
         if self.env.partition(":")[0] == "HeartPole-v1":
             menu.check_trained(env.default_params.menu, self.num_actions, "this policy")
         config = DQNConfig(hidden_sizes=self.hidden_sizes, transform=self.transform, dueling=self.dueling)
@@ -112,6 +120,7 @@ def save(folder: Path | str, weights: Any, config: Any, env_name: str, provenanc
     import jax
 
     from agents import environments, networks
+    from heartpole_jax import disk
 
     env = environments.make(env_name)
     tree = networks.weights_as_tree(np.asarray(weights), config, env)
@@ -134,8 +143,8 @@ def save(folder: Path | str, weights: Any, config: Any, env_name: str, provenanc
     if (menu := environments.menu_digest(env_name)) is not None:
         description["menu"] = menu
     description["description_sha256"] = _checksum(description)
-    files.write_whole(Path(folder) / WEIGHTS, content)
-    files.write_whole(Path(folder) / DESCRIPTION, (json.dumps(description, indent=2) + "\n").encode())
+    disk.write_atomic(Path(folder) / WEIGHTS, content)
+    disk.write_atomic(Path(folder) / DESCRIPTION, (json.dumps(description, indent=2) + "\n").encode())
 
 
 def load(folder: Path | str) -> SavedPolicy:
@@ -145,23 +154,14 @@ def load(folder: Path | str) -> SavedPolicy:
       ValueError: for a missing file, an altered one, another schema version, an unknown transform, shapes other than
         the description says, or weights that are not finite; it names the file.
     """
-    path = Path(folder) / DESCRIPTION
+    folder = Path(folder)
+    path = folder / DESCRIPTION
     description = _read_description(path)
-    if description["transform"] not in TRANSFORMS:
-        raise ValueError(
-            f"{path}: unknown transform {description['transform']!r}; known: {', '.join(map(repr, TRANSFORMS))}"
-        )
-    content = _read(Path(folder) / WEIGHTS)
-    if hashlib.sha256(content).hexdigest() != description["weights_sha256"]:
-        raise ValueError(
-            f"{Path(folder) / WEIGHTS} is not what was saved, its checksum is another ({len(content):,} bytes): "
-            "copy it again, or train again"
-        )
-    try:
-        weights = safetensors.numpy.load(content)
-    except Exception as error:
-        raise ValueError(f"{Path(folder) / WEIGHTS} is no safetensors file: {error}") from error
-    policy = SavedPolicy(
+    shapes = _network_shapes(description)
+    described = {name: tuple(shape) for name, shape in description["shapes"].items()}
+    _check_shapes(described, shapes, f"{path}: the shapes")
+    weights = _read_weights(folder / WEIGHTS, description["weights_sha256"], shapes)
+    return SavedPolicy(
         env=description["env"],
         obs_shape=tuple(description["obs_shape"]),
         num_actions=description["num_actions"],
@@ -172,15 +172,17 @@ def load(folder: Path | str) -> SavedPolicy:
         provenance=description["provenance"],
         menu=description.get("menu"),
     )
-    said = {name: tuple(shape) for name, shape in description["shapes"].items()}
-    _check_shapes(said, _network_shapes(policy), f"{path}: the shapes")
-    _check_shapes({name: array.shape for name, array in weights.items()}, said, str(Path(folder) / WEIGHTS))
-    _check_finite(weights, str(Path(folder) / WEIGHTS))
-    return policy
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, most: int) -> bytes:
+    """What is in the file. Not by `heartpole_jax.disk`, with which JAX would come."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ValueError(f"cannot read {path}: it is no file; copy it again, or train again")
+        if (size := path.stat().st_size) > most:
+            raise ValueError(
+                f"{path} has {size:,} bytes, and a policy like this has at most {most:,}; copy it again, or train again"
+            )
         return path.read_bytes()
     except FileNotFoundError:
         raise ValueError(
@@ -192,9 +194,14 @@ def _read(path: Path) -> bytes:
 
 
 def _read_description(path: Path) -> dict[str, Any]:
+    """The description, each entry of the type that it must have."""
+    content = _read(path, _MOST_DESCRIPTION_BYTES)
     try:
-        description = json.loads(_read(path).decode())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        description = json.loads(content.decode())
+        checksum = _checksum(description) if isinstance(description, dict) else None
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deeply; copy it again, or train again") from None
+    except ValueError as error:
         raise ValueError(f"{path} is no JSON: {error}; copy it again, or train again") from error
     version = description.get("schema_version") if isinstance(description, dict) else None
     if version != SCHEMA_VERSION:
@@ -205,9 +212,38 @@ def _read_description(path: Path) -> dict[str, Any]:
     missing = [name for name in (*_FIELDS, "description_sha256") if name not in description]
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}; copy it again, or train again")
-    if _checksum(description) != description["description_sha256"]:
+    if checksum != description["description_sha256"]:
         raise ValueError(f"{path} is not what was saved, its checksum is another: copy it again, or train again")
+    if description["transform"] not in list(TRANSFORMS):
+        raise ValueError(
+            f"{path}: unknown transform {description['transform']!r}; known: {', '.join(map(repr, TRANSFORMS))}"
+        )
+    for name, (requirement, holds) in _REQUIREMENTS.items():
+        if name in description and not holds(description[name]):
+            raise ValueError(f"{path}: {name} must be {requirement}, got {description[name]!r:.200}; train again")
+    for name, (requirement, holds) in _OF_PROVENANCE.items():
+        if name in (provenance := description["provenance"]) and not holds(provenance[name]):
+            raise ValueError(f"{path}: {name} must be {requirement}, got {provenance[name]!r:.200}; train again")
     return description
+
+
+def _read_weights(path: Path, sha256: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """The arrays of these shapes, of one type of floats. Not more is read than they take."""
+    content = _read(path, 8 * sum(map(math.prod, shapes.values())) + _MOST_DESCRIPTION_BYTES)
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ValueError(
+            f"{path} is not what was saved, its checksum is another ({len(content):,} bytes): "
+            "copy it again, or train again"
+        )
+    try:
+        weights = safetensors.numpy.load(content)
+    except Exception as error:
+        raise ValueError(f"{path} is no safetensors file: {error}") from error
+    _check_shapes({name: array.shape for name, array in weights.items()}, shapes, str(path))
+    if {array.dtype.name for array in weights.values()} not in ({"float32"}, {"float64"}):
+        raise ValueError(f"{path}: the weights must be all float32 or all float64")
+    _check_finite(weights, str(path))
+    return weights
 
 
 def _checksum(description: Mapping[str, Any]) -> str:
@@ -216,11 +252,55 @@ def _checksum(description: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-def _network_shapes(policy: SavedPolicy) -> dict[str, tuple[int, ...]]:
-    """The shapes of `networks.QNetwork` for this policy."""
-    obs = np.zeros((1, math.prod(policy.obs_shape)), np.float32)
-    features = TRANSFORMS[policy.transform].features(obs, np).shape[1]
-    sizes = [features, *policy.hidden_sizes, policy.num_actions + bool(policy.dueling)]
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= _LARGEST_SIZE
+
+
+def _are_sizes(value: Any) -> bool:
+    return isinstance(value, list) and len(value) <= _MOST_SIZES and all(map(_is_size, value))
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= _LARGEST_NUMBER
+
+
+_LARGEST_SIZE, _MOST_SIZES = 2**20, 64
+_LARGEST_NUMBER = float(np.finfo(np.float32).max)
+_MOST_DESCRIPTION_BYTES = 2**22
+# What each entry must be, and whether it is. Whoever made a file also made its checksum.
+_REQUIREMENTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "env": ("a name", lambda value: isinstance(value, str)),
+    "obs_shape": (f"a list of sizes up to {_LARGEST_SIZE:,}", _are_sizes),
+    "num_actions": (f"a number of actions up to {_LARGEST_SIZE:,}", _is_size),
+    "hidden_sizes": (f"a list of sizes up to {_LARGEST_SIZE:,}", _are_sizes),
+    "dueling": ("true or false", lambda value: isinstance(value, bool)),
+    "shapes": (
+        "lists of sizes by name",
+        lambda value: isinstance(value, dict) and all(map(_are_sizes, value.values())),
+    ),
+    "weights_sha256": ("a checksum", lambda value: isinstance(value, str)),
+    "provenance": ("a table", lambda value: isinstance(value, dict)),
+    "menu": ("a checksum", lambda value: value is None or isinstance(value, str)),
+}
+_OF_PROVENANCE: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "seed": ("a whole number", lambda value: type(value) is int),
+    "num_steps": ("a whole number", lambda value: type(value) is int),
+    "params": ("numbers by name", lambda value: isinstance(value, dict) and all(map(_is_number, value.values()))),
+}
+
+
+def _network_shapes(description: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The shapes of `networks.QNetwork` for this policy. Raises ValueError for observations that are not its own."""
+    size, transform = math.prod(description["obs_shape"]), TRANSFORMS[description["transform"]]
+    if transform.obs_size is not None and size != transform.obs_size:
+        raise ValueError(
+            f"transform {description['transform']!r} takes observations of {transform.obs_size} numbers, got obs_shape "
+            f"{description['obs_shape']}; train again"
+        )
+    features = size
+    if transform.obs_size is not None:
+        features = transform.features(np.zeros((1, size), np.float32), np).shape[1]
+    sizes = [features, *description["hidden_sizes"], description["num_actions"] + bool(description["dueling"])]
     shapes: dict[str, tuple[int, ...]] = {}
     for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         shapes |= {f"params/Dense_{i}/kernel": (inputs, outputs), f"params/Dense_{i}/bias": (outputs,)}

@@ -6,7 +6,6 @@ its checkpoint, one that is done is not done again. Which device has a slice, an
 """
 
 import dataclasses
-import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -84,10 +83,10 @@ def run(tasks: Sequence[Task], job: Job) -> dict[str, Result]:
         for task in tasks
         if slice_files.path_of(job.folder, task.name).exists()
     }
-    if len(done) == len(tasks):
-        return done
     if cluster.is_first():
         _tidy(tasks, done, job)
+    if len(done) == len(tasks):
+        return done
     slots: dict[int, _Slot] = {}
     state = job.fleet.zeros(job.programs().state_form)
     inputs: Any = None
@@ -293,8 +292,7 @@ def _tidy(tasks: Sequence[Task], done: Mapping[str, Result], job: Job) -> None:
     """Removes the states of finished tasks that nobody will train on."""
     needed = {parent for task in tasks if task.name not in done for parent in task.parents}
     for name in done.keys() - needed:
-        if _checkpoint_folder(job, name).exists():
-            shutil.rmtree(_checkpoint_folder(job, name))
+        checkpoints.remove(_checkpoint_folder(job, name))
 
 
 def _described(task: Task, job: Job) -> dict[str, Any]:

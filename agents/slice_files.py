@@ -16,6 +16,7 @@ import safetensors.numpy
 
 from agents import files
 from agents.tasks import Lane
+from heartpole_jax import disk, documents
 
 SCHEMA_VERSION = 1
 CURVES = ("env_steps", "mean_return", "loss", "q_value", "grad_norm", "episode_return")
@@ -52,7 +53,7 @@ def write(folder: Path, task: str, study: str, result: Result) -> None:
     metadata = {"manifest": json.dumps({"description": description, "sha256": _digest(arrays, description)})}
     path = path_of(folder, task)
     path.parent.mkdir(exist_ok=True)
-    files.write_whole(path, safetensors.numpy.save(arrays, metadata))
+    disk.write_atomic(path, safetensors.numpy.save(arrays, metadata))
 
 
 def read(folder: Path, task: str, study: str) -> Result:
@@ -64,14 +65,14 @@ def read(folder: Path, task: str, study: str) -> Result:
     """
     path = path_of(folder, task)
     files.wait_for(path)  # another process may have written it
-    content = path.read_bytes()
+    content = disk.read_bytes(path, 2**40)
     again = f"remove it and resume: the slice is trained again ({path})"
     try:
         arrays = safetensors.numpy.load(content)
-        manifest = json.loads(_metadata(content)["manifest"])
+        manifest = documents.parse_json(_metadata(content)["manifest"].encode())
         description = manifest["description"]
         intact = manifest["sha256"] == _digest(arrays, description)
-    except (ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, safetensors.SafetensorError) as error:
         raise ValueError(f"{path.name} is no result of a slice, {type(error).__name__}: {error}; {again}") from error
     if not intact:
         raise ValueError(f"{path.name} is not what was saved, its checksum is another; {again}")
@@ -92,7 +93,7 @@ _ARRAYS = ("objective", "mean_return", "standard_error", "diverged_at", "weights
 def _metadata(content: bytes) -> dict[str, str]:
     """The metadata in the header of a safetensors file, whose length is its first eight bytes."""
     length = int.from_bytes(content[:8], "little")
-    return json.loads(content[8 : 8 + length])["__metadata__"]
+    return documents.parse_json(content[8 : 8 + length])["__metadata__"]
 
 
 def _digest(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Signals that ask to stop: heard at once, obeyed where a run can be saved."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -59,7 +60,8 @@ class Stopping:
             if heard == 1:
                 self.requested = self.requested or received[0]
                 name = signal.Signals(received[0]).name
-                print(f"{name}: {self._told}; a second signal stops at once", file=sys.stderr, flush=True)
+                with contextlib.suppress(OSError, ValueError):  # a full disk, a closed pipe: the second is still heard
+                    print(f"{name}: {self._told}; a second signal stops at once", file=sys.stderr, flush=True)
             else:
                 os._exit(status(received[0]))
 

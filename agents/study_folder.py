@@ -5,8 +5,6 @@ study.toml   the study as a file that needs no recipe
 """
 
 import datetime
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +15,16 @@ import jax.numpy as jnp
 from agents import cluster, environments, files, runs
 from agents import study as studies
 from agents.study import Study
+from heartpole_jax import disk, documents
 
 SCHEMA_VERSION = 1
-STUDY = "study.json"
+STUDY, TOML = "study.json", "study.toml"
+# All that a sweep writes, as patterns of the shell: what killed processes left of it may be removed.
+FILES = (
+    STUDY, TOML, "best.toml", "manifest.json", "report.html", "results.csv", "results.parquet", "configurations.csv",
+    "configurations.parquet", "curves.parquet", "policy.json", "policy.safetensors", "[0-9][0-9][0-9][0-9].json",
+    "batch-[0-9]*-program-[0-9]*-rung-[0-9]*-slice-[0-9]*.safetensors",
+)  # fmt: skip
 _SAME = ("jax", "jaxlib", "platform", "float")  # what results depend on to the bit
 
 
@@ -46,8 +51,9 @@ def prepare(folder: Path, study: Study, command: str, slice_lanes: int, checkpoi
       ValueError: for a folder of something else, of another study or menu, or begun with another version of JAX.
     """
     if cluster.is_first() and not is_sweep(folder):
-        found = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-        others = sorted(found - {"study.toml"})  # which is there alone where a beginning was interrupted
+        others = sorted(
+            path.name for path in folder.iterdir() if path.name != runs.LOCK and not files.is_leftover(path, FILES)
+        )
         if others:
             raise ValueError(
                 f"{folder} is there already, and is no sweep's ({', '.join(others[:3])}); name another with --out"
@@ -64,8 +70,7 @@ def prepare(folder: Path, study: Study, command: str, slice_lanes: int, checkpoi
         }
         if (menu := environments.menu_digest(study.env)) is not None:
             content["menu"] = menu
-        write(folder / "study.toml", studies.as_toml(study))
-        write(folder / STUDY, json.dumps(content | {"sha256": _checksum(content)}, indent=2) + "\n")
+        documents.write(folder / STUDY, content)
     cluster.gather(0)
     kept = read(folder)
     if studies.digest(kept.study) != studies.digest(study):
@@ -85,15 +90,21 @@ def read(folder: Path) -> Kept:
     path = folder / STUDY
     files.wait_for(path)  # process 0 has written it
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        intact = content.pop("sha256") == _checksum(content) and content["schema_version"] == SCHEMA_VERSION
+        content = documents.read(path)
     except OSError as error:
         seen = "; the processes must share one file system" if jax.process_count() > 1 else ""
         raise ValueError(f"cannot read {path}: {error.strerror}{seen}") from error
-    except (ValueError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged, {type(error).__name__}: {error}; restore it from a backup") from error
-    if not intact:
-        raise ValueError(f"{path} is not what was written, or of another version; restore it from a backup")
+    except ValueError as error:
+        raise ValueError(f"{error}; restore it from a backup") from error
+    if content.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(f"{path} is of another version of this project, and this reads {SCHEMA_VERSION}")
+    try:
+        return _kept(content, folder)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} has not what a study has, {type(error).__name__}: {error}") from error
+
+
+def _kept(content: Mapping[str, Any], folder: Path) -> Kept:
     for name, now in _versions().items():
         if name in _SAME and content["versions"].get(name) != now:
             raise ValueError(
@@ -112,9 +123,11 @@ def read(folder: Path) -> Kept:
     )
 
 
-def write(path: Path, text: str) -> None:
-    """Writes the text, whole or not at all. Raises OSError where that cannot be."""
-    files.write_whole(path, text.encode())
+def tidy(folder: Path, study: Study) -> None:
+    """Removes what killed processes left, and writes study.toml where one was killed before that. For process 0."""
+    files.remove_leftovers(folder, FILES)
+    if not (folder / TOML).exists():
+        disk.write_atomic(folder / TOML, studies.as_toml(study).encode())
 
 
 def _versions() -> dict[str, str]:
@@ -126,7 +139,3 @@ def _difference(kept: Study, study: Study) -> str:
     there, here = studies.as_dict(kept), studies.as_dict(study)
     differ = [name for name in {**there, **here} if there.get(name) != here.get(name) and name != "name"]
     return "; ".join(f"{name} is {there.get(name)!r} there, and {here.get(name)!r} here" for name in differ[:3])
-
-
-def _checksum(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

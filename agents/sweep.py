@@ -9,8 +9,6 @@ one batch; an adaptive search is told what came of a batch before it is asked fo
 import contextlib
 import dataclasses
 import functools
-import hashlib
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -40,6 +38,7 @@ from agents.results import Member
 from agents.slice_files import Result
 from agents.study import Setting, Study
 from agents.tasks import Lane, Task, plan, score
+from heartpole_jax import documents
 
 
 class Outcome(NamedTuple):
@@ -124,24 +123,19 @@ def _batch(batch: int, study: Study, folder: Path, searcher: search.Searcher | N
     if searcher is not None and not path.exists():
         path.parent.mkdir(exist_ok=True)
         content = {"study": studies.digest(study), "batch": batch, "configurations": searcher.ask(batch)}
-        files.write_whole(path, (json.dumps(content | {"sha256": _digest(content)}, indent=1) + "\n").encode())
+        documents.write(path, content)
     cluster.gather(np.int32(batch))
     files.wait_for(path)
     try:
-        content = json.loads(path.read_bytes())
-        intact = content.pop("sha256") == _digest(content)
-    except (ValueError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged, {type(error).__name__}: {error}; {_RESTORE}") from error
-    if not intact or content["study"] != studies.digest(study) or content["batch"] != batch:
+        written = documents.read(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; {_RESTORE}") from error
+    if written.get("study") != studies.digest(study) or written.get("batch") != batch:
         raise ValueError(f"{path} is not what was written for this study; {_RESTORE}")
-    return content["configurations"]
+    return written["configurations"]
 
 
 _RESTORE = "restore it from a backup, or begin the study again in another folder"
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)

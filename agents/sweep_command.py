@@ -37,7 +37,7 @@ from agents.stopping import Stopping
 from agents.study import Study
 from agents.sweep_progress import SweepProgress
 from agents.tasks import rung_ends
-from heartpole_jax import validation
+from heartpole_jax import disk, validation
 from heartpole_jax.platforms import ByPlatform
 
 LOST = 1  # the exit status where another process is gone
@@ -107,7 +107,7 @@ def run(options: Sweep, arguments: Sequence[str] = ()) -> int:
     """
     join(options.processes)
     study = study_of(options)
-    folder = Path(options.out) if options.out else runs.ROOT / recipes.slug(study.name)
+    folder = disk.as_path(options.out) if options.out else runs.ROOT / recipes.slug(study.name)
     every = None if options.checkpoint_every == "auto" else options.checkpoint_every
     for name, size in (("checkpoint_every", every), ("slice_lanes", options.slice_lanes)):
         if size is not None:
@@ -169,6 +169,7 @@ def _go_on(
     """Trains what is left of the study in `folder`; returns the exit status."""
     study, first = kept.study, cluster.is_first()
     if first:
+        study_folder.tidy(folder, study)
         _announce(study, folder, kept.slice_lanes, fleet)
     measure = "regret" if objectives.metric(study) == "regret" else "-return"
     progress = SweepProgress(fleet.size, _steps_a_chunk(study, kept.slice_lanes), measure)

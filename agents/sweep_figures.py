@@ -126,7 +126,7 @@ def _marginal(
     sweep_axes.scale(axes, "y", log)
     axes.grid(axis="y", color=style.PALE, linewidth=0.5, alpha=0.7)
     axes.set_axisbelow(True)
-    axes.set_title(title, loc="left", fontsize=style.TEXT_SIZE + 1, color=style.INK, pad=8)
+    axes.set_title(style.plain(title), loc="left", fontsize=style.TEXT_SIZE + 1, color=style.INK, pad=8)
     worth = "regret" if ranked[0].metric == "regret" else "return" if halved else "mean return"
     after = f" after {sweep_axes.short_steps(common_steps(ranked))} steps" if halved else ""
     axes.set_ylabel(f"{worth}{after}", fontsize=style.TICK_SIZE, color=style.GREY)
@@ -160,7 +160,9 @@ def _places(axes: style.Axes, values: Sequence[Any], log_scaled: bool) -> tuple[
     )
     jitter = np.random.default_rng(0).uniform(-0.22, 0.22, len(texts))
     crowded = sum(map(len, kinds)) > 36
-    axes.set_xticks(range(len(kinds)), kinds, rotation=20 if crowded else 0, ha="right" if crowded else "center")
+    axes.set_xticks(
+        range(len(kinds)), map(style.plain, kinds), rotation=20 if crowded else 0, ha="right" if crowded else "center"
+    )
     axes.set_xlim(-0.6, len(kinds) - 0.4)
     return [kinds.index(text) + shift for text, shift in zip(texts, jitter, strict=True)], False
 

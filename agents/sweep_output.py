@@ -10,6 +10,7 @@ from agents.pacing import Pacing
 from agents.study import Study
 from agents.sweep_progress import SweepProgress, clock
 from agents.tasks import Lane
+from heartpole_jax import disk
 
 
 def write(
@@ -63,7 +64,7 @@ def write_best(study: Study, folder: Path, outcome: sweep.Outcome, best: int, ke
         name="best", env=study.env, num_steps=study.num_steps, config=setting.config, hyperparams=setting.hyperparams,
         keep=study.keep, evaluation_episodes=study.evaluation_episodes, params=setting.params,
     )  # fmt: skip
-    study_folder.write(folder / "best.toml", recipes.as_toml(recipe))
+    disk.write_atomic(folder / "best.toml", recipes.as_toml(recipe).encode())
     for member in members:
         own = folder / "best" / f"seed-{member.seed}"
         own.mkdir(parents=True, exist_ok=True)

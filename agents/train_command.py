@@ -21,6 +21,7 @@ from agents import (
     environments,
     evaluate_command,
     recipes,
+    records,
     runs,
     saved_policy,
     stopping,
@@ -31,7 +32,7 @@ from agents.config import DQNConfig, Hyperparams
 from agents.pacing import Pacing
 from agents.progress import Progress
 from agents.stopping import Stopping
-from heartpole_jax import Environment, validation
+from heartpole_jax import Environment, disk, documents, validation
 
 INTERRUPTED = stopping.status(stopping.signal.SIGINT)
 
@@ -99,7 +100,7 @@ def train(options: Train, arguments: Sequence[str] = ()) -> int:
     task = task_of(options)
     memory = training.check_fits(options.config, task.env)
     name = Path(options.recipe).stem
-    folder = Path(options.out) if options.out else runs.default_folder(options.env, name, options.seed)
+    folder = disk.as_path(options.out) if options.out else runs.default_folder(options.env, name, options.seed)
     command = shlex.join(["python", "-m", "agents", *arguments])
     versions = {"versions": runs.versions(), "command": command}
     with runs.Run(folder, task.described | _how_saved(options) | versions) as run:
@@ -109,6 +110,7 @@ def train(options: Train, arguments: Sequence[str] = ()) -> int:
 
 def task_of(options: Train) -> Task:
     """What the options come to. Raises ValueError for options that cannot be."""
+    options = dataclasses.replace(options, env=environments.located(options.env))
     env = environments.make(options.env)
     evaluate_command.check(options.episodes, options.seed)
     plan = chunks.plan(options.num_steps, options.config, options.num_chunks)
@@ -192,7 +194,7 @@ def finish(run: runs.Run, task: Task) -> int:
     except KeyboardInterrupt:
         print(f"interrupted, and the policy is trained: judge it with `{resume_command(run.folder)}`", file=sys.stderr)
         return INTERRUPTED
-    run.write(runs.EVALUATION, report)
+    documents.write(run.folder / runs.EVALUATION, report)
     checkpoints.remove(run.folder / runs.CHECKPOINTS)
     written = sorted(path.name for path in run.folder.iterdir() if not path.name.startswith("."))
     print(f"\nwritten: {run.folder}/{{{','.join(written)}}}", file=sys.stderr)
@@ -217,7 +219,7 @@ def _train(run: runs.Run, task: Task, checkpoint: Checkpoint | None, asked: Stop
     if checkpoint is not None:
         weights, best = checkpoint.arrays["kept"]["weights"], float(checkpoint.arrays["kept"]["value"])
         steps, start = checkpoint.step, checkpoint.arrays["train_state"]
-        seconds = runs.read_metrics(run.folder)[-1]["seconds"] or 0.0
+        seconds = run.records[-1]["seconds"] or 0.0
     pacing = Pacing(None if options.checkpoint_every == "auto" else options.checkpoint_every)
     key = jax.random.key(options.seed)
     with Progress(plan.num_steps) as progress:
@@ -235,7 +237,8 @@ def _train(run: runs.Run, task: Task, checkpoint: Checkpoint | None, asked: Stop
             pacing.worked(time.perf_counter() - before)
             if steps < plan.num_steps and (asked.requested or pacing.due()):
                 kept = {"weights": weights, "value": np.float64(best)}
-                pacing.save(lambda: _save(run, task, steps, {"train_state": state(), "kept": kept}))  # noqa: B023
+                told = records.as_arrays(run.records)
+                pacing.save(lambda: _save(run, task, steps, {"train_state": state(), "kept": kept, "records": told}))  # noqa: B023
             if asked.requested:
                 break
             before = time.perf_counter()
@@ -251,7 +254,7 @@ def _save(run: runs.Run, task: Task, steps: int, arrays: Mapping[str, Any]) -> N
 
 def _draw_learning_curve(run: runs.Run, task: Task, steps: int) -> None:
     from agents import learning_curve  # here, since matplotlib is slow to import
+    from heartpole_jax.drawing import style
 
     title = f"{run.folder.name}: {task.options.env}, {steps:,} steps"
-    figure = learning_curve.draw(runs.read_metrics(run.folder), title, task.options.evaluation_episodes)
-    figure.savefig(run.folder / runs.CURVE)
+    style.save(learning_curve.draw(run.records, title, task.options.evaluation_episodes), run.folder / runs.CURVE)

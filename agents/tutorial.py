@@ -20,7 +20,7 @@ from chex import Array, PRNGKey
 from agents import dqn, networks, tutorial_text
 from agents.config import DQNConfig, Hyperparams
 from agents.tutorial_text import Behaviour
-from heartpole_jax import EnvParams, Transition, evaluation, everything, policies, rollout, tables
+from heartpole_jax import EnvParams, Transition, disk, evaluation, everything, policies, rollout, tables
 
 TABLE_EPISODES = 10  # a table after so many
 EVALUATION_EPISODES = 5
@@ -64,7 +64,7 @@ def main(tutorial: Tutorial) -> int:
       OSError: where nothing can be written to `out`.
     """
     _check(tutorial)
-    path = _reserve(tutorial.out) if tutorial.out else None
+    path = _reserve(disk.as_path(tutorial.out)) if tutorial.out else None
     config, _ = settings(tutorial)
     training_key, few_key, rendering_key, many_key = jax.random.split(jax.random.key(tutorial.seed), 4)
     trained = train(tutorial, training_key)
@@ -84,7 +84,7 @@ def main(tutorial: Tutorial) -> int:
     print("\n" + tutorial_text.account(rows, AGENT, behaviour, returns))
     if path:
         report = _report(tutorial, trained, returns, rows, behaviour)
-        path.write_text(json.dumps(report, indent=2) + "\n")
+        disk.write_atomic(path, (json.dumps(report, indent=2) + "\n").encode())
         print(f"\nwritten: {path}")
     return 0
 

@@ -241,9 +241,9 @@ def rewrite(folder, **changes):
 
 
 def test_another_schema_version_is_refused_and_not_skipped(folder):
-    rewrite(folder, schema_version=2)
+    rewrite(folder, schema_version=3)
     for skip_damaged in (False, True):
-        with pytest.raises(Mismatch, match="step-000000012288 has schema version 2, and this code reads 1; go on with"):
+        with pytest.raises(Mismatch, match="step-000000012288 has schema version 3, and this code reads 2; go on with"):
             checkpoints.restore(folder, DESCRIPTION, skip_damaged=skip_damaged)
 
 

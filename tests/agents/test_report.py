@@ -2,7 +2,6 @@
 
 import dataclasses
 import html.parser
-import json
 import re
 
 import numpy as np
@@ -10,8 +9,9 @@ import pytest
 import synthetic_sweep
 from synthetic_sweep import SUMMARY, member
 
-from agents import report, results
+from agents import records, report, results
 from agents.__main__ import main
+from heartpole_jax import documents
 
 VOID = {"meta", "img", "br", "link"}
 RATE = "hyperparams.learning_rate"
@@ -165,16 +165,16 @@ def test_where_no_best_return_is_known_the_page_tells_mean_returns(tmp_path):
 def test_the_same_results_make_the_same_page(tmp_path):
     folder = _sweep(tmp_path / "run", synthetic_sweep.members(6, num_seeds=2))
     first = report.write(folder).read_bytes()
-    assert report.write(folder, tmp_path / "again.html").read_bytes().replace(b'"run/', b'"') == first
+    assert report.write(folder, tmp_path / "again.html").read_bytes().replace(b'"./run/', b'"./') == first
 
 
 @pytest.fixture
 def run(tmp_path):
     folder = tmp_path / "a<b"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(CONFIG))
-    records = [RECORD, RECORD | {"env_steps": 8192, "regret": 0.5, "loss": None}]
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    documents.write(folder / "config.json", CONFIG)
+    lines, _ = records.encode_all([RECORD, RECORD | {"env_steps": 8192, "regret": 0.5, "loss": None}])
+    (folder / "metrics.jsonl").write_bytes(lines)
     return folder
 
 
@@ -186,7 +186,7 @@ def _row(name, regret):
 
 def test_the_page_of_a_training_run_has_its_regret_and_its_place(run):
     evaluation = {"best_known_return": -123.304, "policies": [_row("optimal", 0.0), _row("a<b", 0.0162)]}
-    (run / "evaluation.json").write_text(json.dumps(evaluation))
+    documents.write(run / "evaluation.json", evaluation)
     found = Page(report.write(run).read_text())
     assert "Regret 0.01620 ± 0.00010 0 is optimal" in found.text
     assert "a<b (this one)" in found.text
@@ -200,14 +200,14 @@ def test_the_page_of_a_training_run_has_its_regret_and_its_place(run):
 def test_the_page_of_a_training_run_elsewhere_has_the_mean_return(run):
     evaluation = {"env": "gymnax:CartPole-v1", "episodes": 100, "seed": 0, "mean_return": 498.5,
                   "mean_return_standard_error": 0.25}  # fmt: skip
-    (run / "evaluation.json").write_text(json.dumps(evaluation))
+    documents.write(run / "evaluation.json", evaluation)
     assert "Mean return 498.50 ± 0.25 100 episodes" in Page(report.write(run).read_text()).text
 
 
 def test_the_page_of_a_run_whose_menu_cannot_be_solved_says_that_regret_is_unknown(run):
     row = {"policy": run.name, "num_episodes": 128, "expected_return": 512.5, "expected_return_standard_error": 0.25,
            "work_done": 700.0, "heart_attacks": 2.0, "decisions": 720.0}  # fmt: skip
-    (run / "evaluation.json").write_text(json.dumps({"best_known_return": None, "policies": [row]}))
+    documents.write(run / "evaluation.json", {"best_known_return": None, "policies": [row]})
     found = Page(report.write(run).read_text())
     assert "Regret unknown this menu cannot be solved" in found.text
     assert "Expected return 512.50 ± 0.25" in found.text
@@ -229,10 +229,10 @@ def test_what_is_no_run_or_has_no_results_is_an_error(tmp_path, capsys):
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "study.json").write_text("{}")
     (tmp_path / "train").mkdir()
-    (tmp_path / "train" / "config.json").write_text(json.dumps(CONFIG))
+    documents.write(tmp_path / "train" / "config.json", CONFIG)
     (tmp_path / "odd").mkdir()
-    (tmp_path / "odd" / "config.json").write_text("[]")
-    (tmp_path / "odd" / "metrics.jsonl").write_text(json.dumps(RECORD) + "\n")
+    documents.write(tmp_path / "odd" / "config.json", {"num_steps": []})
+    (tmp_path / "odd" / "metrics.jsonl").write_bytes(records.encode_all([RECORD])[0])
     for folder, message in (
         ("", "is no run: it has neither config.json nor study.json; name a run's folder"),
         ("nowhere", "nowhere is no folder; name the folder of a run, as in runs/"),
@@ -241,7 +241,7 @@ def test_what_is_no_run_or_has_no_results_is_an_error(tmp_path, capsys):
             f"results.parquet is missing: the sweep is not finished; go on with `python -m agents resume {tmp_path}/",
         ),
         ("train", "train has no results yet: no chunk is finished; go on with `python -m agents resume"),
-        ("odd", "odd has not what a run has written, TypeError:"),
+        ("odd", "odd has not what a run has written: 'env' is missing"),
     ):
         assert main(["report", str(tmp_path / folder)]) == 2
         assert f"{message}" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from pyarrow import parquet
 from synthetic_sweep import SUMMARY, member
 
 from agents import result_files, results, statistics
+from heartpole_jax import documents
 
 ONE_NAME = dataclasses.replace(SUMMARY, swept=("hyperparams.learning_rate",))
 
@@ -230,6 +231,11 @@ def test_results_that_are_missing_or_damaged_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"results.parquet is damaged: .*; write it again by resuming the sweep"):
         results.read(tmp_path)
     (tmp_path / "results.parquet").write_bytes((tmp_path / "configurations.parquet").read_bytes())
+    with pytest.raises(ValueError, match=r"results.parquet is damaged: it is not what was saved, its checksum is"):
+        results.read(tmp_path)
+    manifest = documents.read(tmp_path / "manifest.json")
+    manifest["sha256_of"]["results.parquet"] = manifest["sha256_of"]["configurations.parquet"]
+    documents.write(tmp_path / "manifest.json", manifest)
     with pytest.raises(ValueError, match=r"results.parquet is not what a sweep has written"):
         results.read(tmp_path)
 

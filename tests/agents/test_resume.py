@@ -16,11 +16,11 @@ import probe_environments
 import pytest
 from tiny_menu import TEA
 
-from agents import chunks, env_params, environments, judging, learning_curve, runs, saved_policy
+from agents import chunks, env_params, environments, judging, learning_curve, runs, saved_policy, train_command
 from agents.__main__ import main
 from agents.config import DQNConfig, Hyperparams
 from agents.progress import Progress
-from heartpole_jax import policies
+from heartpole_jax import documents, policies
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.optimum import sober_optimum
 
@@ -240,18 +240,23 @@ def test_a_damaged_checkpoint_is_refused_and_skipped_on_demand(folder, undisturb
 
 def test_a_config_that_was_changed_meanwhile_is_refused(folder, capsys):
     path = folder / "config.json"
-    config = json.loads(path.read_text())
+    before = path.read_text()
+    path.write_text(before.replace('"discount": 0.99', '"discount": 0.5'))
+    assert main(["resume", str(folder)]) == 2
+    assert f"error: {path} is damaged: it is not what was saved, its checksum is an" in capsys.readouterr().err
+    path.write_text(before)
+    config = documents.read(path)
     config["hyperparams"]["discount"] = 0.5
-    path.write_text(json.dumps(config))
+    documents.write(path, config)
     assert main(["resume", str(folder)]) == 2
     assert "is another run's: hyperparams.discount was 0.99 and is 0.5; name" in capsys.readouterr().err
     del config["num_chunks"]
-    path.write_text(json.dumps(config))
+    documents.write(path, config)
     assert main(["resume", str(folder)]) == 2
     assert f"error: {folder}/config.json: num_chunks is missing; the run was begun with" in capsys.readouterr().err
     path.write_text("{")
     assert main(["resume", str(folder)]) == 2
-    assert f"error: {folder}/config.json is no JSON: " in capsys.readouterr().err
+    assert f"error: {folder}/config.json is damaged, it is no JSON: " in capsys.readouterr().err
 
 
 def test_a_menu_that_was_edited_meanwhile_is_refused(tmp_path, monkeypatch, capsys):
@@ -270,10 +275,30 @@ def test_a_menu_that_was_edited_meanwhile_is_refused(tmp_path, monkeypatch, caps
     assert f"/config.json: the menu {menu} has changed since the run was begun; put it" in capsys.readouterr().err
 
 
-def test_records_that_are_missing_are_refused(folder, capsys):
-    (folder / "metrics.jsonl").write_text("")
+def _torn(lines):
+    return [*lines[:2], lines[2][:40] + b"\n", *lines[3:]]
+
+
+@pytest.mark.parametrize(
+    ("alter", "message"),
+    [
+        (lambda lines: [], "metrics.jsonl has 0 records, fewer than the 4 of the checkpoint; put"),
+        (_torn, "metrics.jsonl is damaged: line 3 is not what was saved, or one before it is missing; put it back, or"),
+        (lambda lines: [*lines[:1], *lines[2:]], "metrics.jsonl is damaged: line 2 is not what was saved, or one"),
+        (lambda lines: [line.replace(b'"epsilon": ', b'"epsilon": 1') for line in lines], "line 1 is not what was"),
+    ],
+)  # fmt: skip
+def test_records_that_are_damaged_are_named_and_come_from_the_checkpoint_on_demand(
+    alter, message, folder, capsys, monkeypatch
+):
+    path, before = folder / "metrics.jsonl", (folder / "metrics.jsonl").read_bytes()
+    path.write_bytes(b"".join(alter(before.splitlines(keepends=True))))
     assert main(["resume", str(folder)]) == 2
-    assert "metrics.jsonl has fewer records than the 4 of the checkpoint: put it back, or" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+    monkeypatch.setattr(train_command, "go_on", lambda run, task, checkpoint: 7)
+    assert main(["resume", str(folder), "--skip-damaged"]) == 7
+    assert message.split(";")[0] in capsys.readouterr().err
+    assert path.read_bytes() == before
 
 
 def test_an_unfinished_run_is_no_folder_to_train_in(folder, capsys):

@@ -1,7 +1,6 @@
 """The folder of a run, what goes into it while it runs, and what is shown of it."""
 
 import io
-import json
 import math
 
 import jax
@@ -11,9 +10,10 @@ import pytest
 from rich.console import Console
 
 import heartpole_jax as hp
-from agents import chunks, files, judging, learning_curve, runs, training
+from agents import chunks, judging, learning_curve, runs, training
 from agents.config import DQNConfig, Hyperparams
 from agents.progress import Progress, line
+from heartpole_jax import disk, documents
 
 pytestmark = pytest.mark.once
 
@@ -47,7 +47,7 @@ def test_a_run_is_called_by_environment_recipe_and_seed():
 def test_a_run_keeps_its_config_its_metrics_and_tensorboards_events(tmp_path):
     folder = tmp_path / "deep" / "run"
     with runs.Run(folder, {"seed": 7}) as run:
-        assert json.loads((folder / "config.json").read_text()) == {"seed": 7}
+        assert documents.read(folder / "config.json") == {"seed": 7}
         run.record(RECORD)
         assert runs.read_metrics(folder) == [RECORD]  # before it is closed: a line is whole when it is there
         run.record({**RECORD, "env_steps": 8192, "loss": None})
@@ -80,11 +80,11 @@ def test_a_folder_that_cannot_be_made_is_named():
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
-    files.write_whole(tmp_path / "a", b"first")
-    files.write_whole(tmp_path / "a", b"second")
+    disk.write_atomic(tmp_path / "a", b"first")
+    disk.write_atomic(tmp_path / "a", b"second")
     assert (tmp_path / "a").read_bytes() == b"second"
     with pytest.raises(OSError, match="No such file"):
-        files.write_whole(tmp_path / "nowhere" / "a", b"")
+        disk.write_atomic(tmp_path / "nowhere" / "a", b"")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 

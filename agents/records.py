@@ -1,0 +1,80 @@
+"""The records of a run, metrics.jsonl: a line a chunk, whose checksum counts on all lines before it.
+
+So a line that was altered, or removed from their midst, is found, and named by its number.
+"""
+
+import json
+import math
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from heartpole_jax import disk, documents
+
+Record = Mapping[str, float | None]
+_CHECKSUM = "crc32"
+
+
+def encode(record: Record, before: int) -> tuple[bytes, int]:
+    """The line of a record, and its checksum. `before` is the checksum of the line before it, 0 for the first."""
+    checksum = _checksum(record, before)
+    return (json.dumps({**record, _CHECKSUM: checksum}) + "\n").encode(), checksum
+
+
+def encode_all(records: Iterable[Record]) -> tuple[bytes, int]:
+    """The lines of records from the first on, and the checksum of the last."""
+    lines, checksum = [], 0
+    for record in records:
+        line, checksum = encode(record, checksum)
+        lines.append(line)
+    return b"".join(lines), checksum
+
+
+def read(path: Path) -> list[dict[str, float | None]]:
+    """The records in the file. Of a line that a crash tore, at its end, nothing is told.
+
+    Raises:
+      ValueError: for a line that is not what was written; it names the file and the line.
+      OSError: where it cannot be read.
+    """
+    records, checksum = [], 0
+    for number, line in enumerate(disk.read_bytes(path).splitlines(keepends=True), 1):
+        if not line.endswith(b"\n"):
+            break
+        try:
+            record = documents.parse_json(line)
+            checksum = _checksum({name: record[name] for name in record if name != _CHECKSUM}, checksum)
+            intact = record.pop(_CHECKSUM) == checksum
+        except (ValueError, TypeError, KeyError, AttributeError):
+            intact = False
+        if not intact:
+            raise ValueError(f"{path} is damaged: line {number} is not what was saved, or one before it is missing")
+        records.append(record)
+    return records
+
+
+def as_arrays(records: Sequence[Record]) -> dict[str, np.ndarray]:
+    """The records as a checkpoint holds them, a float64 for each of a name; NaN for None."""
+    return {
+        name: np.array([math.nan if record[name] is None else record[name] for record in records], np.float64)
+        for name in records[0]
+    }
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray]) -> list[dict[str, float | None]]:
+    """The records of which `as_arrays` made the arrays."""
+    return [
+        {name: _number(name, value) for name, value in zip(arrays, values, strict=True)}
+        for values in zip(*arrays.values(), strict=True)
+    ]
+
+
+def _number(name: str, value: Any) -> float | None:
+    return None if math.isnan(value) else int(value) if name == "env_steps" else float(value)
+
+
+def _checksum(record: Record, before: int) -> int:
+    return zlib.crc32(json.dumps(record).encode(), before)
