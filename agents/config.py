@@ -58,7 +58,7 @@ class DQNConfig:
 
 
 @struct.dataclass
-class Hyperparams:
+class Hyperparams(metaclass=validation.Checked):
     """What can be swept: numbers or arrays, all leaves. The defaults are Stable-Baselines3's.
 
     Steps are decisions of all lanes together. Raises ValueError or TypeError for values known and out of range.
@@ -84,7 +84,11 @@ class Hyperparams:
     reward_scale: Numeric = 1.0  # ... before they are multiplied by this
     expected_penalty: Numeric = 0.0  # the environment's parameter of this name, where it has one
 
+    def __check__(self) -> None:
+        _validate(self)
 
+
+_NUMBERS = tuple(field.name for field in dataclasses.fields(Hyperparams))
 _POSITIVE = ("huber_width", "max_grad_norm", "adam_epsilon", "reward_scale", "learning_rate_steps",
              "epsilon_steps")  # fmt: skip
 _NON_NEGATIVE = ("learning_rate", "final_learning_rate", "learning_starts")
@@ -92,13 +96,10 @@ _SHARES = ("discount", "epsilon_start", "epsilon_end", "target_tau", "average_ta
 
 
 def _validate(hyperparams: Hyperparams) -> None:
-    validation.check_numbers(hyperparams)
+    validation.check_numbers(hyperparams, _NUMBERS)
     validation.check_values(hyperparams, _POSITIVE, "greater than 0", lambda x: x > 0)
-    whole = lambda x: (x >= 1) & (x % 1 == 0)
-    validation.check_values(hyperparams, ("target_period",), "a whole number of at least 1", whole)
+    whole = lambda x: (x >= 1) & (x % 1 == 0) & (x < 2**31)
+    validation.check_values(hyperparams, ("target_period",), "a whole number of at least 1 and below 2^31", whole)
     validation.check_values(hyperparams, _NON_NEGATIVE, "at least 0", lambda x: x >= 0)
     validation.check_values(hyperparams, _SHARES, "in [0, 1]", lambda x: (x >= 0) & (x <= 1))
     validation.check_values(hyperparams, ("adam_b1", "adam_b2"), "in [0, 1)", lambda x: (x >= 0) & (x < 1))
-
-
-Hyperparams.__init__ = validation.after_init(Hyperparams.__init__, _validate)  # type: ignore[method-assign]

@@ -9,12 +9,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from chex import Numeric
 
 from heartpole_jax import Environment, validation
-
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 def defaults(env: Environment) -> dict[str, int | float]:
@@ -38,10 +35,12 @@ def read(env: Environment, values: Mapping[str, Any]) -> dict[str, int | float]:
     read = {}
     for name, value in values.items():
         kind = type(validation.look_up(known, name, f"parameter of {env.name}"))
-        if (type(value) is not int and type(value) is not kind) or not abs(value) <= _LARGEST:
-            wanted = "a whole number" if kind is int else "a number, finite and within float32"
+        wanted = "a whole number" if kind is int else "a number"
+        if type(value) is not int and type(value) is not kind:
             raise ValueError(f"{name} must be {wanted}, got {value!r}")
-        read[name] = kind(value)
+        read[name] = value if kind is int else validation.as_float(value)
+        if not validation.is_held(read[name]):
+            raise ValueError(f"{name} must be {wanted}, {validation.held(read[name])}, got {value!r}")
     replaced(env, read)
     return read
 

@@ -175,7 +175,8 @@ def _read(name: str, content: Mapping[str, Any], base: Any) -> Any:
     try:
         for key, value in values.items():
             check_kind(key, value, validation.look_up(kinds, key, "key"))
-        return dataclasses.replace(base, **values)
+        read = {key: validation.as_float(value) if kinds[key] == Numeric else value for key, value in values.items()}
+        return dataclasses.replace(base, **read)
     except (ValueError, TypeError) as error:
         raise ValueError(f"[{name}] {error}") from error
 

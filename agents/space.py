@@ -24,7 +24,7 @@ from agents import env_params, recipes
 from agents.config import DQNConfig, Hyperparams
 from heartpole_jax import Environment, documents, validation
 
-_LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
+_SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,8 +199,8 @@ def _read_continuous(name: str, cls: type, called: str, spec: Mapping[str, Any],
 
 def _check_value(name: str, value: Any, kind: Any) -> None:
     recipes.check_kind(f"each value of {name}", value, kind)
-    if kind == Numeric and not abs(value) <= _LARGEST:
-        raise ValueError(f"each value of {name} must be finite, and within float32, got {value!r}")
+    if kind == Numeric and not validation.is_held(number := validation.as_float(value)):
+        raise ValueError(f"each value of {name} must be {validation.held(number)}, got {value!r}")
 
 
 def _converted(value: Any, kind: Any) -> Any:

@@ -72,7 +72,7 @@ class StepInfo:
 
 
 @struct.dataclass
-class EnvParams:
+class EnvParams(metaclass=validation.Checked):
     """Every constant of HeartPole-v0, each a leaf that can be vmapped, swept and differentiated.
 
     `dataclasses.replace` makes a variant. Values known when the object is built (numbers and arrays,
@@ -111,7 +111,11 @@ class EnvParams:
     beer_intoxication_low: Numeric = 0.01  # %
     beer_intoxication_high: Numeric = 0.03  # %
 
+    def __check__(self) -> None:
+        validate(self)
 
+
+_NUMBERS = tuple(field.name for field in dataclasses.fields(EnvParams))
 _IN_UNIT_INTERVAL = ("heart_attack_proclivity", "expected_penalty", "hypertension_decay", "intoxication_decay")
 _POSITIVE = ("fatigue_width", "ballmer_peak_width")
 _NON_NEGATIVE = ("heart_attack_penalty", "ballmer_steepness", "ballmer_peak_height",
@@ -122,7 +126,7 @@ _RANGES = ("wake_up_alertness", "coffee_alertness", "coffee_hypertension",
 
 def validate(params: EnvParams) -> None:
     """Checks every value of `params` that is known now (tracers pass). Raises as `EnvParams`, which calls this."""
-    validation.check_numbers(params)
+    validation.check_numbers(params, _NUMBERS)
     validation.check_values(
         params,
         ["max_steps"],
@@ -133,9 +137,6 @@ def validate(params: EnvParams) -> None:
     validation.check_values(params, _POSITIVE, "greater than 0", lambda x: x > 0)
     validation.check_values(params, _NON_NEGATIVE, "at least 0", lambda x: x >= 0)
     validation.check_ranges(params, _RANGES)
-
-
-EnvParams.__init__ = validation.after_init(EnvParams.__init__, validate)  # type: ignore[method-assign]
 
 
 def sample_noise(key: PRNGKey) -> Noise:

@@ -49,7 +49,7 @@ class EnvState:
 
 
 @struct.dataclass
-class EnvParams:
+class EnvParams(metaclass=validation.Checked):
     """Every constant of HeartPole-v1 and the menu, each number a leaf that can be vmapped, swept and differentiated.
 
     `dataclasses.replace` makes a variant, `menu.change` one of a menu. Values known when the object is built (numbers
@@ -87,7 +87,11 @@ class EnvParams:
         """The most decisions of an episode: each takes half an hour at least."""
         return self.max_half_hours
 
+    def __check__(self) -> None:
+        validate(self)
 
+
+_NUMBERS = tuple(field.name for field in dataclasses.fields(EnvParams) if field.name != "menu")
 _IN_UNIT_INTERVAL = ("heart_attack_proclivity", "expected_penalty", "hypertension_decay", "stimulation_decay",
                      "impairment_decay")  # fmt: skip
 _POSITIVE = ("fatigue_width", "ballmer_peak_width")
@@ -97,16 +101,13 @@ _NON_NEGATIVE = ("heart_attack_penalty", "intoxication_elimination", "ballmer_st
 def validate(params: EnvParams) -> None:
     """Checks every value of `params` that is known now (tracers pass). Raises as `EnvParams`, which calls this."""
     menus.check(params.menu, "EnvParams.menu")
-    validation.check_numbers(params, skip=("menu",))
+    validation.check_numbers(params, _NUMBERS)
     whole = lambda x: (x >= 1) & (x == np.floor(x)) & (x <= 2**30)
     validation.check_values(params, ["max_half_hours"], "a whole number from 1 to 2^30", whole)
     validation.check_values(params, _IN_UNIT_INTERVAL, "in [0, 1]", lambda x: (x >= 0) & (x <= 1))
     validation.check_values(params, _POSITIVE, "greater than 0", lambda x: x > 0)
     validation.check_values(params, _NON_NEGATIVE, "at least 0", lambda x: x >= 0)
     validation.check_ranges(params, ["wake_up_alertness"])
-
-
-EnvParams.__init__ = validation.after_init(EnvParams.__init__, validate)  # type: ignore[method-assign]
 
 
 def initial_state(u: Numeric, params: EnvParams | None = None) -> EnvState:

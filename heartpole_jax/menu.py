@@ -11,7 +11,6 @@ program (which actions there are, how long each takes, which doses it has at all
 
 import dataclasses
 import functools
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -232,12 +231,7 @@ def _as_floats(value: Any) -> Any:
     """Lists as tuples, whole numbers as floats; whatever else it is, as it is, for `check` to refuse."""
     if isinstance(value, list):
         return tuple(map(_as_floats, value))
-    if type(value) is not int:
-        return value
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
+    return validation.as_float(value) if type(value) is int else value
 
 
 def _check_row(row: Row, where: str) -> None:
@@ -274,14 +268,16 @@ def _check_dose(dose: Any, where: str) -> None:
     low, high = dose
     if _is_known(low) and _is_known(high) and np.any(np.asarray(low) > np.asarray(high)):
         raise ValueError(f"{where}: the lowest dose must not exceed the highest, got {low!r} and {high!r}; swap them")
+    if _is_known(low) and _is_known(high) and not validation.is_held(validation.width(low, high)):
+        raise ValueError(f"{where} must be {requirement}, got {low!r} and {high!r}, whose difference is infinite")
 
 
 def _check_number(value: Any, where: str, requirement: str, at_least: float = -np.inf) -> None:
     if not _is_known(value):
         return
-    array = np.asarray(value)
-    if array.dtype.kind not in "iuf" or not np.all(np.isfinite(array)) or np.any(array < at_least):
-        raise ValueError(f"{where} must be {requirement}, got {value!r}")
+    if not validation.is_real(value) or not validation.is_held(value) or np.any(np.asarray(value) < at_least):
+        within = f", {validation.held(value)}" if validation.is_real(value) and not validation.is_held(value) else ""
+        raise ValueError(f"{where} must be {requirement}{within}, got {value!r}")
 
 
 def _is_known(value: Any) -> bool:

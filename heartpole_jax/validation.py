@@ -3,11 +3,12 @@
 Parameters are checked when they are built, as far as their values are known then: tracers pass.
 """
 
+import abc
 import difflib
-import functools
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -29,51 +30,130 @@ def look_up(known: Mapping[str, _T], name: str, kind: str) -> _T:
     raise ValueError(f"unknown {kind} {name!r}; {hint}known: {', '.join(map(repr, known))}")
 
 
-def after_init(init: Callable, validate: Callable[[Any], None]) -> Callable:
-    """An `__init__` that validates what it has built.
+class Checked(abc.ABCMeta):
+    """The type of classes whose objects check themselves, by `__check__`, once they are built; subclasses as well.
 
     Not a `__post_init__`, which chex also runs on every tree operation: a gradient with respect to parameters has their
-    type, and may be negative.
+    type, and may be negative. Nor a wrapped `__init__`, which a dataclass that inherits from one replaces by its own.
     """
 
-    @functools.wraps(init)
-    def validated_init(self, *args, **kwargs):
-        init(self, *args, **kwargs)
-        validate(self)
-
-    return validated_init
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        built = super().__call__(*args, **kwargs)
+        built.__check__()
+        return built
 
 
-def check_numbers(params: Any, skip: Sequence[str] = ()) -> None:
-    """Raises TypeError where a field is no real number or array of them, ValueError where it is not finite.
+class _Limits(NamedTuple):
+    """What JAX's numbers can hold."""
 
-    The fields in `skip` are no numbers, and somebody else's.
+    real: type[np.floating]
+    smallest: float  # of its default float; XLA flushes what is nearer to 0
+    largest: float
+    whole: int  # the largest of its default int
+
+
+def _limits_of(real: type[np.floating], whole: type[np.signedinteger]) -> _Limits:
+    return _Limits(real, float(np.finfo(real).tiny), float(np.finfo(real).max), int(np.iinfo(whole).max))
+
+
+_LIMITS = {False: _limits_of(np.float32, np.int32), True: _limits_of(np.float64, np.int64)}
+
+
+def _limits() -> _Limits:
+    return _LIMITS[jax.config.jax_enable_x64]  # type: ignore[attr-defined]
+
+
+def as_computed(value: Any) -> Any:
+    """`value` as JAX computes with it: a float is infinite where JAX's default float ends, and 0 where it is too small.
+
+    A whole number stays one, and is infinite beyond JAX's default int.
     """
-    known = {name: value for name, value in _known(params).items() if name not in skip}
-    for name, value in known.items():
-        dtype = np.asarray(value).dtype
-        if dtype.kind not in "iuf" and dtype != jnp.bfloat16:
-            raise TypeError(f"{type(params).__name__}.{name} must be a real number or an array of them, got {value!r}")
-    check_values(params, tuple(known), "finite", np.isfinite)
+    limits = _limits()
+    if isinstance(value, int | float):
+        size, whole = abs(value), isinstance(value, int)
+        if not size <= (limits.whole if whole else limits.largest):
+            return math.nan if size != size else math.inf if value > 0 else -math.inf
+        return value if whole else limits.real(value if size >= limits.smallest else 0.0)
+    array = np.asarray(value)
+    if array.dtype.kind in "iu":
+        return np.where((array > limits.whole) | (array < -limits.whole), np.inf, array)
+    size = np.abs(array)
+    return np.where(size > limits.largest, np.inf, np.where(size < limits.smallest, 0.0, array)).astype(limits.real)
 
 
-def check_values(params: Any, names: Sequence[str], requirement: str, holds: Callable[[np.ndarray], Any]) -> None:
-    """Raises ValueError where `holds` is not true of every value of a field in `names`."""
+def as_float(value: float) -> float:
+    """The number as a float, infinite where it is too large for one."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def is_held(value: Any) -> bool:
+    """Whether every number of `value` is finite for JAX: within its default float, or of whole numbers its int."""
+    return bool(np.all(np.isfinite(as_computed(value))))
+
+
+def held(value: Any) -> str:
+    """What `is_held` requires of this `value`, which it refuses, for a message."""
+    if isinstance(value, int):
+        return "within " + ("int32, or a float" if _limits().whole < 2**32 else "int64, or a float")
+    return f"finite in {_limits().real.__name__}" if np.all(np.isfinite(np.asarray(value, float))) else "finite"
+
+
+def is_real(value: Any) -> bool:
+    """Whether `value` is a real number or an array of them."""
+    if type(value) in (int, float):
+        return True
+    dtype = np.asarray(value).dtype
+    return dtype.kind in "iuf" or dtype == jnp.bfloat16
+
+
+def check_numbers(params: Any, names: Sequence[str]) -> None:
+    """Raises TypeError where a field in `names` is no real number or array of them, ValueError where it is not finite.
+
+    Finite for JAX, see `is_held`.
+    """
     known = _known(params)
     for name in names:
-        if name in known and not np.all(holds(np.asarray(known[name]))):
+        if name not in known:
+            continue
+        if not is_real(known[name]):
+            raise TypeError(
+                f"{type(params).__name__}.{name} must be a real number or an array of them, got {known[name]!r}"
+            )
+        if not is_held(known[name]):
+            raise ValueError(f"{type(params).__name__}.{name} must be {held(known[name])}, got {known[name]!r}")
+
+
+def check_values(params: Any, names: Sequence[str], requirement: str, holds: Callable[[Any], Any]) -> None:
+    """Raises ValueError unless `holds` of every value of the fields in `names`, as given and as JAX rounds it."""
+    known = _known(params)
+    for name in names:
+        if name not in known:
+            continue
+        given = known[name] if isinstance(known[name], int | float) else np.asarray(known[name])
+        if not all(np.all(holds(x)) for x in (given, as_computed(given))):
             raise ValueError(f"{type(params).__name__}.{name} must be {requirement}, got {known[name]!r}")
 
 
 def check_ranges(params: Any, names: Sequence[str]) -> None:
-    """Raises ValueError where `<name>_low` exceeds `<name>_high`."""
+    """Raises ValueError where `<name>_low` exceeds `<name>_high`, or JAX cannot hold how far they are apart."""
     known = _known(params)
     for name in names:
-        low, high = known.get(f"{name}_low", -np.inf), known.get(f"{name}_high", np.inf)
+        if f"{name}_low" not in known or f"{name}_high" not in known:
+            continue
+        low, high = known[f"{name}_low"], known[f"{name}_high"]
+        what = f"{type(params).__name__}.{name}_low"
         if np.any(np.asarray(low) > np.asarray(high)):
-            raise ValueError(
-                f"{type(params).__name__}.{name}_low must not exceed {name}_high, got {low!r} and {high!r}"
-            )
+            raise ValueError(f"{what} must not exceed {name}_high, got {low!r} and {high!r}")
+        if not is_held(width(low, high)):
+            raise ValueError(f"{what} must be nearer to {name}_high, got {low!r} and {high!r}: the range is infinite")
+
+
+def width(low: Any, high: Any) -> np.ndarray:
+    """`high` - `low`, in float64."""
+    return np.asarray(high, float) - np.asarray(low, float)
 
 
 def check_size(name: str, size: Any) -> None:

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -191,6 +192,10 @@ BAD = [
     ("beer_intoxication_low", -0.01, ValueError),
     ("fatigue_onset", float("nan"), ValueError),
     ("heart_attack_penalty", float("inf"), ValueError),
+    *[("heart_attack_penalty", value, ValueError) for value in (1e39, -1e300, 2**31, 10**400)],
+    ("coffee_alertness_high", np.array([1.0, 1e39]), ValueError),
+    ("fatigue_width", 1e-40, ValueError),
+    ("hypertension_decay", 1 + 1e-12, ValueError),
     ("hypertension_decay", np.array([0.9, 1.2]), ValueError),
     ("expected_penalty", "1", TypeError),
     ("expected_penalty", None, TypeError),
@@ -216,6 +221,34 @@ def test_a_bad_value_is_refused_by_name_and_value(name, value, error):
 def test_a_range_that_is_upside_down_is_refused(name):
     with pytest.raises(ValueError, match=rf"EnvParams\.{name}_low must not exceed {name}_high, got 2\.0 and 1\.5"):
         hp.EnvParams(**{f"{name}_low": 2.0, f"{name}_high": 1.5})
+
+
+def test_a_range_that_is_infinite_in_float32_is_refused():
+    with pytest.raises(ValueError, match=r"coffee_alertness_low must be nearer .* got -3e\+38 and 3e\+38"):
+        hp.EnvParams(coffee_alertness_low=-3e38, coffee_alertness_high=3e38)
+
+
+def test_with_64_bits_float64_is_the_limit(x64):
+    assert hp.EnvParams(heart_attack_penalty=1e39, fatigue_width=1e-40).heart_attack_penalty == 1e39
+
+
+@chex.dataclass(frozen=True)
+class Sleepwalker(hp.EnvParams):
+    steps_a_night: int = 100
+    name: str = "somebody"
+
+
+@dataclasses.dataclass(frozen=True)
+class Namesake(hp.EnvParams):
+    pass
+
+
+@pytest.mark.parametrize("cls", [Sleepwalker, Namesake])
+def test_a_subclass_is_checked_as_its_parent(cls):
+    params = cls(heart_attack_penalty=50.0)
+    for build in (cls, lambda **values: dataclasses.replace(params, **values)):
+        with pytest.raises(ValueError, match=rf"{cls.__name__}\.heart_attack_penalty must be at least 0, got -1"):
+            build(heart_attack_penalty=-1)
 
 
 def test_an_unknown_field_is_refused():

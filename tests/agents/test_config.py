@@ -98,6 +98,9 @@ BAD = [
     ("discount", np.array([0.9, 1.1]), "in [0, 1]"),
     ("learning_rate", jnp.array([0.1, -0.1]), "at least 0"),
     *[(name, value, "finite") for name in NAMES for value in (float("nan"), float("inf"))],
+    *[(name, value, "finite in float32") for name in NAMES for value in (1e39, 1e300)],
+    *[(name, 1e-40, "greater than 0") for name in POSITIVE],
+    ("adam_b1", 1 - 1e-12, "in [0, 1)"),
 ]
 
 
@@ -109,7 +112,7 @@ def test_a_number_out_of_range_is_refused_by_name_and_value(name, value, require
         assert str(raised.value) == f"Hyperparams.{name} must be {requirement}, got {value!r}"
 
 
-@pytest.mark.parametrize("value", [0.0, 0.5, 0.999, -1.0, 2.5])
+@pytest.mark.parametrize("value", [0.0, 0.5, 0.999, -1.0, 2.5, 2.0**31])
 def test_a_target_period_of_no_whole_step_is_refused(value):
     """A fraction would be cut off: the period would not be what was asked for, or 0, and no update at all."""
     with pytest.raises(ValueError, match=r"Hyperparams\.target_period must be "):

@@ -116,6 +116,12 @@ BAD = {
     "hazard past all floats": (
         changed("half_hours = 0", "half_hours = 0\nhazard = 1" + "0" * 400), [ROW_1, "hazard must be", "inf"]
     ),
+    "hazard past float32": (
+        changed("half_hours = 0", "half_hours = 0\nhazard = 1e300"),
+        [ROW_1, "hazard must be", "finite in float32, got 1e+300"],
+    ),
+    "dose past float32": (changed("[0, 0.5]", "[0, 1e39]"), [ROW_1, "stimulation", "finite in float32, got 1e+39"]),
+    "an infinite range of doses": (changed("[0, 0.5]", "[-3e38, 3e38]"), [ROW_1, "stimulation", "is infinite"]),
     "hazard of a text": (changed("half_hours = 0", "half_hours = 0\nhazard = 'x'"), [ROW_1, "hazard must be", "'x'"]),
     "no rows": ("", ["has no actions"]),
     "an empty list": ("action = []", ["has no actions"]),
