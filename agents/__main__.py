@@ -13,14 +13,14 @@ import jax
 import tyro
 from chex import Numeric
 
-from agents import chunks, cluster, recipes, sweep_command, tutorial, xla
+from agents import chunks, cluster, flags, recipes, sweep_command, tutorial, xla
 from agents.evaluate_command import Evaluate, Leaderboard, evaluate, leaderboard
 from agents.report_command import Report, report
 from agents.resume_command import Resume, resume
 from agents.sweep_command import Sweep
 from agents.train_command import INTERRUPTED, Train, train
 from agents.tutorial import Tutorial
-from heartpole_jax.__main__ import use_all_cores
+from heartpole_jax.__main__ import use_all_cores, without_devices
 from heartpole_jax.terminal import printable
 
 _DESCRIPTION = "A DQN that lives where its environment does. Each command has a --help of its own."
@@ -41,15 +41,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, 2)
     except cluster.Lost as error:
         return _fail(f"another process is gone: {error}", 1)
-    except (chunks.Diverged, jax.errors.JaxRuntimeError) as error:
-        return _fail(error, 1)
+    except (RuntimeError, AssertionError) as error:
+        if (message := without_devices()) is not None:
+            return _fail(message, 2)
+        if isinstance(error, chunks.Diverged | jax.errors.JaxRuntimeError):
+            return _fail(error, 1)
+        raise
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
 
 
+_COMMANDS: dict[str, type] = {
+    "train": Train,
+    "sweep": Sweep,
+    "resume": Resume,
+    "evaluate": Evaluate,
+    "leaderboard": Leaderboard,
+    "report": Report,
+    "tutorial": Tutorial,
+}
+
+
 def _parse(arguments: Sequence[str]) -> tuple[Any, Callable[[Any], int | None]]:
     """The options, and the function that they are for. Raises ValueError for what cannot be understood."""
-    commands: dict[type, Callable[[Any], int | None]] = {
+    functions: dict[type, Callable[[Any], int | None]] = {
         Train: functools.partial(train, arguments=arguments),
         Resume: resume,
         Sweep: functools.partial(sweep_command.run, arguments=arguments),
@@ -58,14 +73,10 @@ def _parse(arguments: Sequence[str]) -> tuple[Any, Callable[[Any], int | None]]:
         Report: report,
         Tutorial: tutorial.main,
     }
+    flags.check(arguments, _COMMANDS)
     kinds = [
         Annotated[Train, tyro.conf.subcommand("train", default=_from_recipe(arguments))],
-        Annotated[Sweep, tyro.conf.subcommand("sweep")],
-        Annotated[Resume, tyro.conf.subcommand("resume")],
-        Annotated[Evaluate, tyro.conf.subcommand("evaluate")],
-        Annotated[Leaderboard, tyro.conf.subcommand("leaderboard")],
-        Annotated[Report, tyro.conf.subcommand("report")],
-        Annotated[Tutorial, tyro.conf.subcommand("tutorial")],
+        *(Annotated[options, tyro.conf.subcommand(name)] for name, options in _COMMANDS.items() if name != "train"),
     ]
     printed = io.StringIO()
     try:
@@ -78,7 +89,7 @@ def _parse(arguments: Sequence[str]) -> tuple[Any, Callable[[Any], int | None]]:
         if exit.code:
             raise ValueError(_one_line(printed.getvalue())) from None
         raise
-    return options, commands[type(options)]
+    return options, functions[type(options)]
 
 
 def _from_recipe(arguments: Sequence[str]) -> Train:
@@ -100,13 +111,12 @@ def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
 
 
 def _one_line(box: str) -> str:
-    """What tyro says of a mistake in a box of several lines: the message, and the nearest flag or what is known."""
+    """What tyro says of a mistake in a box of several lines: the message, and the commands that there are."""
     rows = [re.sub(r"\x1b\[[0-9;]*m", "", row).strip("│╰╯ ") for row in box.splitlines()[1:]]  # the first is a title
     told = " ".join("\n" if set(row) <= {"─", "-"} else row for row in rows)  # sections lie between rules
     sections = [section.strip() for section in told.split("\n") if section.strip()] or ["cannot understand this"]
     message = re.sub(r"^Error parsing (--\S+: )?(\S+: )?", r"\1", sections[0])
-    hints = [re.sub(r"^Perhaps you meant: +(--[\w.-]+).*", r"did you mean \1?", section) for section in sections[1:]]
-    return "; ".join([message, *(hint for hint in hints if hint.startswith(("did you mean", "Available")))])
+    return "; ".join([message, *(section for section in sections[1:] if section.startswith("Available"))])
 
 
 def _fail(error: Exception | str, status: int) -> int:

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import sys
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,27 @@ from heartpole_jax.terminal import printable
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns the exit status, 2 for bad input."""
-    options = _parser().parse_args(arguments)
+    """Runs the command; returns the exit status, 2 for bad input, 1 where JAX failed."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     use_all_cores()
     try:
+        validation.check_given_once(arguments)
+        options = _parser().parse_args(arguments)
         options.command(options)
     except (ValueError, ImportError, OSError) as error:
-        print(printable(f"error: {error}"), file=sys.stderr)
-        return 2
+        return _fail(error, 2)
+    except (RuntimeError, AssertionError) as error:
+        if (message := without_devices()) is not None:
+            return _fail(message, 2)
+        if isinstance(error, jax.errors.JaxRuntimeError):
+            return _fail(error, 1)
+        raise
     return 0
+
+
+def _fail(error: Exception | str, status: int) -> int:
+    print(printable(f"error: {' '.join(str(error).split())}"), file=sys.stderr)
+    return status
 
 
 def _leaderboard(options: argparse.Namespace) -> None:
@@ -165,7 +178,7 @@ def _coffee(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m heartpole_jax", description="HeartPole in JAX.")
+    parser = _Parser(prog="python -m heartpole_jax", description="HeartPole in JAX.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     board = commands.add_parser("leaderboard", help="scripted policies ranked by expected return")
@@ -176,7 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     board.add_argument("--episodes", type=_count, help="for each policy (default 65536, and 16384 of HeartPole-v1)")
     board.add_argument("--seed", type=_seed, default=0, help="of the noise tape (default %(default)s)")
     board.add_argument("--max-steps", type=_count, help="decisions an episode of HeartPole-v0 (default 1000)")
-    board.add_argument("--heart-attack-proclivity", type=float, default=0.5, help="in [0, 1] (default %(default)s)")
+    board.add_argument("--heart-attack-proclivity", type=_number, default=0.5, help="in [0, 1] (default %(default)s)")
     board.add_argument("--format", choices=("table", "json", "csv", "markdown"), default="table")
     board.add_argument("--out", metavar="FOLDER", help="also write leaderboard.md, .json and .csv there")
 
@@ -216,23 +229,61 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+class _Parser(argparse.ArgumentParser):
+    """Flags in full, and mistakes as ValueError."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**options, allow_abbrev=False)
+
+    def error(self, message: str) -> typing.NoReturn:
+        raise ValueError(f"{message}; see `{self.prog} --help`")
+
+
+def _whole(text: str, low: int, limit: int, told: str) -> int:
+    """The whole number in `text`. Raises ArgumentTypeError unless it is at least `low` and below `limit`."""
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
+    if not low <= value < limit:
+        raise argparse.ArgumentTypeError(f"must be {told}, got {text}")
     return value
+
+
+def _count(text: str) -> int:
+    return _whole(text, 1, 2**31, "at least 1 and below 2^31")
 
 
 def _seed(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 2**32:
-        raise argparse.ArgumentTypeError(f"must be in 0 .. 2^32 - 1, got {value}")
-    return value
+    return _whole(text, 0, 2**32, "in 0 .. 2^32 - 1")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, got {text!r}") from None
+
+
+def without_devices() -> str | None:
+    """What is wrong, where JAX finds no device to run on; None where it finds one."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # which of them depends on why
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        reason = str(error).split("(set JAX_PLATFORMS")[0].strip()
+        return (
+            f"JAX finds no device with JAX_PLATFORMS={asked!r}{f' ({reason})' if reason else ''}: unset it, or set "
+            "JAX_PLATFORMS=cpu"
+        )
+    return None
 
 
 def use_all_cores() -> None:
     """One CPU device a core: XLA divides a step's small loops among threads badly, whole patients it divides well."""
     if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+        return
+    if jax.config.jax_num_cpu_devices > 0:  # type: ignore[attr-defined]  # somebody has said how many
         return
     # Too late where JAX is in use already, as when `main` is called from a program: then as many devices as there are.
     with contextlib.suppress(RuntimeError):

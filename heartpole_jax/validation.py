@@ -8,6 +8,7 @@ import difflib
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -41,6 +42,21 @@ class Checked(abc.ABCMeta):
         built = super().__call__(*args, **kwargs)
         built.__check__()
         return built
+
+
+def flags_in(arguments: Sequence[str]) -> list[str]:
+    """The flags of a command line in order, without hyphens at the front, values after "=" or underscores."""
+    flags = [argument for argument in arguments if argument.startswith("--") and argument != "--"]
+    return [flag[2:].partition("=")[0].replace("_", "-") for flag in flags]
+
+
+def check_given_once(arguments: Sequence[str], same: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Raises ValueError where a flag is given twice: a parser would take the last alone. `same` are other names."""
+    given: set[str] = set()
+    for flag in flags_in(arguments):
+        if same.get(flag, flag) in given:
+            raise ValueError(f"--{same.get(flag, flag)} is given twice; give it once, with all of its values after it")
+        given.add(same.get(flag, flag))
 
 
 class _Limits(NamedTuple):

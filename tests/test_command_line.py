@@ -3,12 +3,15 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
+import types
 
+import jax
 import pytest
 
-from heartpole_jax.__main__ import main
+from heartpole_jax.__main__ import main, use_all_cores
 
 pytestmark = pytest.mark.once
 
@@ -104,11 +107,39 @@ def test_bad_input_ends_with_status_2_and_says_why(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["leaderboard", "--episodes", "0"], ["coffee", "--seed", "-1"], ["lottery"]])
-def test_impossible_options_are_refused_by_the_parser(arguments, capsys):
-    with pytest.raises(SystemExit) as error:
-        main(arguments)
-    assert error.value.code == 2
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("leaderboard --episodes 0", "argument --episodes: must be at least 1 and below 2^31, got 0"),
+        ("leaderboard --max-steps 1" + "0" * 30, "argument --max-steps: must be at least 1 and below 2^31, got 1"),
+        (
+            "leaderboard --heart-attack-proclivity one",
+            "argument --heart-attack-proclivity: must be a number, got 'one'",
+        ),
+        ("coffee --seed -1", "argument --seed: must be in 0 .. 2^32 - 1, got -1"),
+        ("coffee --seed 1.5", "argument --seed: must be a whole number, got '1.5'"),
+        ("coffee --seed 1 --seed=2", "--seed is given twice; give it once, with all of its values after it"),
+        ("coffee --pat 10", "unrecognized arguments: --pat 10"),
+        ("lottery", "invalid choice: 'lottery'"),
+        ("", "the following arguments are required: COMMAND"),
+    ],
+)
+def test_impossible_options_are_refused_in_one_line(arguments, message, capsys):
+    assert main(arguments.split()) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert told.count("\n") == 1
+    assert message in told
+
+
+@pytest.mark.parametrize(("before", "after"), [(-1, len(os.sched_getaffinity(0))), (3, 3)])
+def test_the_number_of_cpu_devices_is_the_cores_unless_somebody_has_said_it(before, after, monkeypatch):
+    config = types.SimpleNamespace(jax_num_cpu_devices=before)
+    config.update = lambda name, value: setattr(config, name, value)
+    monkeypatch.setattr(jax, "config", config)
+    monkeypatch.setenv("XLA_FLAGS", "")
+    use_all_cores()
+    assert config.jax_num_cpu_devices == after
 
 
 def test_the_module_runs_by_itself_on_every_core():

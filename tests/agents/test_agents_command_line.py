@@ -12,13 +12,15 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import numpy as np
 import pytest
 
 from agents import chunks, runs, saved_policy
 from agents.__main__ import main
 from agents.config import DQNConfig, Hyperparams
-from heartpole_jax import policies
+from heartpole_jax import evaluation, policies
+from heartpole_jax.__main__ import main as library_main
 
 pytestmark = pytest.mark.once
 
@@ -168,9 +170,17 @@ def test_the_module_runs_by_itself_without_a_warning(trained):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("train --sed 3", "Unrecognized options: --sed, 3; did you mean --seed?"),
+        ("train --sed 3", "train has no option --sed; did you mean --seed?"),
         ("train --config.batch-sise 3", "did you mean --config.batch-size?"),
-        ("train --hyperparams.gamma 0.9", "Unrecognized options: --hyperparams.gamma, 0.9"),
+        ("train --learning-rate 1", "train has no option --learning-rate; did you mean --hyperparams.learning-rate?"),
+        ("train --hyperparams.gamma=0.9", "train has no option --hyperparams.gamma; see `python -m agents train "),
+        ("sweep --config.dueling", "sweep has no option --config.dueling; train has it; see `python -m agents sweep "),
+        ("train --seed 1 --seed=2", "--seed is given twice; give it once, with all of its values after it"),
+        ("train --config.dueling --config.no-dueling", "--config.dueling is given twice"),
+        ("train --params max_steps=9 --params fatigue_onset=2", "--params is given twice"),
+        ("sweep --space discount=0.9 --space learning_rate=1e-3", "--space is given twice"),
+        ("resume x --skip-damaged --skip_damaged", "--skip-damaged is given twice"),
+        ("evaluate --epsiodes 3 x", "evaluate has no option --epsiodes; did you mean --episodes?"),
         ("train --seed four", "--seed: invalid literal for int() with base 10: 'four'"),
         ("train --seed -1", "seed must be in 0 .. 2^32 - 1, got -1"),
         ("train --recipe", "Missing value for argument '--recipe'. Expected 1 values."),
@@ -279,6 +289,23 @@ def test_a_run_that_diverges_ends_with_status_1_and_keeps_its_folder(recipe, tmp
     assert capsys.readouterr().err == "error: training diverged: loss no longer finite\n"
     assert len(runs.read_metrics(tmp_path / "run")) == 1
     assert not (tmp_path / "run" / "policy.json").exists()
+
+
+@pytest.mark.parametrize("error", [AssertionError(), RuntimeError("Unable to initialize backend 'cuda'")])
+@pytest.mark.parametrize("run", [main, library_main])
+def test_a_machine_without_the_devices_that_were_asked_for_is_told_in_one_line(run, error, monkeypatch, capsys):
+    def devices(*_):
+        raise error
+
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    for name in ("devices", "local_devices"):
+        monkeypatch.setattr(jax, name, devices)
+    monkeypatch.setattr(evaluation, "coffees_until_heart_attack", devices)
+    assert run(["tutorial"] if run is main else ["coffee"]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("error: JAX finds no device with JAX_PLATFORMS='cuda'")
+    assert line.endswith("unset it, or set JAX_PLATFORMS=cpu\n")
+    assert str(error) in line
 
 
 def test_flags_override_the_recipe(recipe, tmp_path, monkeypatch, capsys):
