@@ -198,7 +198,7 @@ def _orbax() -> Any:
         with _silence():
             import orbax.checkpoint as orbax  # here, since it is an extra and slow to import
     except ImportError as error:
-        raise ImportError("checkpoints need orbax-checkpoint: pip install 'heartpole-jax[train]'") from error
+        raise ImportError("checkpoints need orbax-checkpoint: pip install '.[train]' in the clone") from error
     return orbax
 
 

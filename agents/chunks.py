@@ -24,6 +24,7 @@ from agents.config import DQNConfig, Hyperparams
 from agents.transforms import TRANSFORMS
 from heartpole_jax import Environment, threefry, validation
 
+_OFF = 0.02  # how far the steps of a run may be from those asked for
 _BLOCK = 16  # iterations whose dice are drawn together: what a chunk should be a multiple of
 _EVALUATION = 100  # what a key's dice are for, as in `training`
 
@@ -56,7 +57,7 @@ def plan(num_steps: int, config: DQNConfig, num_chunks: int = 50) -> Plan:
     """About `num_chunks` equal chunks that make about `num_steps` decisions of all lanes together.
 
     Raises:
-      ValueError: if `num_steps` is less than the smallest chunk, or beyond int32.
+      ValueError: if `num_steps` is less than the smallest chunk, beyond int32, or more than 2 % from all such chunks.
     """
     validation.check_size("num_steps", num_steps)
     validation.check_size("num_chunks", num_chunks)
@@ -66,32 +67,55 @@ def plan(num_steps: int, config: DQNConfig, num_chunks: int = 50) -> Plan:
             f"num_steps must be at least one chunk, {_BLOCK} iterations of {config.env_steps_per_iteration:,} steps = "
             f"{smallest:,}, got {num_steps:,}"
         )
-    blocks = num_steps / smallest
-    blocks_a_chunk = max(1, round(blocks / num_chunks))
-    chunks = max(1, round(blocks / blocks_a_chunk))
-    while chunks * blocks_a_chunk * smallest >= 2**31:  # rounding up must not pass int32 either
-        chunks -= 1
-    return Plan(chunks, blocks_a_chunk * _BLOCK, blocks_a_chunk * smallest)
+    blocks, nearest = num_steps / smallest, None
+    for blocks_a_chunk in _chunk_sizes(blocks / num_chunks):
+        chunks = max(1, round(blocks / blocks_a_chunk))
+        while chunks * blocks_a_chunk * smallest >= 2**31:  # rounding up must not pass int32 either
+            chunks -= 1
+        found = Plan(chunks, blocks_a_chunk * _BLOCK, blocks_a_chunk * smallest)
+        if is_near(found.num_steps, num_steps):
+            return found
+        nearest = nearest or found.num_steps
+    raise ValueError(
+        f"num_steps must be within {100 * _OFF:g} % of about {num_chunks} equal chunks of a multiple of {smallest:,} "
+        f"steps, got {num_steps:,}; take {nearest:,}"
+    )
+
+
+def _chunk_sizes(ideal: float) -> Iterator[int]:
+    """Sizes of a chunk in blocks, the nearest to `ideal` first, from half to double of it where it is small."""
+    first = max(1, round(ideal))
+    yield first
+    if ideal < 1 / _OFF:  # a larger one is near enough once it is rounded
+        others = range(max(1, math.ceil(ideal / 2)), max(1, math.floor(2 * ideal)) + 1)
+        yield from sorted(set(others) - {first}, key=lambda size: abs(size - ideal))
+
+
+def is_near(num_steps: int, wanted: int) -> bool:
+    """Whether a run of `num_steps` is one of the steps `wanted`, rounded."""
+    return abs(num_steps - wanted) <= _OFF * wanted
 
 
 def iterations_a_chunk(num_steps: int, num_chunks: int, config: DQNConfig) -> int:
     """Iterations of each of exactly `num_chunks` chunks that make about `num_steps` decisions: whole blocks of 16.
 
     Raises:
-      ValueError: where that is less than half a block, or all chunks together pass int32.
+      ValueError: where all chunks together pass int32, or are more than 2 % off.
     """
     validation.check_size("num_steps", num_steps)
     validation.check_size("num_chunks", num_chunks)
     block = _BLOCK * config.env_steps_per_iteration
-    least = num_chunks * block // 2
-    if num_steps < least:
-        raise ValueError(
-            f"num_steps must be at least {least:,}, half of {num_chunks} chunks of {_BLOCK} iterations of "
-            f"{config.env_steps_per_iteration:,} steps, got {num_steps:,}; take fewer evaluations, or more steps"
-        )
     blocks = max(1, round(num_steps / num_chunks / block))
     if num_chunks * blocks * block >= 2**31:
         raise ValueError(f"num_steps, in whole chunks, must be below 2^31, got {num_chunks * blocks * block:,}")
+    if not is_near(num_chunks * blocks * block, num_steps):
+        whole = num_chunks * block
+        below, above = max(1, num_steps // whole), num_steps // whole + 1
+        near = " or ".join(f"{n * whole:,}" for n in sorted({below, above}) if n * whole < 2**31)
+        raise ValueError(
+            f"num_steps must be within {100 * _OFF:g} % of {num_chunks} equal chunks of a multiple of {block:,} steps, "
+            f"got {num_steps:,}; take {near}, or fewer evaluations"
+        )
     return blocks * _BLOCK
 
 

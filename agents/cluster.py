@@ -18,14 +18,18 @@ from numpy.typing import ArrayLike
 
 HEARTBEAT_TIMEOUT_S = 100  # without a sign of life a process is taken for dead
 
+_LONGEST_TIMEOUT_S = 1_000_000
+
 
 def start(coordinator: str | None, num_processes: int | None, process_id: int | None, timeout_s: float = 300.0) -> None:
     """Joins the processes; before JAX is used. What is None, the cluster tells: SLURM, Kubernetes, Open MPI, TPUs.
 
     Raises:
-      ValueError: for a coordinator that is no HOST:PORT, numbers that cannot be, a cluster that is not detected, or a
-        coordinator that does not answer within `timeout_s`.
+      ValueError: for a coordinator that is no HOST:PORT, numbers or a timeout that cannot be, a cluster that is not
+        detected, or a coordinator that does not answer within `timeout_s`.
     """
+    if not 1 <= timeout_s <= _LONGEST_TIMEOUT_S:
+        raise ValueError(f"--timeout must be seconds, from 1 to {_LONGEST_TIMEOUT_S:,}, got {timeout_s:g}")
     given = {"--coordinator": coordinator, "--num-processes": num_processes, "--process-id": process_id}
     missing = [flag for flag, value in given.items() if value is None]
     if missing and len(missing) < len(given):

@@ -29,7 +29,7 @@ try:
     from optuna.trial import FrozenTrial, TrialState
     from sqlalchemy.exc import SQLAlchemyError  # Optuna's own database layer
 except ImportError as error:
-    raise ImportError("search = 'optuna' needs Optuna: pip install 'heartpole-jax[optuna]'") from error
+    raise ImportError("search = 'optuna' needs Optuna: pip install '.[optuna]' in the clone") from error
 
 DATABASE = "optuna.db"
 

@@ -23,8 +23,8 @@ class Progress:
     def __init__(self, num_steps: int, console: Console | None = None):
         self._num_steps = num_steps
         self._episode_return: float | None = None
-        self._console = console or Console(file=sys.stdout, highlight=False)
-        self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
+        self._console = console or stdout_console()
+        self._live = live(self._console)
 
     def update(self, record: Mapping[str, float | None]) -> None:
         """Shows what happened in a chunk, and the last known return where no episode ended in it."""
@@ -50,6 +50,18 @@ class Progress:
     ) -> None:
         if self._live is not None:
             self._live.stop()
+
+
+def stdout_console() -> Console:
+    """stdout, a terminal where it is one: not where FORCE_COLOR says so of a pipe."""
+    return Console(file=sys.stdout, highlight=False, force_terminal=sys.stdout.isatty())
+
+
+def live(console: Console) -> Live | None:
+    """A live display, or None where that would show nothing, or only the movements of a cursor."""
+    if not console.is_terminal or console.is_dumb_terminal:
+        return None
+    return Live(console=console, auto_refresh=False)
 
 
 def line(record: Mapping[str, float | None], num_steps: int) -> str:

@@ -18,7 +18,7 @@ try:
     import pyarrow as pa
     from pyarrow import csv, parquet
 except ImportError as error:
-    raise ImportError("the tables of a sweep need pyarrow: pip install 'heartpole-jax[train]'") from error
+    raise ImportError("the tables of a sweep need pyarrow: pip install '.[train]' in the clone") from error
 
 MANIFEST = "manifest.json"  # the checksums of the tables
 RESULTS, CONFIGURATIONS, CURVE_TABLE = "results", "configurations", "curves"

@@ -191,7 +191,7 @@ def as_text(members: Sequence[Member], summary: Summary) -> str:
     ranked = rank(members)
     metric = ranked[0].metric
     names = short_names(summary.swept)
-    header = ["rank", *names.values(), "seeds", "median", "interquartile mean [95 %]", "worst"]
+    header = ["rank", *names.values(), "seeds", "median", f"{statistics.mean_name(len(summary.seeds))} [95 %]", "worst"]
     rows = [
         [
             str(place),

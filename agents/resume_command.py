@@ -11,6 +11,7 @@ from agents import (
     checkpoints,
     environments,
     files,
+    installed,
     manifests,
     records,
     runs,
@@ -51,6 +52,7 @@ def resume(options: Resume) -> int:
         return sweep_command.resume(folder, options.processes, options.skip_damaged)
     if options.processes != Processes():
         raise ValueError(f"--distributed is for sweeps, and {folder} is a single run")
+    installed.check_train()
     config = read_config(folder)
     with runs.lock(folder):
         files.remove_leftovers(folder, runs.FILES)

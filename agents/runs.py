@@ -35,9 +35,9 @@ _PACKAGES = ("heartpole-jax", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def default_folder(env: str, recipe: str, seed: int) -> Path:
-    """runs/<environment>-<recipe>-seed-<seed>, where the recipe is called otherwise than the environment."""
+    """runs/<environment>-<recipe>-seed-<seed>, without the environment where the recipe's name begins with it."""
     parts = [slug(env), slug(recipe), f"seed-{seed}"]
-    return ROOT / "-".join(parts[1:] if parts[0] == parts[1] else parts)
+    return ROOT / "-".join(parts[1:] if f"{parts[1]}-".startswith(f"{parts[0]}-") else parts)
 
 
 def versions() -> dict[str, str]:

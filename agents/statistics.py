@@ -53,6 +53,11 @@ def over_seeds(losses: np.ndarray, num_resamples: int = NUM_RESAMPLES) -> list[O
     ]
 
 
+def mean_name(num_seeds: int) -> str:
+    """What the interquartile mean of so many seeds is: of fewer than four, which leaves none out, the mean."""
+    return "interquartile mean" if num_seeds >= 4 else "mean"
+
+
 def _middles(num_seeds: int) -> tuple[slice, slice, slice]:
     """Which of the sorted losses the median, the interquartile mean and the worst are the mean of."""
     cut = num_seeds // 4

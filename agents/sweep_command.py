@@ -16,6 +16,7 @@ import tyro
 from agents import (
     cluster,
     environments,
+    installed,
     judging,
     objectives,
     recipes,
@@ -103,10 +104,12 @@ def run(options: Sweep, arguments: Sequence[str] = ()) -> int:
     Raises:
       ValueError: for a study that cannot be, a folder of another one or in use, a damaged file, processes that do not
         go together.
+      ImportError: where something that the sweep needs is not installed.
       OSError: where the folder cannot be written.
     """
     join(options.processes)
     study = study_of(options)
+    installed.check_sweep(study.search)
     folder = disk.as_path(options.out) if options.out else runs.ROOT / recipes.slug(study.name)
     every = None if options.checkpoint_every == "auto" else options.checkpoint_every
     for name, size in (("checkpoint_every", every), ("slice_lanes", options.slice_lanes)):
@@ -134,11 +137,10 @@ def resume(folder: Path, processes: Processes, skip_damaged: bool) -> int:
 
 def join(processes: Processes) -> None:
     """Joins the other processes, where that is asked for. Raises ValueError as `cluster.start`."""
-    told = (processes.coordinator, processes.num_processes, processes.process_id)
     if processes.distributed:
-        cluster.start(*told, timeout_s=processes.timeout)
-    elif any(value is not None for value in told):
-        raise ValueError("--coordinator, --num-processes and --process-id go with --distributed")
+        cluster.start(processes.coordinator, processes.num_processes, processes.process_id, timeout_s=processes.timeout)
+    elif processes != Processes():
+        raise ValueError("--coordinator, --num-processes, --process-id and --timeout go with --distributed")
 
 
 def study_of(options: Sweep) -> Study:
@@ -171,10 +173,10 @@ def _go_on(
     if first:
         study_folder.tidy(folder, study)
         _announce(study, folder, kept.slice_lanes, fleet)
-    measure = "regret" if objectives.metric(study) == "regret" else "-return"
+    measure = "regret" if objectives.metric(study) == "regret" else "return"
     progress = SweepProgress(fleet.size, _steps_a_chunk(study, kept.slice_lanes), measure)
     began = time.monotonic()
-    with Stopping("stopping after these chunks") as asked:
+    with Stopping("stopping after these chunks", resume_command(folder)) as asked:
         means = sweep.Means(
             folder=folder, slice_lanes=kept.slice_lanes, fleet=fleet, pacing=Pacing(checkpoint_every),
             stop_requested=lambda: asked.requested, skip_damaged=skip_damaged,

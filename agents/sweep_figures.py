@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from agents import results, sweep_axes
+from agents import results, statistics, sweep_axes
 from agents.results import Configuration, Member, Summary
 from heartpole_jax.drawing import style
 from heartpole_jax.evaluation import interquartile_mean
@@ -93,8 +93,9 @@ def overview(members: Sequence[Member], most: int = 30) -> style.Figure:
     axes.set_xlabel(f"{name} over seeds", fontsize=style.TEXT_SIZE, color=style.GREY)
     axes.grid(axis="x", color=style.PALE, linewidth=0.5, alpha=0.7)
     axes.set_axisbelow(True)
+    mean = statistics.mean_name(len({member.seed for member in members}))
     axes.set_title(
-        "Interquartile mean, 95 % interval, worst seed", loc="left", fontsize=style.TEXT_SIZE, color=style.INK
+        f"{mean.capitalize()}, 95 % interval, worst seed", loc="left", fontsize=style.TEXT_SIZE, color=style.INK
     )
     return figure
 

@@ -3,15 +3,14 @@
 import datetime
 import math
 import statistics
-import sys
 import time
 from types import TracebackType
 
 from rich.console import Console, Group
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
+from agents import progress
 from agents.sweep import Left
 
 _LINE_EVERY_S = 10.0
@@ -53,14 +52,14 @@ class SweepProgress:
     Args:
       num_devices: slices that are trained at a time.
       steps_a_chunk: decisions of all members of a slice in a chunk.
-      measure: what the objective is called.
+      measure: what the members are compared by, "regret" or "return"; a return's objective is minus it.
       console: stdout's by default.
     """
 
     def __init__(self, num_devices: int, steps_a_chunk: int, measure: str, console: Console | None = None):
         self._num_devices, self._steps_a_chunk, self._measure = num_devices, steps_a_chunk, measure
-        self._console = console or Console(file=sys.stdout, highlight=False)
-        self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
+        self._console = console or progress.stdout_console()
+        self._live = progress.live(self._console)
         self._pace = Pace()
         self._chunks = 0
         self._trained_s = 0.0  # since compiling
@@ -99,10 +98,11 @@ class SweepProgress:
     def line(self, left: Left) -> str:
         """Where it is, in one line."""
         done = self._chunks / max(self._chunks + left.chunks_left, 1)
-        best = f"{self._best:.4f}" if math.isfinite(self._best) else "-"
+        extreme, value = ("highest", -self._best) if self._measure == "return" else ("lowest", self._best)
+        best = f"{value:.{2 if self._measure == 'return' else 4}f}" if math.isfinite(value) else "-"
         return (
             f"{100 * done:5.1f} %  slices left {left.tasks_left:>5,}  steps/s {self._steps_per_second():>11,.0f}  "
-            f"lowest {self._measure} {best:>9}  {clock(self._seconds_left(left))} left"
+            f"{extreme} {self._measure} {best:>9}  {clock(self._seconds_left(left))} left"
         )
 
     def _print(self, text: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agents import report_page, results, sweep_figures
+from agents import report_page, results, statistics, sweep_figures
 from agents.report_page import Link
 from agents.results import Configuration, Member, Summary
 from agents.sweep_axes import short_steps
@@ -51,15 +51,15 @@ def _body(
         f"{summary.num_steps:,} steps a member."
     )
     yield report_page.card(_answer(folder, members, ranked, summary))
-    yield report_page.paragraph(_meaning(ranked[0].metric), quiet=True)
+    yield report_page.paragraph(_meaning(ranked[0].metric, seeds), quiet=True)
     yield report_page.heading(2, "The configurations in order")
     yield from _table(ranked, summary)
     yield report_page.narrow(
         report_page.figure(
             sweep_figures.overview(members),
             f"The best configurations in order: the best has {_told(ranked[0])}.",
-            "A dot is a configuration's interquartile mean over its seeds, the bar its 95 % interval, the stroke the "
-            "worst seed. " + _how_shown(ranked),
+            f"A dot is a configuration's {statistics.mean_name(seeds)} over its seeds, the bar its 95 % interval, the "
+            "stroke the worst seed. " + _how_shown(ranked),
         )
     )
     if summary.swept:
@@ -128,23 +128,32 @@ def _compared(ranked: Sequence[Configuration]) -> str:
     return f"Its interval {told} that of the second best, {second}."
 
 
-def _meaning(metric: str) -> str:
+def _meaning(metric: str, num_seeds: int) -> str:
     worth = (
         "Regret is what a policy's expected return lacks of the best known one, so 0 is optimal"
         if metric == "regret"
         else "The mean return is of whole episodes of the greedy policy, the higher the better"
     )
+    over = "all" if statistics.mean_name(num_seeds) == "mean" else "the middle half"
     return (
-        f"{worth}; each number is of a policy's final evaluation. The interquartile mean is the mean over the middle "
-        "half of a configuration's seeds, and its 95 % interval is a percentile bootstrap over the seeds: it "
-        "tells what other seeds would give, not what other values would. The best of many is also a little lucky."
+        f"{worth}; each number is of a policy's final evaluation. The {statistics.mean_name(num_seeds)} is over {over} "
+        "of a configuration's seeds, and its 95 % interval is a percentile bootstrap over the seeds: it tells what "
+        "other seeds would give, not what other values would. The best of many is also a little lucky."
     )
 
 
 def _table(ranked: Sequence[Configuration], summary: Summary) -> Iterator[str]:
     names = results.short_names(summary.swept)
     metric = ranked[0].metric
-    header = ["rank", "interquartile mean [95 %]", "median", "worst", *names.values(), "seeds", "steps"]
+    header = [
+        "rank",
+        f"{statistics.mean_name(len(summary.seeds))} [95 %]",
+        "median",
+        "worst",
+        *names.values(),
+        "seeds",
+        "steps",
+    ]
     rows = [
         [
             place,
@@ -187,7 +196,8 @@ def _marginals(members: Sequence[Member], ranked: Sequence[Configuration], summa
             ("●", colours["end"], "was trained to the end"),
         ]
     else:
-        told = "Every configuration is a point: its interquartile mean over its seeds, with all else that was swept."
+        mean = statistics.mean_name(len(summary.seeds))
+        told = f"Every configuration is a point: its {mean} over its seeds, with all else that was swept."
         marks = [("●", colours["went on"], "a configuration"), ("●", colours["end"], "the best")]
     marks += [("✕", colours["diverged"], "too many seeds diverged for a number"), ("—", "inherit", "median")]
     yield report_page.paragraph(told)
@@ -205,9 +215,11 @@ def _marginals(members: Sequence[Member], ranked: Sequence[Configuration], summa
 
 
 def _curves(members: Sequence[Member], ranked: Sequence[Configuration], summary: Summary) -> Iterator[str]:
+    few = statistics.mean_name(len(summary.seeds)) == "mean"
+    bands = "and all of them" if few else "the middle half of them, and 5 to 95 % of them"
     yield report_page.paragraph(
-        "The best configurations while they were trained: the median over seeds, the middle half of them, and 5 to "
-        "95 % of them. Grey, the medians of all others; a dot is one that was evaluated once."
+        f"The best configurations while they were trained: the median over seeds, {bands}. Grey, the medians of all "
+        "others; a dot is one that was evaluated once."
     )
     names = results.short_names(summary.swept)
     captions = {

@@ -20,6 +20,7 @@ from agents import (
     env_params,
     environments,
     evaluate_command,
+    installed,
     recipes,
     records,
     runs,
@@ -94,10 +95,12 @@ def train(options: Train, arguments: Sequence[str] = ()) -> int:
 
     Raises:
       ValueError: for options that cannot be, before anything is written.
+      ImportError: where something that training needs is not installed, likewise.
       OSError: where the run's folder cannot be made.
       chunks.Diverged: where the loss is not finite.
     """
     task = task_of(options)
+    installed.check_train()
     memory = training.check_fits(options.config, task.env)
     name = Path(options.recipe).stem
     folder = disk.as_path(options.out) if options.out else runs.default_folder(options.env, name, options.seed)
@@ -170,7 +173,7 @@ def _announce(task: Task, memory: int, folder: Path) -> None:
 
 def go_on(run: runs.Run, task: Task, checkpoint: Checkpoint | None = None) -> int:
     """Trains from the beginning, or from the checkpoint, to the judged policy; returns the exit status."""
-    with Stopping() as asked:
+    with Stopping(resume=resume_command(run.folder)) as asked:
         weights, steps = _train(run, task, checkpoint, asked)
     saved_policy.save(run.folder, weights, task.options.config, task.options.env, provenance(task, steps))
     if asked.requested:

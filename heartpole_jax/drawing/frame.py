@@ -22,7 +22,7 @@ from heartpole_jax.drawing.palette import BLUE, GREEN, GREY, INK, ORANGE, PURPLE
 try:
     from PIL import Image, ImageDraw
 except ImportError as missing:
-    raise ImportError("drawing frames needs Pillow: pip install 'heartpole-jax[render]'") from missing
+    raise ImportError("drawing frames needs Pillow: pip install '.[render]' in the clone") from missing
 
 WIDTH = 800
 HALF_HOURS = 72  # shown, the last ones

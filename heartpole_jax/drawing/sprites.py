@@ -8,7 +8,7 @@ from heartpole_jax.drawing.palette import BLUE, GREEN, ORANGE
 try:
     from PIL import Image, ImageColor, ImageDraw, ImageFont
 except ImportError as missing:
-    raise ImportError("drawing frames needs Pillow: pip install 'heartpole-jax[render]'") from missing
+    raise ImportError("drawing frames needs Pillow: pip install '.[render]' in the clone") from missing
 
 RED, PANEL, BROWN = "#C1121F", "#F4F4F2", "#6F4E37"
 

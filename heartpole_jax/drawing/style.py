@@ -23,7 +23,7 @@ try:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 except ImportError as error:
-    raise ImportError("drawing needs matplotlib: pip install 'heartpole-jax[plot]'") from error
+    raise ImportError("drawing needs matplotlib: pip install '.[plot]' in the clone") from error
 
 __all__ = [
     "BLUE", "GREEN", "GREY", "INK", "ORANGE", "PALE", "PURPLE", "SKY", "VERMILLION",

@@ -9,7 +9,7 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 try:
     import pygame
 except ImportError as missing:
-    raise ImportError("a window needs pygame: pip install 'heartpole-jax[render]'") from missing
+    raise ImportError("a window needs pygame: pip install '.[render]' in the clone") from missing
 
 
 class Window:

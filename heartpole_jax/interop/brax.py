@@ -32,7 +32,7 @@ from heartpole_jax.interop import adapting
 try:
     from brax.envs.base import Env, State
 except ImportError as error:
-    raise ImportError("to_brax needs brax: pip install 'heartpole-jax[brax]'") from error
+    raise ImportError("to_brax needs brax: pip install '.[brax]' in the clone") from error
 
 
 def to_brax(env: str | Environment = "HeartPole-v0", params: Any = None) -> "BraxEnvironment":

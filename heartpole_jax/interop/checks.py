@@ -14,7 +14,7 @@ try:
     from gymnasium import error, spaces
     from gymnasium.vector import AutoresetMode
 except ImportError as missing:
-    raise ImportError("this needs Gymnasium: pip install 'heartpole-jax[gym]'") from missing
+    raise ImportError("this needs Gymnasium: pip install '.[gym]' in the clone") from missing
 
 
 def observation_space(env: Environment, params: Any) -> spaces.Box:

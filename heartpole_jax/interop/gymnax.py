@@ -22,7 +22,7 @@ try:
     import gymnax
     from gymnax.environments.spaces import Discrete
 except ImportError as error:
-    raise ImportError("gymnax's environments need gymnax: pip install 'heartpole-jax[gymnax]'") from error
+    raise ImportError("gymnax's environments need gymnax: pip install '.[gymnax]' in the clone") from error
 
 from heartpole_jax.interop.to_gymnax import to_gymnax
 from heartpole_jax.interop.to_gymnax_legacy import to_gymnax_legacy

@@ -21,7 +21,7 @@ from heartpole_jax.menu import Menu
 try:
     from stable_baselines3.common.vec_env import VecEnv
 except ImportError as missing:
-    raise ImportError("this needs Stable-Baselines3: pip install 'heartpole-jax[sb3]'") from missing
+    raise ImportError("this needs Stable-Baselines3: pip install '.[sb3]' in the clone") from missing
 
 
 class HeartPoleVecEnv(VecEnv):

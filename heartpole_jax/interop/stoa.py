@@ -26,7 +26,7 @@ try:
     import stoa
     from stoa.env_adapters.base import AdapterStateWithKey
 except ImportError as error:
-    raise ImportError("to_stoa needs stoa: pip install 'heartpole-jax[stoa]'") from error
+    raise ImportError("to_stoa needs stoa: pip install '.[stoa]' in the clone") from error
 
 
 def to_stoa(env: str | Environment = "HeartPole-v0", params: Any = None) -> "StoaEnvironment":

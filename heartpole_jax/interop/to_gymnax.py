@@ -30,7 +30,7 @@ try:
     from gymnax.environments import spaces
     from gymnax.environments.environment import Environment as GymnaxBase
 except ImportError as error:
-    raise ImportError("to_gymnax needs gymnax: pip install 'heartpole-jax[gymnax]'") from error
+    raise ImportError("to_gymnax needs gymnax: pip install '.[gymnax]' in the clone") from error
 
 
 @struct.dataclass

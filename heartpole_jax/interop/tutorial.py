@@ -31,7 +31,7 @@ try:
     import gymnasium
     from gymnasium import Env, spaces
 except ImportError as missing:
-    raise ImportError("this needs Gymnasium: pip install 'heartpole-jax[gym]'") from missing
+    raise ImportError("this needs Gymnasium: pip install '.[gym]' in the clone") from missing
 
 __all__ = ["Env", "HeartPole", "make", "register", "spaces"]
 

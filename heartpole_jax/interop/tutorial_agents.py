@@ -16,7 +16,7 @@ try:
     import stable_baselines3
     from stable_baselines3.common import evaluation
 except ImportError as missing:
-    raise ImportError("this needs Stable-Baselines3: pip install 'heartpole-jax[sb3]'") from missing
+    raise ImportError("this needs Stable-Baselines3: pip install '.[sb3]' in the clone") from missing
 
 
 class Translated(gymnasium.Wrapper):

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.once
 
 RECIPE = """
 env = "HeartPole-v0"
-num_steps = 3_000
+num_steps = 3_060
 [config]
 hidden_sizes = [8]
 transform = "heartpole-days"
@@ -101,7 +101,7 @@ def test_training_prints_what_it_does(trained):
     folder, out, _ = trained
     lines = out.splitlines()
     assert lines[0].endswith("tiny.toml, seed 4")
-    assert lines[1] == "3,072 steps in 6 chunks of 512, 3,000 rounded to whole chunks"
+    assert lines[1] == "3,072 steps in 6 chunks of 512, 3,060 rounded to whole chunks"
     assert lines[2] == "memory: 0.1 MiB, for 1,024 transitions and the networks"
     assert lines[3] == f"run folder: {folder}"
     steps = [line.split(" steps  ")[0] for line in lines[4:10]]
@@ -190,6 +190,8 @@ def test_the_module_runs_by_itself_without_a_warning(trained):
         ("train --recipe {recipe} --num-steps 0", "num_steps must be at least 1 and below 2^31, got 0"),
         ("train --recipe {recipe} --num-steps 255",
          "num_steps must be at least one chunk, 16 iterations of 16 steps = 256, got 255"),
+        ("train --recipe {recipe} --num-steps 640",
+         "num_steps must be within 2 % of about 50 equal chunks of a multiple of 256 steps, got 640; take 512"),
         ("train --recipe {recipe} --num-chunks 0", "num_chunks must be at least 1 and below 2^31, got 0"),
         ("train --recipe {recipe} --episodes 3", "episodes must be at least 4 and below 2^31, got 3"),
         ("train --recipe {recipe} --config.num-envs 0", "num_envs must be at least 1 and below 2^31, got 0"),
@@ -311,7 +313,7 @@ def test_a_machine_without_the_devices_that_were_asked_for_is_told_in_one_line(r
 def test_flags_override_the_recipe(recipe, tmp_path, monkeypatch, capsys):
     pretend(monkeypatch, signal.SIGINT, 0)
     monkeypatch.chdir(tmp_path)
-    flags = "--num-steps 640 --seed 9 --config.hidden-sizes 3 5 --config.dueling --hyperparams.discount 0.5"
+    flags = "--num-steps 515 --seed 9 --config.hidden-sizes 3 5 --config.dueling --hyperparams.discount 0.5"
     assert main(["train", "--recipe", recipe, *flags.split()]) == 130
     told = json.loads((tmp_path / "runs" / "heartpole-v0-tiny-seed-9" / "config.json").read_text())
     assert told["num_steps"] == 512  # the nearest of 256 steps a chunk
@@ -325,7 +327,7 @@ def test_flags_override_the_recipe(recipe, tmp_path, monkeypatch, capsys):
 def test_a_run_is_evaluated_as_often_as_the_recipe_says_unless_told_otherwise(
     flags, num_chunks, recipe, tmp_path, monkeypatch, capsys
 ):
-    Path(recipe).write_text(RECIPE.replace("num_steps = 3_000", "num_steps = 3_072\nnum_chunks = 3"))
+    Path(recipe).write_text(RECIPE.replace("num_steps = 3_060", "num_steps = 3_072\nnum_chunks = 3"))
     pretend(monkeypatch, signal.SIGINT, 0)
     assert main(["train", "--recipe", recipe, "--out", str(tmp_path / "run"), *flags.split()]) == 130
     assert json.loads((tmp_path / "run" / "config.json").read_text())["num_chunks"] == num_chunks

@@ -18,20 +18,36 @@ def xla_flags(monkeypatch):
 
 def test_exactly_as_many_chunks_have_whole_blocks_of_iterations():
     config = DQNConfig(num_envs=2, steps_per_iteration=4)  # 8 steps an iteration, 128 a block
-    assert [chunks.iterations_a_chunk(steps, 10, config) for steps in (640, 1280, 1919, 1921, 12_800)] == [
+    assert [chunks.iterations_a_chunk(steps, 10, config) for steps in (1255, 1280, 1306, 2560, 12_800)] == [
         16, 16, 16, 32, 160,
     ]  # fmt: skip
 
 
-def test_fewer_steps_than_half_a_block_for_each_chunk_are_refused_with_the_number_that_would_do():
+@pytest.mark.parametrize(("steps", "near"), [(640, "1,280"), (1900, "1,280 or 2,560"), (1254, "1,280"), (1, "1,280")])
+def test_steps_that_would_be_rounded_by_more_than_two_percent_are_refused_with_those_that_would_do(steps, near):
+    config = DQNConfig(num_envs=2, steps_per_iteration=4)
+    message = f"within 2 % of 10 equal chunks of a multiple of 128 steps, got {steps:,}; take {near}, or fewer evaluati"
+    with pytest.raises(ValueError, match=message):
+        chunks.iterations_a_chunk(steps, 10, config)
+
+
+def test_steps_that_pass_int32_in_whole_chunks_are_refused():
     config = DQNConfig(num_envs=64, steps_per_iteration=8, buffer_size=128_000)
-    with pytest.raises(
-        ValueError, match=r"^num_steps must be at least 131,072, half of 32 chunks of 16 iterations of 5"
-    ):
-        chunks.iterations_a_chunk(131_071, 32, config)
-    assert chunks.iterations_a_chunk(131_072, 32, config) == 16
     with pytest.raises(ValueError, match=r"^num_steps, in whole chunks, must be below 2\^31, got 2,147,4"):
         chunks.iterations_a_chunk(2**31 - 1, 1, config)
+
+
+@pytest.mark.parametrize("num_chunks", [1, 2, 3, 6, 7, 32, 50, 1000])
+def test_a_run_is_never_two_percent_off_or_refused_with_steps_that_are_taken(num_chunks):
+    config = DQNConfig()  # 64 steps a block
+    for steps in [*range(64, 2000, 7), *range(2000, 40_000, 471)]:
+        try:
+            plan = chunks.plan(steps, config, num_chunks)
+        except ValueError as error:
+            taken = int(str(error).rpartition("take ")[2].replace(",", ""))
+            assert chunks.plan(taken, config, num_chunks).num_steps == taken
+        else:
+            assert abs(plan.num_steps - steps) <= 0.02 * steps
 
 
 @pytest.mark.parametrize(
@@ -62,7 +78,7 @@ def test_a_run_with_the_transform_of_the_other_heartpole_writes_nothing(flags, t
         ("--space transform=choices:heartpole-days,heartpole-v1", "takes observations of 8 numbers"),
         (
             "--num-steps 100000 --space num_envs=choices:64,2048 buffer_size=262144",
-            "num_steps must be at least 524,288",
+            "equal chunks of a multiple of 32,768 steps, got 100,000; take 1,048,576, or fewer evaluations",
         ),
     ],
 )

@@ -41,7 +41,7 @@ def test_an_unknown_name_of_gymnax_is_an_error_that_tells_the_nearest():
 def test_without_gymnax_its_names_tell_which_extra_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "gymnax", None)  # as if it were not installed
     monkeypatch.delitem(sys.modules, "heartpole_jax.interop.gymnax", raising=False)
-    with pytest.raises(ImportError, match=r"pip install 'heartpole-jax\[gymnax\]'"):
+    with pytest.raises(ImportError, match=r"pip install '\.\[gymnax\]' in the clone"):
         environments.make("gymnax:Acrobot-v1")
 
 

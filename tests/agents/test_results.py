@@ -24,6 +24,11 @@ def test_the_interquartile_mean_of_eight_seeds_is_that_of_the_middle_four():
     assert numbers.interquartile_mean.low < 4.5 < numbers.interquartile_mean.high
 
 
+@pytest.mark.parametrize(("num_seeds", "name"), [(1, "mean"), (3, "mean"), (4, "interquartile mean")])
+def test_what_leaves_out_no_seed_is_called_the_mean(num_seeds, name):
+    assert statistics.mean_name(num_seeds) == name
+
+
 def test_of_fewer_than_four_seeds_the_interquartile_mean_is_the_mean():
     (numbers,) = statistics.over_seeds(np.array([[1.0, 2.0, 6.0]]))
     assert numbers.interquartile_mean.value == pytest.approx(3.0)

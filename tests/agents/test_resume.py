@@ -28,7 +28,7 @@ pytestmark = pytest.mark.once
 
 RECIPE = """
 env = "HeartPole-v0"
-num_steps = 3_000
+num_steps = 3_060
 keep = "best"
 [config]
 hidden_sizes = [8]

@@ -114,6 +114,6 @@ def test_without_optuna_the_extra_to_install_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     monkeypatch.delitem(sys.modules, "agents.optuna_search", raising=False)
     monkeypatch.delattr("agents.optuna_search", raising=False)
-    wanted = r"^search = 'optuna' needs Optuna: pip install 'heartpole-jax\[optuna\]'$"
+    wanted = r"^search = 'optuna' needs Optuna: pip install '\.\[optuna\]' in the clone$"
     with pytest.raises(ImportError, match=wanted), search.opened(_random(search="optuna"), tmp_path):
         pass

@@ -62,7 +62,7 @@ def test_the_second_signal_ends_the_process_though_python_runs_no_handler(second
     code = """
 import hashlib
 from agents.stopping import Stopping
-with Stopping("after this"):
+with Stopping("after this", "resume it"):
     print("ready", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # many minutes, and no handler runs in between
 """
@@ -74,6 +74,8 @@ with Stopping("after this"):
         assert process.stderr.readline() == "SIGTERM: after this; a second signal stops at once\n"
         process.send_signal(second)
         assert process.wait(timeout=20) == status
+        hint = "go on from what is saved with `resume it`"
+        assert process.stderr.read() == f"{second.name}: stopped at once; {hint}\n"
 
 
 def test_the_status_is_what_shells_make_of_a_signal():

@@ -111,7 +111,10 @@ def test_a_report_of_it_is_one_page(swept):
             "--space transform=heartpole,heartpole-v1",
             "transform 'heartpole-v1' takes observations of 8 numbers",
         ),
-        ("--num-evaluations 512", "num_steps must be at least 16,384, half of 512 chunks of 16 iterations of "),
+        (
+            "--num-evaluations 512",
+            "num_steps must be within 2 % of 512 equal chunks of a multiple of 64 steps, got 8,192; take 32,768, ",
+        ),
         ("--space learning_rate=", "a range must be NAME=VALUE,VALUE"),
         ("--space max_steps=10,20", "max_steps cannot be swept, since it sets loop counts"),
         ("--search random", "num_configurations is missing"),
@@ -124,7 +127,12 @@ def test_a_report_of_it_is_one_page(swept):
         ("--seeds 7-3", "--seeds must be how many, or the first and the last as in 100-131, got '7-3'"),
         ("--slice-lanes 0", "slice_lanes must be at least 1"),
         ("--checkpoint-every 0", "checkpoint_every must be at least 1"),
-        ("--process-id 1", "--coordinator, --num-processes and --process-id go with --distributed"),
+        ("--process-id 1", "--coordinator, --num-processes, --process-id and --timeout go with --distributed"),
+        ("--timeout 5", "--coordinator, --num-processes, --process-id and --timeout go with --distributed"),
+        *(
+            (f"--distributed --timeout {t}", "--timeout must be seconds, from 1 to 1,000,000, got ")
+            for t in ("nan", "inf", "1e10", "0", "-1")
+        ),
         ("--distributed --process-id 1", "--coordinator, --num-processes missing: give all of"),
         ("--distributed --coordinator x --num-processes 2 --process-id 1", "--coordinator must be HOST:PORT"),
         ("--distributed --coordinator x:1 --num-processes 2 --process-id 2", "--process-id must be in 0 .. 1, got 2"),

@@ -82,3 +82,10 @@ def test_times_in_hours_minutes_and_seconds():
     assert [clock(seconds) for seconds in (0.4, 59.6, 3599.0, 3600.0, float("nan"))] == [
         "0:00", "1:00", "59:59", "1:00:00", "-",
     ]  # fmt: skip
+
+
+def test_of_returns_the_highest_is_shown(now):
+    printed = io.StringIO()
+    with SweepProgress(1, 1, "return", Console(file=printed, width=200)) as progress:
+        progress.update(Left(chunks=1, tasks=1, chunks_left=0, tasks_left=0, best=-500.0))
+    assert "highest return    500.00  0:00 left" in printed.getvalue()

@@ -17,7 +17,7 @@ dice.
 try:
     import gymnasium
 except ImportError as missing:
-    raise ImportError("this needs Gymnasium: pip install 'heartpole-jax[gym]'") from missing
+    raise ImportError("this needs Gymnasium: pip install '.[gym]' in the clone") from missing
 
 from heartpole_jax.interop.gymnasium.env import Env
 from heartpole_jax.interop.gymnasium.functional_env import FunctionalEnv, FunctionalState
