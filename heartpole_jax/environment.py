@@ -51,7 +51,12 @@ class Environment:
         return self.transition(state, action, self.sample_noise(key), self._params(params))
 
     def _params(self, params: Any) -> Any:
-        return self.default_params if params is None else params
+        """`params`, or the defaults for None. Raises TypeError for those of another environment, or none at all."""
+        if params is None:
+            return self.default_params
+        if dataclasses.is_dataclass(self.default_params):
+            validation.check_type("params", params, type(self.default_params))
+        return params
 
 
 def _of_module(name: str, module: ModuleType, num_actions: int, default_params: Any) -> Environment:

@@ -21,11 +21,11 @@ import jax
 import numpy as np
 from chex import PRNGKey
 
-from heartpole_jax import policies
+from heartpole_jax import policies, threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.heartpole_v0 import SLEEP_HALF_HOURS, Action, EnvParams
 from heartpole_jax.optimum import heart_attack_floor, resting_risk, return_ceiling, sober_optimum
-from heartpole_jax.policy import Policy
+from heartpole_jax.policy import Policy, as_policy
 from heartpole_jax.rollout import Transition, rollout
 
 HALF_HOURS_A_DAY = 48
@@ -97,7 +97,7 @@ def evaluate(
       RuntimeError: if the estimate lies above what any policy can reach, which would be an error of ours.
     """
     params = EnvParams() if params is None else params
-    check_num_episodes(num_episodes)
+    check(policy, key, params, EnvParams, num_episodes)
     best = sober_optimum(params).expected_return
     sums = rollout(
         policy,
@@ -172,8 +172,15 @@ def rank(
     return [Row(evaluation, estimate(evaluations[0].returns - evaluation.returns)) for evaluation in evaluations]
 
 
-def check_num_episodes(num_episodes: int) -> None:
-    """Raises ValueError for too few episodes to be evaluated by."""
+def check(policy: Any, key: Any, params: Any, kind: type, num_episodes: Any) -> None:
+    """Raises TypeError or ValueError for what cannot be evaluated: before anything is solved for it.
+
+    `kind` is that of the parameters.
+    """
+    as_policy(policy)
+    threefry.key_words(key)
+    validation.check_type("params", params, kind)
+    validation.check_size("num_episodes", num_episodes)
     if num_episodes < 4:
         raise ValueError(
             f"num_episodes must be at least 4, two for each half of the control variate, got {num_episodes}"

@@ -16,7 +16,7 @@ from chex import PRNGKey
 
 from heartpole_jax import optimum_v1, policies_v1
 from heartpole_jax.environment import make
-from heartpole_jax.evaluation import HALF_HOURS_A_DAY, Estimate, Row, check_num_episodes, estimate, rank, without_luck
+from heartpole_jax.evaluation import HALF_HOURS_A_DAY, Estimate, Row, check, estimate, rank, without_luck
 from heartpole_jax.heartpole_v1 import EnvParams
 from heartpole_jax.policy import Policy
 from heartpole_jax.rollout import Transition, rollout
@@ -84,7 +84,7 @@ def evaluate(
       ValueError: for too few episodes, or parameters that are not plain numbers.
     """
     params = EnvParams() if params is None else params
-    check_num_episodes(num_episodes)
+    check(policy, key, params, EnvParams, num_episodes)
     best = best_expected_return(params)
     returns, sums = _live(policy, key, params, num_episodes, devices)
     attacks, risks = sums["heart_attacks"], sums["risk"]

@@ -12,6 +12,7 @@ without the cancellation of two nearly equal scores (see `transition`), and the 
 import dataclasses
 import enum
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -170,6 +171,8 @@ def initial_state(u: Numeric, params: EnvParams | None = None) -> EnvState:
 
 def reset(key: PRNGKey, params: EnvParams | None = None) -> tuple[EnvState, Array]:
     """A new patient: (state, obs)."""
+    if params is not None:
+        validation.check_type("params", params, EnvParams)
     state = initial_state(sample_wake_up(key), params)
     return state, observe(state)
 
@@ -257,6 +260,7 @@ def transition_info(
 ) -> tuple[EnvState, Array, Array, Array, StepInfo]:
     """`transition`, and a `StepInfo` of what happened: (state, obs, reward, done, info)."""
     params = EnvParams() if params is None else params
+    check_step(state, noise, params, EnvState, EnvParams)
     action = check_action(action)
 
     acted = _where(action == Action.COFFEE, drink_coffee(state, noise, params), state)
@@ -329,6 +333,18 @@ def step(
 ) -> tuple[EnvState, Array, Array, Array]:
     """One decision, with dice from `key`: `transition(state, action, sample_noise(key), params)`."""
     return transition(state, action, sample_noise(key), params)
+
+
+def check_step(state: Any, noise: Any, params: Any, state_type: type, params_type: type) -> None:
+    """Raises TypeError for an argument of `transition` of another type, ValueError for a state of several patients."""
+    validation.check_type("state", state, state_type, "reset and step return the state first, then obs")
+    validation.check_type("noise", noise, Noise, "sample_noise(key) draws it; step takes the key itself")
+    validation.check_type("params", params, params_type)
+    if any(np.shape(leaf) != () for leaf in vars(state).values()):
+        raise ValueError(
+            f"state must be one patient's, of leaves of shape (), got {np.shape(state.alertness)}; jax.vmap the step "
+            "over a batch"
+        )
 
 
 def check_action(action: Numeric, num_actions: int = NUM_ACTIONS) -> Array:

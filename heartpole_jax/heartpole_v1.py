@@ -23,7 +23,7 @@ from chex import Array, Numeric, PRNGKey
 
 from heartpole_jax import heartpole_v0, physiology, struct, validation
 from heartpole_jax import menu as menus
-from heartpole_jax.heartpole_v0 import Noise, StepInfo, check_action, sample_noise, sample_wake_up
+from heartpole_jax.heartpole_v0 import Noise, StepInfo, check_action, check_step, sample_noise, sample_wake_up
 from heartpole_jax.heartpole_v0 import terminated as terminated
 from heartpole_jax.menu import Menu
 
@@ -120,6 +120,8 @@ def initial_state(u: Numeric, params: EnvParams | None = None) -> EnvState:
 
 def reset(key: PRNGKey, params: EnvParams | None = None) -> tuple[EnvState, Array]:
     """A new patient: (state, obs)."""
+    if params is not None:
+        validation.check_type("params", params, EnvParams)
     state = initial_state(sample_wake_up(key), params)
     return state, observe(state)
 
@@ -200,6 +202,7 @@ def transition_info(
 ) -> tuple[EnvState, Array, Array, Array, StepInfo]:
     """`transition`, and a `StepInfo` of what happened: (state, obs, reward, done, info)."""
     params = EnvParams() if params is None else params
+    check_step(state, noise, params, EnvState, EnvParams)
     rows = params.menu.actions
     action = check_action(action, len(rows))
     chosen = [action == number for number in range(len(rows))]

@@ -30,7 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array
 
-from heartpole_jax import physiology
+from heartpole_jax import physiology, validation
 from heartpole_jax.grid_v1 import (
     AXES,
     UNIFORMS,
@@ -89,6 +89,7 @@ def solve(
 def plain(params: EnvParams | None) -> tuple[tuple[float, ...], Any]:
     """Leaves and structure of the parameters without `expected_penalty`, to cache by. Raises ValueError for arrays."""
     params = EnvParams() if params is None else params
+    validation.check_type("params", params, EnvParams)
     leaves, treedef = jax.tree.flatten(dataclasses.replace(params, expected_penalty=0.0))
     leaves = [leaf.item() if isinstance(leaf, np.number) else leaf for leaf in leaves]
     if not all(type(leaf) in (int, float) for leaf in leaves):

@@ -8,6 +8,8 @@ from typing import Any
 import jax
 from chex import Array, PRNGKey
 
+from heartpole_jax import validation
+
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["params", "carry"], meta_fields=["act", "sample"])
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +35,11 @@ def as_policy(policy: Policy | Callable[[PRNGKey, Array], Any]) -> Policy:
     if isinstance(policy, Policy):
         return policy
     if not callable(policy):
-        raise TypeError(f"policy must be a Policy or a function (key, obs) -> action, got {policy!r}")
+        hint = "; give its as_policy()" if hasattr(policy, "as_policy") else ""
+        hint = hint or ("; give its policy()" if hasattr(policy, "policy") else "")
+        raise TypeError(
+            f"policy must be a Policy or a function (key, obs) -> action, got {validation.described(policy)}{hint}"
+        )
     return Policy(act=_PlainAct(policy))
 
 

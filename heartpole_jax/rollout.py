@@ -122,9 +122,10 @@ def rollout(
       ValueError: for a size below 1 or too large to hold, a missing `num_steps`, a key of the wrong shape.
       TypeError: for sizes that are not whole numbers, a policy that cannot be called, a key that is none.
     """
+    validation.check_type("env", env, Environment, "heartpole_jax.make(name) finds one")
     policy = as_policy(policy)
     threefry.key_words(key)
-    params = env.default_params if params is None else params
+    params = env._params(params)
     num_steps = _time_limit(params) if num_steps is None else num_steps
     platform = devices[0].platform if devices else platforms.default_platform()
     if block_lanes is None:
@@ -135,8 +136,8 @@ def rollout(
         devices = tuple(devices)
         if not devices:
             raise ValueError("devices must name at least one device, got none; leave it out for the default device")
-    if start is not None and start.time.shape != (num_envs,):
-        raise ValueError(f"start must hold num_envs lanes, got {start.time.shape[0]} and num_envs {num_envs}")
+    if start is not None:
+        _check_start(start, env, policy, params, key, num_envs)
     # Parameters that are plain numbers are compiled in, which makes the program up to twice as fast on a CPU.
     leaves, treedef = jax.tree.flatten(params)
     constants = None
@@ -147,6 +148,20 @@ def rollout(
         record=record, autoreset=autoreset, block_lanes=block_lanes, devices=devices,
         noise_steps=_NOISE_STEPS.on(platform), unroll=_UNROLL.on(platform),
     )  # fmt: skip
+
+
+def _check_start(start: Lanes, env: Environment, policy: Policy, params: Any, key: PRNGKey, num_envs: int) -> None:
+    """Raises TypeError or ValueError for lanes of another environment, policy or number."""
+    validation.check_type("start", start, Lanes, "give the `lanes` of a rollout")
+    if start.time.shape != (num_envs,):
+        raise ValueError(f"start must hold num_envs lanes, got {start.time.shape[0]} and num_envs {num_envs}")
+    fresh = jax.eval_shape(lambda: (env.reset(key, params)[0], policy.carry))
+    forms = lambda tree: jax.tree.map(lambda x: x.shape, tree)
+    for what, own, given in zip(("environment", "policy"), fresh, (start.state, start.carry), strict=True):
+        if forms(jax.tree.map(lambda x: jax.ShapeDtypeStruct((num_envs, *x.shape), x.dtype), own)) != forms(given):
+            raise ValueError(
+                f"start must hold the lanes of this {what}, got those of another; leave it out to begin anew"
+            )
 
 
 def stream(

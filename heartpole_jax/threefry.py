@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from chex import Array, PRNGKey
 
+from heartpole_jax import validation
+
 _ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 _PARITY = 0x1BD11BDA
 _ROUNDS = 13
@@ -43,7 +45,7 @@ def key_words(key: PRNGKey) -> tuple[Array, Array]:
     """
     if not hasattr(key, "dtype"):
         raise TypeError(
-            f"key must be a JAX random key, got {type(key).__name__} {key!r}; make one with jax.random.key(0)"
+            f"key must be a JAX random key, got {validation.described(key)}; make one with jax.random.key(0)"
         )
     if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         data = jax.random.key_data(key)

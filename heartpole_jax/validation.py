@@ -125,6 +125,36 @@ def is_real(value: Any) -> bool:
     return dtype.kind in "iuf" or dtype == jnp.bfloat16
 
 
+def described(value: Any) -> str:
+    """What `value` is, in a few words, for a message: neither the numbers of an array nor those of a policy."""
+    if value is None or isinstance(value, bool | int | float | complex):
+        return repr(value) if len(repr(value)) < 60 else f"a number of {len(repr(value))} digits"
+    if isinstance(value, str):
+        return repr(value if len(value) < 60 else f"{value[:57]}...")
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        is_key = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+        return f"{'random keys' if is_key else f'an array of {value.dtype}'} of shape {tuple(value.shape)}"
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    return _with_article(type(value).__name__)
+
+
+def check_type(name: str, value: Any, kind: type, hint: str = "") -> None:
+    """Raises TypeError where `value` is no `kind`; `hint` says what to do."""
+    if isinstance(value, kind):
+        return
+    wanted, got = _with_article(kind.__name__), described(value)
+    if type(value).__name__ == kind.__name__:  # two versions of one thing
+        wanted, got = f"{wanted} of {kind.__module__}", f"{got} of {type(value).__module__}"
+    raise TypeError(f"{name} must be {wanted}, got {got}{f'; {hint}' if hint else ''}")
+
+
+def _with_article(name: str) -> str:
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+
+
 def check_numbers(params: Any, names: Sequence[str]) -> None:
     """Raises TypeError where a field in `names` is no real number or array of them, ValueError where it is not finite.
 

@@ -162,8 +162,7 @@ def _flags(heart_attacks: Any, num_steps: int) -> np.ndarray:
         raise TypeError(f"heart_attacks must be bools, or 1, 0 and -1 for unknown, got dtype {flags.dtype}")
     if flags.shape != (num_steps,):
         raise ValueError(f"heart_attacks must be of shape ({num_steps},), one for each action, got {flags.shape}")
-    flags = flags.astype(np.int64)
-    wrong = np.flatnonzero(np.abs(flags) > 1)
+    wrong = np.flatnonzero((flags > 1) | (flags < -1)) if flags.dtype.kind != "b" else np.array([], int)
     if wrong.size:
         raise ValueError(f"heart_attacks must be 1, 0 or -1 for unknown, got {flags[wrong[0]]} at step {wrong[0]}")
     return flags.astype(np.int32)

@@ -193,6 +193,12 @@ def test_other_parameters_make_other_traces_possible():
         (TypeError, {"heart_attacks": [0.0, 1.0]}, "heart_attacks must be bools, .* got dtype float64"),
         (ValueError, {"heart_attacks": [True]}, r"heart_attacks must be of shape \(2,\), one for each action"),
         (ValueError, {"heart_attacks": [0, 2]}, "heart_attacks must be 1, 0 or -1 for unknown, got 2 at step 1"),
+        (
+            ValueError,
+            {"heart_attacks": np.array([0, -(2**63)])},
+            "1, 0 or -1 for unknown, got -9223372036854775808 at step 1",
+        ),
+        (ValueError, {"heart_attacks": np.array([0, 2**64 - 1], np.uint64)}, "got 18446744073709551615 at step 1"),
     ],
 )
 def test_what_is_no_trace_is_refused(error, arguments, message):
