@@ -21,7 +21,7 @@ from agents.sweep_command import Sweep
 from agents.train_command import INTERRUPTED, Train, train
 from agents.tutorial import Tutorial
 from heartpole_jax.__main__ import use_all_cores, without_devices
-from heartpole_jax.terminal import printable
+from heartpole_jax.terminal import one_line
 
 _DESCRIPTION = "A DQN that lives where its environment does. Each command has a --help of its own."
 
@@ -120,7 +120,7 @@ def _one_line(box: str) -> str:
 
 
 def _fail(error: Exception | str, status: int) -> int:
-    print(printable(f"error: {' '.join(str(error).split())}"), file=sys.stderr)
+    print(f"error: {one_line(error)}", file=sys.stderr)
     if cluster.is_joined():  # the others are not to wait for this process, nor it for them
         cluster.leave(status)
     return status

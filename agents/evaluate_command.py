@@ -11,7 +11,7 @@ import tyro
 
 from agents import env_params, environments, judging, saved_policy
 from agents.saved_policy import SavedPolicy
-from heartpole_jax import Environment, Policy, disk, evaluation, evaluation_v1, tables
+from heartpole_jax import Environment, Policy, disk, evaluation, evaluation_v1, tables, validation
 from heartpole_jax.terminal import printable
 
 Episodes = Annotated[
@@ -87,7 +87,7 @@ def leaderboard(options: Leaderboard) -> int:
     env, params, agents = _contestants([disk.as_path(run) for run in options.runs])
     folder = disk.as_path(options.out) if options.out else None
     if folder:
-        folder.mkdir(parents=True, exist_ok=True)
+        validation.check_folder(folder)
     episodes = options.episodes or judging.num_episodes(env)
     rows = judging.leaderboard(agents, env, num_episodes=episodes, seed=options.seed, progress=_announce, params=params)
     texts = {
@@ -98,6 +98,7 @@ def leaderboard(options: Leaderboard) -> int:
     }
     print(printable(texts[options.format]), end="")
     if folder:
+        folder.mkdir(parents=True, exist_ok=True)
         for kind, suffix in (("json", "json"), ("csv", "csv"), ("markdown", "md")):
             disk.write_atomic(folder / f"leaderboard.{suffix}", texts[kind].encode())
         print(f"\nwritten: {folder}/leaderboard.md, .json, .csv", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The flags of a command line, checked before it is parsed: each known to its command, each given once.
+"""The arguments of a command line, checked before they are parsed: each flag known to its command, and given once.
 
 tyro takes the last of two, and what it says of an unknown one differs from version to version.
 """
@@ -19,13 +19,13 @@ _POSITIONAL = typing.get_args(tyro.conf.Positional[int])[1]
 def check(arguments: Sequence[str], commands: Mapping[str, type]) -> None:
     """Raises ValueError for a flag that the command, the first argument, does not have, or one given twice."""
     if not arguments or arguments[0] not in commands:
-        return
+        return validation.check_arguments(arguments)
     command, *rest = arguments
     own = of(commands[command])
     for flag in validation.flags_in(rest):
         if flag not in own | _HELP:
             raise ValueError(f"{command} has no option --{flag}; {_hint(flag, command, commands)}")
-    validation.check_given_once(rest, {f"{prefix}no-{name}": f"{prefix}{name}" for prefix, name in map(_parts, own)})
+    validation.check_arguments(rest, {f"{prefix}no-{name}": f"{prefix}{name}" for prefix, name in map(_parts, own)})
 
 
 def of(options: type, prefix: str = "") -> set[str]:

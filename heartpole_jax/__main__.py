@@ -27,7 +27,7 @@ from heartpole_jax import menu as menus
 from heartpole_jax.heartpole_v0 import EnvParams
 from heartpole_jax.rollout import everything, rollout
 from heartpole_jax.sensitivity import as_text, sensitivity
-from heartpole_jax.terminal import printable
+from heartpole_jax.terminal import one_line, printable
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     use_all_cores()
     try:
-        validation.check_given_once(arguments)
+        validation.check_arguments(arguments)
         options = _parser().parse_args(arguments)
         options.command(options)
     except (ValueError, ImportError, OSError) as error:
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _fail(error: Exception | str, status: int) -> int:
-    print(printable(f"error: {' '.join(str(error).split())}"), file=sys.stderr)
+    print(f"error: {one_line(error)}", file=sys.stderr)
     return status
 
 
@@ -61,7 +61,7 @@ def _leaderboard(options: argparse.Namespace) -> None:
     contestants = {name: validation.look_up(everybody, name, "policy") for name in options.policies or everybody}
     folder = disk.as_path(options.out) if options.out else None
     if folder:
-        folder.mkdir(parents=True, exist_ok=True)
+        validation.check_folder(folder)
     rows = worth.leaderboard(
         jax.random.key(options.seed), contestants, params, num_episodes=options.episodes or worth.NUM_EPISODES,
         devices=jax.devices(), progress=lambda name: print(f"evaluating {name} ...", file=sys.stderr),
@@ -73,6 +73,7 @@ def _leaderboard(options: argparse.Namespace) -> None:
         "markdown": tables.as_markdown(rows, params, options.seed),
     }
     if folder:
+        folder.mkdir(parents=True, exist_ok=True)
         for kind, suffix in (("json", "json"), ("csv", "csv"), ("markdown", "md")):
             disk.write_atomic(folder / f"leaderboard.{suffix}", texts[kind].encode())
     print(printable(texts[options.format]), end="")
@@ -125,7 +126,9 @@ def _episode(options: argparse.Namespace) -> None:
 def _figures(options: argparse.Namespace) -> None:
     from heartpole_jax.drawing.curves import save_figures  # here, since matplotlib is an extra
 
-    for path in save_figures(disk.as_path(options.out)):
+    folder = disk.as_path(options.out)
+    validation.check_folder(folder)
+    for path in save_figures(folder):
         print(f"written: {path}")
 
 
@@ -155,11 +158,14 @@ def _menu(options: argparse.Namespace) -> None:
 
 
 def _picture(out: str) -> Path:
-    """The path of a picture to be drawn. Raises ValueError for a kind of file that none can be, before it is drawn."""
+    """The path of a picture to be drawn. Raises ValueError where none can be written there, before it is drawn."""
     from heartpole_jax.drawing import style  # here, since matplotlib is an extra
 
     path = disk.as_path(out)
     style.check_kind(path)
+    if path.is_dir():
+        raise ValueError(f"--out must be a file, and {out!r} is a folder; name a file in it, as {path / 'a.png'}")
+    validation.check_folder(path.parent)
     return path
 
 

@@ -11,3 +11,9 @@ def printable(text: str) -> str:
         else character.encode("unicode_escape").decode()
         for character in text
     )
+
+
+def one_line(error: Exception | str) -> str:
+    """The message of an error as one line of printable characters, of a thousand at most."""
+    text = " ".join(str(error).split())
+    return printable(f"{text[:700]} ... {text[-290:]}" if len(text) > 1000 else text)

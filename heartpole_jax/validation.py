@@ -50,13 +50,29 @@ def flags_in(arguments: Sequence[str]) -> list[str]:
     return [flag[2:].partition("=")[0].replace("_", "-") for flag in flags]
 
 
-def check_given_once(arguments: Sequence[str], same: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Raises ValueError where a flag is given twice: a parser would take the last alone. `same` are other names."""
+def check_arguments(arguments: Sequence[str], same: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Raises ValueError for what a parser would take quietly: an empty argument, and of two equal flags the last.
+
+    `same` are other names of flags.
+    """
     given: set[str] = set()
+    for argument in arguments:
+        value = argument.partition("=")[2] if argument.startswith("--") and "=" in argument else argument
+        if not value.strip() or (value == "--" and value is not argument):
+            raise ValueError(f"an argument is empty, got {argument!r}; give it a value, or leave it out")
     for flag in flags_in(arguments):
         if same.get(flag, flag) in given:
             raise ValueError(f"--{same.get(flag, flag)} is given twice; give it once, with all of its values after it")
         given.add(same.get(flag, flag))
+
+
+def check_folder(folder: Path) -> None:
+    """Raises ValueError where `folder` is none and cannot be made, or nothing can be written there. Makes nothing."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise ValueError(
+            f"cannot write to {str(folder)!r}: {there} is {'not writable' if there.is_dir() else 'a file'}"
+        )
 
 
 class _Limits(NamedTuple):

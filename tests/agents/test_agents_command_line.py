@@ -180,6 +180,8 @@ def test_the_module_runs_by_itself_without_a_warning(trained):
         ("train --params max_steps=9 --params fatigue_onset=2", "--params is given twice"),
         ("sweep --space discount=0.9 --space learning_rate=1e-3", "--space is given twice"),
         ("resume x --skip-damaged --skip_damaged", "--skip-damaged is given twice"),
+        ("train --out ''", "an argument is empty, got ''; give it a value, or leave it out"),
+        ("leaderboard --out /dev/null", "cannot write to '/dev/null': /dev/null is a file"),
         ("evaluate --epsiodes 3 x", "evaluate has no option --epsiodes; did you mean --episodes?"),
         ("train --seed four", "--seed: invalid literal for int() with base 10: 'four'"),
         ("train --seed -1", "seed must be in 0 .. 2^32 - 1, got -1"),
