@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, Numeric
 
-from heartpole_jax import disk, documents, validation
+from heartpole_jax import disk, documents, struct, validation
 from heartpole_jax.physiology import uniform_between
 
 CHANNELS = ("alertness", "hypertension", "intoxication", "stimulation", "impairment")
@@ -32,6 +32,7 @@ LONGEST_BREAK = 336
 Dose = tuple[Numeric, Numeric]  # lowest and highest, drawn uniformly
 
 
+@struct.exportable
 @functools.partial(
     jax.tree_util.register_dataclass,
     data_fields=[*CHANNELS, "hazard"],
@@ -55,6 +56,7 @@ class Row:
     note: str = ""
 
 
+@struct.exportable
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["actions"], meta_fields=[])
 @dataclasses.dataclass(frozen=True)
 class Menu:

@@ -1,6 +1,7 @@
 """make, step_autoreset, the checked mode, and what each says to bad input."""
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import probe_environments
@@ -11,6 +12,7 @@ from oracle import NO_ATTACK, as_noise, as_state
 import heartpole_jax as hp
 
 ENV = hp.make("HeartPole-v0")
+V1 = hp.make("HeartPole-v1")
 
 
 def test_make_finds_heartpole_v0():
@@ -35,6 +37,19 @@ def test_an_environment_is_a_static_argument():
     state, _ = ENV.reset(jax.random.key(0))
     step(ENV, state, 0, jax.random.key(1))
     assert hash(ENV) == hash(hp.make("HeartPole-v0"))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [hp.EnvState, hp.EnvParams, hp.Noise, hp.StepInfo, hp.Lanes, hp.Rollout, hp.Transition,
+     type(V1.default_params), type(V1.default_params.menu), type(V1.default_params.menu.actions[0])],
+)  # fmt: skip
+def test_jax_export_knows_the_types_of_arguments_and_results(kind):
+    """It refuses a type that it knows already. tests/clients/test_export.py writes and reads."""
+    with pytest.raises(ValueError, match=f"Duplicate serialization registration for type .*{kind.__name__}"):
+        jax.export.register_pytree_node_serialization(
+            kind, serialized_name="another", serialize_auxdata=bytes, deserialize_auxdata=bytes
+        )
 
 
 def test_autoreset_steps_and_starts_again_after_the_true_last_observation():

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, PRNGKey
 
-from heartpole_jax import heartpole_v0, threefry
+from heartpole_jax import heartpole_v0, struct, threefry
 from heartpole_jax.heartpole_v0 import EnvParams, EnvState, Noise, StepInfo
 from heartpole_jax.policy import Policy
 
@@ -30,6 +30,7 @@ class SoftPolicy:
         return Policy(act=_Sampled(self.logits), sample=sample, params=self.params, carry=self.carry)
 
 
+@struct.exportable
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["weights"], meta_fields=[])
 @dataclasses.dataclass(frozen=True)
 class Doses:

@@ -42,6 +42,7 @@ class State:
     truncated: Array  # bool, the last step reached the time limit and no true end
 
 
+@struct.exportable
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Params:
