@@ -58,6 +58,13 @@ class Environment:
             validation.check_type("params", params, type(self.default_params))
         return params
 
+    def __reduce__(self) -> tuple:
+        """What `make` gave is pickled and copied by its name and menu, so that it is the same object again, for which
+        jit finds its program; any other by its fields."""
+        if self in _MADE:
+            return make, _MADE[self]
+        return Environment, tuple(getattr(self, field.name) for field in dataclasses.fields(self))
+
 
 def _of_module(name: str, module: ModuleType, num_actions: int, default_params: Any) -> Environment:
     """The environment whose functions `module` has under their usual names."""
@@ -77,11 +84,14 @@ def _of_module(name: str, module: ModuleType, num_actions: int, default_params: 
 
 
 HEARTPOLE_V0 = _of_module("HeartPole-v0", heartpole_v0, heartpole_v0.NUM_ACTIONS, heartpole_v0.EnvParams())
+_MADE: dict[Environment, tuple] = {HEARTPOLE_V0: ("HeartPole-v0",)}  # what `make` was given for them
 
 
 @functools.cache  # the same object for the same menu, so that jit finds its program again
 def _heartpole_v1(menu: menus.Menu) -> Environment:
-    return _of_module("HeartPole-v1", heartpole_v1, len(menu.actions), heartpole_v1.EnvParams(menu=menu))
+    env = _of_module("HeartPole-v1", heartpole_v1, len(menu.actions), heartpole_v1.EnvParams(menu=menu))
+    _MADE[env] = ("HeartPole-v1", menu)
+    return env
 
 
 _NAMES = dict.fromkeys(("HeartPole-v0", "HeartPole-v1"))
@@ -131,8 +141,21 @@ def checked(env: Environment) -> Environment:
     An action out of range and a state or reward that is not finite are reported; without checks such an action acts as
     NOTHING.
     """
+    checks = _Checked(env)
+    return dataclasses.replace(env, transition=checks.transition, transition_info=checks.transition_info)
 
-    def transition_info(state, action, noise, params=None):
+
+@dataclasses.dataclass(frozen=True)
+class _Checked:
+    """The transitions of an environment with checks."""
+
+    env: Environment
+
+    def transition(self, state, action, noise, params=None):
+        return self.transition_info(state, action, noise, params)[:4]
+
+    def transition_info(self, state, action, noise, params=None):
+        env = self.env
         checkify.check(
             (action >= 0) & (action < env.num_actions),
             "action must be in 0 .. {last}, got {action}",
@@ -145,7 +168,3 @@ def checked(env: Environment) -> Environment:
         checkify.check(jnp.all(jnp.isfinite(obs)), "observation is not finite: {obs}", obs=obs)
         checkify.check(jnp.isfinite(reward), "reward is not finite: {reward}", reward=reward)
         return next_state, obs, reward, done, info
-
-    return dataclasses.replace(
-        env, transition=lambda *args, **kwargs: transition_info(*args, **kwargs)[:4], transition_info=transition_info
-    )

@@ -11,17 +11,22 @@ from chex import Array, PRNGKey
 from heartpole_jax import validation
 
 
+def _itself(key: PRNGKey) -> PRNGKey:
+    return key
+
+
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["params", "carry"], meta_fields=["act", "sample"])
 @dataclasses.dataclass(frozen=True)
 class Policy:
     """A policy for one patient: its dice apart from its decision, as an environment's are.
 
     A pytree: `params` can be traced, swept and differentiated, and the policy passed through jit. `act` and `sample`
-    are static: give the same functions again and the compiled program is found again.
+    are static: give the same functions again and the compiled program is found again. It can be pickled where they can:
+    all of this package's are functions of a module.
     """
 
     act: Callable[[Any, Any, Array, Any], tuple[Any, Any]]  # params, carry, obs, draw -> action, carry
-    sample: Callable[[PRNGKey], Any] = lambda key: key  # key -> draw
+    sample: Callable[[PRNGKey], Any] = _itself  # key -> draw
     params: Any = ()
     carry: Any = ()  # at the start of an episode
 

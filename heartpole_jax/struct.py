@@ -1,4 +1,4 @@
-"""The frozen dataclass of this package: chex's, with the types that checkers and editors need; `jax.export` knows it."""
+"""The frozen dataclass of this package: chex's, typed for checkers and editors, and known to `jax.export`."""
 
 import contextlib
 import json

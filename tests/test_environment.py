@@ -1,5 +1,8 @@
 """make, step_autoreset, the checked mode, and what each says to bad input."""
 
+import copy
+import pickle
+
 import jax
 import jax.export
 import jax.numpy as jnp
@@ -37,6 +40,20 @@ def test_an_environment_is_a_static_argument():
     state, _ = ENV.reset(jax.random.key(0))
     step(ENV, state, 0, jax.random.key(1))
     assert hash(ENV) == hash(hp.make("HeartPole-v0"))
+
+
+@pytest.mark.parametrize("name", ["HeartPole-v0", "HeartPole-v1"])
+def test_a_fresh_state_can_be_donated(name):
+    state, obs = hp.make(name).reset(jax.random.key(0))
+    double = jax.jit(lambda state: jax.tree.map(lambda x: x + x, state), donate_argnums=0)
+    assert double(state).alertness == 2 * obs[0]
+
+
+@pytest.mark.parametrize("env", [ENV, V1, hp.checked(V1)], ids=["v0", "v1", "checked"])
+def test_an_environment_survives_pickling_and_copying(env):
+    for twin in (pickle.loads(pickle.dumps(env)), copy.deepcopy(env)):
+        assert (twin.name, twin.num_actions, twin.default_params) == (env.name, env.num_actions, env.default_params)
+        assert (twin is env) == (env in (ENV, V1))  # what `make` gave is one object, for which jit finds its program
 
 
 @pytest.mark.parametrize(

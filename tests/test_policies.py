@@ -1,5 +1,6 @@
 """Scripted policies, decision by decision."""
 
+import pickle
 from pathlib import Path
 
 import jax
@@ -13,6 +14,16 @@ from heartpole_jax.heartpole_v0 import Action
 pytestmark = pytest.mark.once
 
 TRACES = Path(__file__).parent / "data" / "heartpole_v0_traces.npz"
+
+
+@pytest.mark.parametrize("name", policies.SCRIPTED)
+def test_a_policy_survives_pickling_with_its_compiled_program(name):
+    """A process that is spawned gets it so. Equal functions and form are what jit finds a program by."""
+    policy = policies.make(name)
+    twin = pickle.loads(pickle.dumps(policy))
+    assert jax.tree.structure(twin) == jax.tree.structure(policy)
+    for ours, theirs in zip(jax.tree.leaves(policy), jax.tree.leaves(twin), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def action_of(transition):

@@ -12,6 +12,10 @@ from heartpole_jax.environment import Environment
 from heartpole_jax.rollout import Transition
 
 
+def _nothing(seen: Any, params: Any) -> Array:
+    return jnp.zeros(())
+
+
 @dataclasses.dataclass(frozen=True)
 class Objective:
     """step(transition, params) summed over the decisions, + final(state, params) at the end.
@@ -23,8 +27,8 @@ class Objective:
     `next_state.hypertension`, must leave it False.
     """
 
-    step: Callable[[Transition, Any], Array] = lambda transition, params: jnp.zeros(())
-    final: Callable[[ArrayTree, Any], Array] = lambda state, params: jnp.zeros(())
+    step: Callable[[Transition, Any], Array] = _nothing
+    final: Callable[[ArrayTree, Any], Array] = _nothing
     integrates_attacks: bool = False
 
 

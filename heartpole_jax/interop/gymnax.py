@@ -8,7 +8,6 @@ Its dice cannot be told from its dynamics, so the noise of a step is the key its
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,6 +16,7 @@ from chex import Array, ArrayTree, Numeric, PRNGKey
 
 from heartpole_jax import struct, validation
 from heartpole_jax.environment import Environment
+from heartpole_jax.heartpole_v0 import check_action
 
 try:
     import gymnax
@@ -86,7 +86,6 @@ def from_gymnax(env: Any, params: Any = None) -> Environment:
             f"the observation of gymnax's {name!r} must be one array, got {obs}; "
             "flatten it in a gymnax environment around it"
         )
-    transition_info = functools.partial(_transition_info, env, params)
     return Environment(
         name=f"gymnax:{name}",
         num_actions=actions.n,
@@ -95,10 +94,10 @@ def from_gymnax(env: Any, params: Any = None) -> Environment:
         sample_start=_itself,
         initial_state=functools.partial(_initial_state, env),
         sample_noise=_itself,
-        transition=_without_info(transition_info),
-        transition_info=transition_info,
-        observe=lambda state: state.obs,
-        terminated=lambda state: state.terminated,
+        transition=functools.partial(_transition, env, params),
+        transition_info=functools.partial(_transition_info, env, params),
+        observe=_observe,
+        terminated=_terminated,
     )
 
 
@@ -114,15 +113,24 @@ def _initial_state(env: Any, start: PRNGKey, params: Params) -> State:
 def _transition_info(env: Any, default_params: Any, state: State, action: Numeric, noise: PRNGKey, params=None):
     """What gymnax's own `step` does before it resets: (state, obs, reward, done, info)."""
     params = default_params if params is None else params.gymnax
+    action = check_action(action, env.action_space(params).n)
     obs, after, reward, terminated, info = env.step_env(noise, state.gymnax, action, params)
     terminated = jnp.asarray(terminated, bool)
     done = terminated | jnp.asarray(env.is_truncated(after, params), bool)
-    obs = _as_float(obs)
-    return State(gymnax=_settled(after), obs=obs, terminated=terminated), obs, _as_float(reward), done, info
+    state = State(gymnax=_settled(after), obs=_as_float(obs), terminated=terminated)
+    return state, _observe(state), _as_float(reward), done, info
 
 
-def _without_info(transition_info: Callable) -> Callable:
-    return lambda *args, **kwargs: transition_info(*args, **kwargs)[:4]
+def _transition(env: Any, default_params: Any, state: State, action: Numeric, noise: PRNGKey, params=None):
+    return _transition_info(env, default_params, state, action, noise, params)[:4]
+
+
+def _observe(state: State) -> Array:
+    return jnp.copy(state.obs)  # the caller's own, who may donate the state
+
+
+def _terminated(state: State) -> Array:
+    return state.terminated
 
 
 def _as_float(x: Any) -> Array:

@@ -1,6 +1,7 @@
 """The scripted policies of HeartPole-v1: their decisions by hand, and what they reach in the model's description."""
 
 import functools
+import pickle
 
 import jax
 import numpy as np
@@ -25,6 +26,13 @@ PUBLISHED = {
     "always coffee": (-2918.5, 5.0, 34.1, 29.5),
     "always cannabis": (-1849.3, 2.0, 2.1, 18.5),
 }
+
+
+@pytest.mark.parametrize("name", policies_v1.SCRIPTED)
+def test_a_policy_survives_pickling(name):
+    policy = policies_v1.make(name)
+    twin = pickle.loads(pickle.dumps(policy))
+    assert (jax.tree.structure(twin), jax.tree.leaves(twin)) == (jax.tree.structure(policy), jax.tree.leaves(policy))
 
 
 def parts(transition):

@@ -2,13 +2,14 @@
 
 import dataclasses
 import functools
+import pickle
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import probe_environments
 import pytest
-from contract import check_environment
+from contract import check_environment, check_own_buffers
 
 import heartpole_jax as hp
 from heartpole_jax import menu as menus
@@ -33,6 +34,40 @@ def same(expected, got):
     for x, y in zip(jax.tree.leaves(expected), jax.tree.leaves(got), strict=True):
         assert x.dtype == y.dtype
         np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
+
+
+def test_every_array_of_a_reset_and_of_a_step_is_its_own():
+    for env in (to_gymnax(), to_gymnax_legacy("HeartPole-v1")):
+        obs, state = env.reset_env(jax.random.key(0))
+        check_own_buffers((obs, state), "reset_env")
+    env = from_gymnax("CartPole-v1")
+    state, obs = env.reset(jax.random.key(1))
+    check_own_buffers((state, obs, env.step(state, 1, jax.random.key(2))[:2]), "step")
+
+
+@pytest.mark.parametrize("action", [1, np.int8(1), jnp.uint32(1), hp.Action.COFFEE])
+def test_gymnax_is_handed_actions_of_one_type(action):
+    env, seen = from_gymnax("CartPole-v1"), []
+    theirs = env.transition.args[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(theirs), "step_env", lambda self, key, state, action, params: seen.append(action) or 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            env.step(env.reset(jax.random.key(0))[0], action, jax.random.key(1))
+    assert (seen[0].shape, seen[0].dtype, int(seen[0])) == ((), jnp.int32, 1)
+
+
+def test_an_action_that_gymnax_has_not_is_refused():
+    env = from_gymnax("CartPole-v1")
+    state, _ = env.reset(jax.random.key(0))
+    for action, kind in ((2, ValueError), (-1, ValueError), (1.0, TypeError), (True, TypeError)):
+        with pytest.raises(kind, match=r"action must be .*in 0 \.\. 1, got"):
+            env.step(state, action, jax.random.key(1))
+
+
+def test_gymnaxs_environments_as_ours_can_be_pickled():
+    env = from_gymnax("CartPole-v1")
+    twin = pickle.loads(pickle.dumps(env))
+    same(env.reset(key_of(key_data(1)[0])), twin.reset(key_of(key_data(1)[0])))
 
 
 def test_steps_and_resets_are_ours_of_the_same_key_past_the_limit():
