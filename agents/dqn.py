@@ -97,14 +97,14 @@ def init(
     env_state = jax.vmap(start)(jnp.arange(config.num_envs, dtype=jnp.uint32))
     weights = networks.init_weights(key_of(threefry.derive(key, _NETWORK)), config, env)
     return TrainState(
-        key=key,
+        key=jnp.copy(key),  # as the weights below: an array that is somebody else's too cannot be donated
         iteration=jnp.zeros((), jnp.int32),
         env_state=env_state,
         episode_return=jnp.zeros(config.num_envs),
         buffer=replay.empty(config.buffer_size // config.num_envs, config.num_envs, obs_size, jnp.result_type(float)),
         online_params=weights,
-        target_params=weights,
-        average_params=weights,
+        target_params=jnp.copy(weights),
+        average_params=jnp.copy(weights),
         opt_state=learning.optimizer(hyperparams).init(weights),
     )
 

@@ -157,15 +157,16 @@ def initial_state(u: Numeric, params: EnvParams | None = None) -> EnvState:
     params = EnvParams() if params is None else params
     float_dtype = jnp.result_type(float)
     alertness = physiology.uniform_between(params.wake_up_alertness_low, params.wake_up_alertness_high, u)
-    zero, count = jnp.zeros((), float_dtype), jnp.zeros((), jnp.int32)
+    # An array of its own for each: one that two leaves share cannot be donated.
+    zero, count = (functools.partial(jnp.zeros, (), dtype) for dtype in (float_dtype, jnp.int32))
     return EnvState(
         alertness=jnp.asarray(alertness, float_dtype),
-        hypertension=zero,
-        intoxication=zero,
-        time_since_slept=count,
-        time_elapsed=count,
-        work_done=zero,
-        num_steps=count,
+        hypertension=zero(),
+        intoxication=zero(),
+        time_since_slept=count(),
+        time_elapsed=count(),
+        work_done=zero(),
+        num_steps=count(),
     )
 
 

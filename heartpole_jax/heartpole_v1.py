@@ -114,8 +114,8 @@ def initial_state(u: Numeric, params: EnvParams | None = None) -> EnvState:
     """The state of a patient who has just woken up, `u` in [0, 1) deciding how rested. No dice."""
     # Of the parameters it reads the waking alertness, which is the same.
     awake = heartpole_v0.initial_state(u, EnvParams() if params is None else params)  # type: ignore[arg-type]
-    zero = jnp.zeros((), jnp.result_type(float))
-    return EnvState(**vars(awake), stimulation=zero, impairment=zero)
+    number = jnp.result_type(float)
+    return EnvState(**vars(awake), stimulation=jnp.zeros((), number), impairment=jnp.zeros((), number))
 
 
 def reset(key: PRNGKey, params: EnvParams | None = None) -> tuple[EnvState, Array]:

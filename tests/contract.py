@@ -14,7 +14,7 @@ def check_environment(env: Environment, params=None, num_steps: int = NUM_STEPS)
     """Raises AssertionError where `env` breaks the contract within `num_steps` decisions.
 
     Shapes and dtypes; no weak types, so no second compilation; the state left alone; jit, vmap and scan the same as
-    plain calls; `step` the same as `sample_noise` and `transition`; `obs` what `observe` says; `done` the time limit
+    plain calls, and no array of a plain reset two leaves'; `step` the same as `sample_noise` and `transition`; `obs` what `observe` says; `done` the time limit
     (`params.max_steps`, where there is one) or a true end, and nothing resets; everything finite.
     """
     params = env.default_params if params is None else params
@@ -104,6 +104,17 @@ def _check_leaves(tree, function):
             assert jnp.isfinite(leaf).all(), f"{function}: a leaf is not finite: {leaf}"
 
 
+def check_own_buffers(tree, function):
+    """Raises AssertionError where two leaves are one array: neither could be donated. Compiled functions see to it."""
+    owners = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        data = jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+        other = owners.setdefault(data.unsafe_buffer_pointer(), path)
+        assert other is path, (
+            f"{function}: {jax.tree_util.keystr(other)} and {jax.tree_util.keystr(path)} are one array"
+        )
+
+
 def _check_parts(env, params, key_data, actions):
     """`step` is `transition` after `sample_noise`, `reset` is `initial_state` after `sample_start`."""
 
@@ -115,7 +126,8 @@ def _check_parts(env, params, key_data, actions):
 
     start, transition, info = parts(*_keys(key_data), actions[0])
     start_key, key = _keys(key_data)
-    state, _ = env.reset(start_key, params)
+    state, obs = env.reset(start_key, params)
+    check_own_buffers((state, obs), "reset")
     _same(state, start, "reset is not sample_start and initial_state")
     _same(env.step(state, actions[0], key, params), transition, "step is not sample_noise and transition")
     assert len(info) == 5, "transition_info must return state, obs, reward, done, info"

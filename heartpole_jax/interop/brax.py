@@ -20,6 +20,7 @@ AutoResetWrapper begins every episode of a lane in the state of the first and gi
 dice go on, and `info["final_observation"]` is the true observation after each step.
 """
 
+import functools
 from typing import Any
 
 import jax
@@ -84,14 +85,14 @@ class BraxEnvironment(Env):
         """The start of an episode: the key is split, its first half begins the episode."""
         reset_key, next_key = jax.random.split(rng)
         env_state, obs = self.env.reset(reset_key, self.sys)
-        zero = jnp.zeros((), obs.dtype)
+        zero = functools.partial(jnp.zeros, (), obs.dtype)
         return State(
             pipeline_state=env_state,
             obs=obs,
-            reward=zero,
-            done=zero,
+            reward=zero(),
+            done=zero(),
             metrics=_floats(adapting.empty_info(self.env, self.sys, next_key), obs.dtype),
-            info={"rng": next_key, "truncation": zero, "final_observation": obs},
+            info={"rng": next_key, "truncation": zero(), "final_observation": jnp.copy(obs)},
         )
 
     def step(self, state: State, action: Numeric) -> State:
@@ -108,7 +109,7 @@ class BraxEnvironment(Env):
         )
         terminated = self.env.terminated(env_state)
         truncation = (done & ~terminated).astype(obs.dtype)
-        told = {"rng": next_key, "truncation": truncation, "final_observation": obs}
+        told = {"rng": next_key, "truncation": truncation, "final_observation": jnp.copy(obs)}
         if "steps" in state.info and adapting.time_limit(self.sys) != "max_steps":
             steps = state.info["steps"]
             last = jnp.maximum(steps, jnp.asarray(self.episode_length - 1, steps.dtype))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from contract import check_own_buffers
 
 from agents import dqn, networks, training
 from agents.config import DQNConfig, Hyperparams
@@ -66,6 +67,11 @@ def close(a, b):
 
 def test_one_key_gives_the_same_bits_again():
     same_bits(after_96(), go_on(begin(), 32, 32, 32))
+
+
+def test_every_array_of_a_fresh_train_state_is_its_own():
+    key = jax.random.key(0)
+    check_own_buffers((dqn.init(key, HYPERPARAMS, CONFIG, WALK), key), "init")
 
 
 def test_two_keys_give_two_networks_and_two_lives():

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import probe_environments
 import pytest
+from contract import check_own_buffers
 
 import heartpole_jax as hp
 
@@ -31,6 +32,13 @@ def lane_keys(num_envs, seed=0):
 def preference(action, num_envs):
     """One for the action, nothing for the others, (num_envs, 4)."""
     return jnp.tile(jax.nn.one_hot(action, 4), (num_envs, 1))
+
+
+def test_every_array_of_a_reset_and_of_a_step_is_its_own():
+    env = to_brax("HeartPole-v1")
+    state = env.reset(jax.random.PRNGKey(0))
+    check_own_buffers(state, "reset")
+    check_own_buffers(env.step(state, 1), "step")
 
 
 def test_steps_are_ours_with_the_first_halves_of_the_keys():

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import probe_environments
 import pytest
+from contract import check_own_buffers
 
 import heartpole_jax as hp
 
@@ -33,6 +34,11 @@ FIRST, MID, TERMINATED, TRUNCATED = 0, 1, 2, 3
 def key_reuse():
     with jax.debug_key_reuse(False):
         yield
+
+
+def test_every_array_of_a_reset_is_its_own():
+    for env in ("HeartPole-v0", "HeartPole-v1"):
+        check_own_buffers(to_stoa(env).reset(jax.random.key(0)), "reset")
 
 
 def told(timestep):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from contract import check_own_buffers
 from gymnasium import error
 from gymnasium.envs.functional_jax_env import FunctionalJaxEnv, FunctionalJaxVectorEnv
 from gymnasium.utils.env_checker import check_env
@@ -250,6 +251,10 @@ def test_the_functional_environment_is_the_functional_core():
     assert set(env.transition_info(state, 1, after)) == {
         "heart_attack", "heart_attack_risk", "productivity", "half_hours"
     }  # fmt: skip
+
+
+def test_a_first_functional_state_has_an_array_for_each_leaf():
+    check_own_buffers(FunctionalEnv().initial(jax.random.key(0)), "initial")
 
 
 def test_gymnasiums_functional_environments_run_it():

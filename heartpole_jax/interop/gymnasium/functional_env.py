@@ -56,15 +56,14 @@ class FunctionalEnv(FuncEnv):
 
     def initial(self, rng: Any, params: Any = None) -> FunctionalState:
         """A patient who has just woken up, the same as `hp.reset(rng, params)`."""
-        patient, obs = self.environment.reset(rng, self._own(params))
-        zero, false = jnp.zeros((), obs.dtype), jnp.zeros((), bool)
-        info = StepInfo(
-            productivity=zero,
-            half_hours=jnp.zeros((), jnp.int32),
-            heart_attack_risk=zero,
-            heart_attack=false,
+        params = self._own(params)
+        patient, obs = self.environment.reset(rng, params)
+        return FunctionalState(
+            patient=patient,
+            reward=jnp.zeros((), obs.dtype),
+            truncated=jnp.zeros((), bool),
+            info=StepInfo(**adapting.empty_info(self.environment, params, rng)),
         )
-        return FunctionalState(patient=patient, reward=zero, truncated=false, info=info)
 
     def transition(self, state: FunctionalState, action: Any, rng: Any, params: Any = None) -> FunctionalState:
         """The state after a decision, the same as `hp.step(state, action, rng, params)`."""
