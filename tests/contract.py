@@ -14,8 +14,9 @@ def check_environment(env: Environment, params=None, num_steps: int = NUM_STEPS)
     """Raises AssertionError where `env` breaks the contract within `num_steps` decisions.
 
     Shapes and dtypes; no weak types, so no second compilation; the state left alone; jit, vmap and scan the same as
-    plain calls, and no array of a plain reset two leaves'; `step` the same as `sample_noise` and `transition`; `obs` what `observe` says; `done` the time limit
-    (`params.max_steps`, where there is one) or a true end, and nothing resets; everything finite.
+    plain calls; no array of a plain reset two leaves'; `step` the same as `sample_noise` and `transition`; `obs` what
+    `observe` says; `done` the time limit (`params.max_steps`, where there is one) or a true end, and nothing resets;
+    everything finite.
     """
     params = env.default_params if params is None else params
     key_data = np.asarray(

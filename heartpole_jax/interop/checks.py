@@ -1,6 +1,8 @@
 """What Gymnasium's interfaces accept, and what they say to the rest: spaces, parameters, actions, seeds, modes."""
 
+import copy
 import dataclasses
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,15 +34,19 @@ def env_params(env: Environment, keywords: dict[str, Any]) -> Any:
     """The environment's `EnvParams` of keyword arguments, its default menu included.
 
     Raises:
-      ValueError: for an unknown one, with the nearest that is known, or a value out of range.
-      TypeError: for a value that is not a number.
+      TypeError: for an unknown one, as Python does, with the nearest that is known; for a value that is not a number.
+      ValueError: for a value out of range.
     """
     known = {field.name: field.name for field in dataclasses.fields(env.default_params) if field.name != "menu"}
     limit = adapting.time_limit(env.default_params)
     for name, value in keywords.items():
+        unexpected = f"{env.name} got an unexpected keyword argument {name!r}"
         if name == "max_steps" != limit:
-            raise ValueError(f"{env.name} has no limit of decisions, got max_steps={value!r}; its limit is {limit}")
-        validation.look_up(known, name, f"parameter of {env.name}")
+            raise TypeError(f"{unexpected}: its limit is a time, {limit}, and no number of decisions")
+        try:
+            validation.look_up(known, name, "parameter")
+        except ValueError as unknown:
+            raise TypeError(f"{unexpected}: {unknown}") from None
         if np.ndim(value) > 0:
             raise TypeError(f"{name} must be one number, got {value!r}")
     dataclasses.replace(env.default_params, **keywords)  # refuses what is no number, or out of range, by its name
@@ -74,9 +80,23 @@ def check_actions(actions: Any, num_envs: int, num_actions: int) -> np.ndarray:
 
 
 def check_seed(seed: Any) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+    """A seed as Python's own number, which Gymnasium asks for; it may come as NumPy's or JAX's."""
+    try:
+        whole = -1 if isinstance(seed, bool | np.bool_) else operator.index(seed)
+    except TypeError:
+        whole = -1
+    if whole < 0:
         raise error.Error(f"a seed must be a whole number of at least 0, got {seed!r}")
-    return int(seed)
+    return whole
+
+
+def with_step_limit(spec: Any, params: Any) -> Any:
+    """A Gymnasium spec, or None, that tells the most decisions of an episode, as wrappers ask that know the time."""
+    if spec is None or spec.max_episode_steps is not None:
+        return spec
+    spec = copy.copy(spec)
+    spec.max_episode_steps = int(params.max_steps)
+    return spec
 
 
 def check_options(options: Any, known: tuple[str, ...]) -> None:
@@ -104,5 +124,5 @@ def check_autoreset_mode(mode: Any) -> AutoresetMode:
 
 def refuse_step(closed: bool) -> None:
     if closed:
-        raise error.ClosedEnvironmentError("step was called on a closed environment; make another one")
+        raise error.ClosedEnvironmentError("step was called on a closed environment; call env.reset() to open it again")
     raise error.ResetNeeded("step was called before reset; call env.reset() first")

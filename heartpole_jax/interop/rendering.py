@@ -47,9 +47,10 @@ class Renderer:
         return None
 
     def close(self) -> None:
-        """Closes the window, if there is one."""
+        """Closes the window, if there is one; the next frame opens another."""
         if self._window is not None:
             self._window.close()
+            self._window = None
 
     def _append(self, obs, action, reward, info, num_steps: int, num_heart_attacks: int) -> None:
         self._moments.append(

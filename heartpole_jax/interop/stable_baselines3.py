@@ -30,6 +30,7 @@ class HeartPoleVecEnv(VecEnv):
     `name` and `menu` are those of `heartpole_jax.make`.
 
     Raises:
+      TypeError: for an unknown keyword.
       ValueError, TypeError: for a bad number of lanes, an unknown name, a bad menu or bad parameters.
       gymnasium.error.UnsupportedMode: for a render mode that is neither None nor "rgb_array".
     """
@@ -54,9 +55,10 @@ class HeartPoleVecEnv(VecEnv):
         self._is_reset = self._is_closed = False
 
     def reset(self) -> np.ndarray:
-        """First observations, float32 of shape (num_envs, 6 or 8). `seed(s)` before it gives the lanes s, s + 1, ..."""
-        if self._is_closed:
-            checks.refuse_step(closed=True)
+        """First observations, float32 of shape (num_envs, 6 or 8). `seed(s)` before it gives the lanes s, s + 1, ...
+
+        A closed environment begins again. Raises RuntimeError in a process that was forked after JAX had begun.
+        """
         seeds = self._seeds
         seeded = np.array([seed is not None for seed in seeds])
         words = np.zeros((self.num_envs, 2), np.uint32)
@@ -69,11 +71,16 @@ class HeartPoleVecEnv(VecEnv):
         obs = self._lanes.reset(words, seeded if self._is_reset else everyone, everyone)
         self._reset_seeds()
         self._reset_options()
-        self.reset_infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        self._is_reset = True
+        self.reset_infos: list[dict[str, Any]] = [self._lanes.empty_info() for _ in range(self.num_envs)]
+        self._is_reset, self._is_closed = True, False
         for renderer, lane_obs in zip(self._renderers, obs, strict=False):
             renderer.begin(lane_obs)
         return obs
+
+    def set_options(self, options: Any = None) -> None:
+        """Raises ValueError for any option, since none is known."""
+        for each in [options] if isinstance(options, dict) else options or []:
+            checks.check_options(each, known=())
 
     def step_async(self, actions: np.ndarray) -> None:
         """Takes the actions, whole numbers from 0 on of shape (num_envs,).

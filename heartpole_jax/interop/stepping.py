@@ -20,6 +20,7 @@ from chex import Array, ArrayTree
 
 from heartpole_jax import threefry
 from heartpole_jax.environment import Environment
+from heartpole_jax.interop import forking
 
 _NOISE, _START = 0, 2  # the purposes of dice in `rollout`
 # XLA on a CPU makes one kernel of a stack of up to eight rows, which computes what they share anew for each, and one
@@ -69,13 +70,11 @@ class Lanes:
 
     def __init__(self, env: Environment, params: Any, num_envs: int, autoreset: Autoreset = Autoreset.NEVER):
         leaves, treedef = jax.tree.flatten(params)
-        unpack = _Unpack(treedef, tuple(isinstance(x, float | np.floating) for x in leaves))
+        self._leaves, self._unpack = leaves, _Unpack(treedef, tuple(isinstance(x, float | np.floating) for x in leaves))
         self.num_envs = num_envs
-        self._layout = _layout(env, unpack, autoreset)
-        self._params = unpack.pack(leaves)
-        # A lone lane's actions wait on the device: handing in a number costs a microsecond and a half.
-        self._actions = [jax.device_put(np.array([action], np.int32)) for action in range(env.num_actions)]
-        self._arrays = self._layout.empty(num_envs)
+        self._env, self._autoreset = env, autoreset
+        self._arrays: _Arrays
+        self._is_placed = False  # nothing is on a device before a reset: a process may fork until then
 
     def reset(self, seeds: np.ndarray, seeded: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """Begins an episode in the `chosen` lanes; the observations of all, float32 of shape (num_envs, ...).
@@ -85,11 +84,15 @@ class Lanes:
           seeded: which lanes take them, bool of shape (num_envs,); the others go on with the dice they have.
           chosen: which lanes begin, bool of shape (num_envs,); the others stay as they are.
         """
+        forking.check()
+        if not self._is_placed:
+            self._place()
         self._arrays = _reset(self._layout, self._params, self._arrays, seeds, seeded, chosen)
         return _columns(self._values(), self._layout.obs)
 
     def step(self, actions: np.ndarray) -> Outcome:
         """One step of every lane; `actions` are int32 of shape (num_envs,), each in range."""
+        forking.check()
         layout = self._layout
         self._arrays = _step(layout, self._params, self._arrays, actions)
         values = self._values()
@@ -107,6 +110,7 @@ class Lanes:
 
     def step_lone(self, action: int) -> LoneOutcome:
         """One step of the only lane; `action` is in range."""
+        forking.check()
         layout = self._layout
         self._arrays = _step(layout, self._params, self._arrays, self._actions[action])
         column = np.asarray(self._arrays.floats[0])[:, 0]
@@ -123,6 +127,19 @@ class Lanes:
         """The environment's state in a lane, with scalars of NumPy's as leaves."""
         columns = (np.concatenate(pieces)[:, lane] for pieces in self._arrays)
         return self._layout.read(*columns)[0]
+
+    def empty_info(self) -> dict[str, Any]:
+        """Zeros in the place of what a step tells of one lane, for a reset; after one."""
+        return {name: type_(0) for name, _, type_ in self._layout.info}
+
+    def _place(self) -> None:
+        """Puts on the device what waits there."""
+        self._layout = _layout(self._env, self._unpack, self._autoreset)
+        self._params = self._unpack.pack(self._leaves)
+        # A lone lane's actions wait on the device: handing in a number costs a microsecond and a half.
+        self._actions = [jax.device_put(np.array([action], np.int32)) for action in range(self._env.num_actions)]
+        self._arrays = self._layout.empty(self.num_envs)
+        self._is_placed = True
 
     def _values(self) -> np.ndarray:
         """The rows of floats, of shape (rows, num_envs)."""

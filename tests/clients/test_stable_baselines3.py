@@ -23,6 +23,7 @@ def test_its_checker_finds_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_env(gymnasium.make(NAME).unwrapped)
+        check_env(gymnasium.make(NAME, render_mode="rgb_array").unwrapped, skip_render_check=False)
 
 
 def test_the_native_vec_env_is_its_own_of_single_environments():
@@ -32,6 +33,7 @@ def test_the_native_vec_env_is_its_own_of_single_environments():
     ours.seed(5)
     theirs.seed(5)
     np.testing.assert_allclose(ours.reset(), theirs.reset(), rtol=1e-6)
+    assert ours.reset_infos == theirs.reset_infos
     rng = np.random.default_rng(0)
     num_ended = 0
     for _ in range(13):
@@ -145,8 +147,15 @@ def test_bad_input_is_refused():
     envs.close()
     with pytest.raises(error.ClosedEnvironmentError):
         envs.step(np.array([0, 0]))
-    with pytest.raises(ValueError, match="did you mean 'max_steps'"):
+    np.testing.assert_array_equal(envs.reset()[:, 4], 0)
+    envs.step(np.array([0, 0]))
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'max_step'.*did you mean 'max_steps'"):
         HeartPoleVecEnv(2, max_step=3)
+    for options in ({"max_steps": 3}, [{}, {"max_steps": 3}]):
+        with pytest.raises(ValueError, match="unknown option 'max_steps'"):
+            envs.set_options(options)
+    for options in (None, {}, [{}, {}]):
+        envs.set_options(options)
 
 
 def test_the_tutorials_agent_with_only_its_import_changed(capsys):

@@ -1,6 +1,7 @@
 """`Env` through Gymnasium itself: its checker, its wrappers, seeds, and every kind of bad input."""
 
 import copy
+import os
 import warnings
 
 import gymnasium
@@ -15,6 +16,7 @@ from gymnasium.utils.env_checker import check_env
 
 import heartpole_jax as hp
 from heartpole_jax.gym import Env, FunctionalEnv
+from heartpole_jax.interop import forking
 
 NAME = "heartpole_jax.gym:HeartPole-v0"
 
@@ -57,9 +59,11 @@ def test_the_spaces_have_the_tutorials_bounds():
 
 def test_what_comes_out_is_numpys_and_pythons_own():
     env = make()
-    obs, info = env.reset(seed=0)
-    assert (type(obs), obs.dtype, obs.shape, info) == (np.ndarray, np.float32, (6,), {})
+    obs, nothing = env.reset(seed=0)
+    assert (type(obs), obs.dtype, obs.shape) == (np.ndarray, np.float32, (6,))
     obs, reward, terminated, truncated, info = env.step(np.int64(1))
+    assert nothing == {name: type(x)(0) for name, x in info.items()}  # data sets want one form of both
+    assert [type(x) for x in nothing.values()] == [type(x) for x in info.values()]
     assert (type(obs), obs.dtype, obs.shape) == (np.ndarray, np.float32, (6,))
     assert [type(x) for x in (reward, terminated, truncated)] == [float, bool, bool]
     assert {name: type(x) for name, x in info.items()} == {
@@ -144,11 +148,15 @@ def test_frames_and_texts_follow_the_episode():
 def test_human_rendering_shows_a_window_by_itself():
     env = make(render_mode="human")
     env.reset(seed=0)
-    assert env.unwrapped._renderer._window.is_open
+    window = env.unwrapped._renderer._window
+    assert window.is_open
     env.step(1)
     assert env.render() is None
     env.close()
-    assert not env.unwrapped._renderer._window.is_open
+    assert not window.is_open
+    env.reset()
+    assert env.unwrapped._renderer._window.is_open
+    env.close()
 
 
 def test_rendering_without_a_mode_warns_and_tells_the_mode():
@@ -190,21 +198,68 @@ def test_stepping_and_rendering_before_a_reset_are_refused():
         env.render()
 
 
-def test_a_closed_environment_neither_steps_nor_resets():
-    env = make()
-    env.reset(seed=0)
+def test_a_closed_environment_steps_again_after_a_reset():
+    env, other = make(), make()
+    for each in (env, other):
+        each.reset(seed=0)
     env.close()
     env.close()
-    with pytest.raises(error.ClosedEnvironmentError, match="step was called on a closed"):
+    with pytest.raises(error.ClosedEnvironmentError, match=r"step was called on a closed .*call env\.reset"):
         env.step(0)
-    with pytest.raises(error.ClosedEnvironmentError, match="reset was called on a closed"):
-        env.reset()
+    np.testing.assert_array_equal(env.reset()[0], other.reset()[0])
+    np.testing.assert_array_equal(env.step(0)[0], other.step(0)[0])
+
+
+@pytest.mark.parametrize("seed", [np.int64(3), np.uint8(3), np.array(3), jnp.int32(3)])
+def test_a_seed_is_any_whole_number(seed):
+    np.testing.assert_array_equal(make().reset(seed=seed)[0], make().reset(seed=3)[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "keywords"), [("HeartPole-v0", "max_steps", {}), ("HeartPole-v1", "max_half_hours", {})]
+)
+def test_the_spec_tells_the_most_decisions_to_wrappers_that_know_the_time(name, limit, keywords):
+    env = gymnasium.make(f"heartpole_jax.gym:{name}", **{limit: 40})
+    assert env.spec.max_episode_steps == 40
+    timed = gymnasium.wrappers.TimeAwareObservation(env)
+    timed.reset(seed=0)
+    assert timed.max_timesteps == 40
+    assert timed.step(0)[0][-1] == 1
+    assert gymnasium.make(env.spec).spec.max_episode_steps == 40
+    assert gymnasium.make(f"heartpole_jax.gym:{name}", **{limit: 40}, max_episode_steps=7).spec.max_episode_steps == 7
+    assert gymnasium.make_vec(env.spec, num_envs=2).unwrapped.spec.max_episode_steps == 40
+
+
+def test_a_process_forked_after_jax_began_is_refused_and_told_what_works(monkeypatch):
+    """As it is in a child; that a child knows is tested by forking one, without JAX."""
+    env, asked = make(), make()
+    asked.reset(seed=0)
+    monkeypatch.setattr(forking, "_is_lame", True)
+    for refused in (env.reset, lambda: asked.step(0)):
+        with pytest.raises(RuntimeError, match=r"forked from one in which JAX had begun.*make_vec.*context='spawn'"):
+            refused()
+
+
+@pytest.mark.filterwarnings("ignore:os.fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
+def test_a_forked_process_knows_that_it_is_one():
+    jnp.zeros(()).block_until_ready()
+    if (child := os.fork()) == 0:
+        os._exit(7 if forking._is_lame else 8)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert not forking._is_lame
 
 
 @pytest.mark.parametrize(
     ("keywords", "kind", "message"),
     [
-        ({"heart_atack_proclivity": 1.0}, ValueError, "did you mean 'heart_attack_proclivity'"),
+        ({"heart_atack_proclivity": 1.0}, TypeError, "did you mean 'heart_attack_proclivity'"),
+        ({"frameskip": 4}, TypeError, "got an unexpected keyword argument 'frameskip'"),
+        (
+            {"name": "HeartPole-v1", "max_steps": 4},
+            TypeError,
+            "unexpected keyword argument 'max_steps'.*max_half_hours",
+        ),
         ({"max_steps": 0}, ValueError, "max_steps must be a whole number"),
         ({"max_steps": 2.5}, ValueError, "max_steps must be a whole number"),
         ({"hypertension_decay": np.nan}, ValueError, "finite"),
@@ -251,6 +306,8 @@ def test_the_functional_environment_is_the_functional_core():
     assert set(env.transition_info(state, 1, after)) == {
         "heart_attack", "heart_attack_risk", "productivity", "half_hours"
     }  # fmt: skip
+    assert env.state_info(state) == dict.fromkeys(env.transition_info(state, 1, after), 0)
+    assert env.state_info(after) == env.transition_info(state, 1, after)
 
 
 def test_a_first_functional_state_has_an_array_for_each_leaf():
@@ -266,5 +323,10 @@ def test_gymnasiums_functional_environments_run_it():
         assert np.isfinite(total)
         envs = FunctionalJaxVectorEnv(FunctionalEnv(), num_envs=3, max_episode_steps=2)
         assert envs.reset(seed=0)[0].shape == (3, 6)
-        truncated = [np.asarray(envs.step(np.array([0, 1, 3]))[3]).tolist() for _ in range(2)]
-        assert truncated == [[False] * 3, [True] * 3]
+        results = [envs.step(np.array([0, 1, 3])) for _ in range(5)]
+        # The third step begins the second episode, with the time at 0.
+        assert [np.asarray(result[3]).tolist() for result in results] == [[False] * 3, [True] * 3] + [
+            [False] * 3
+        ] * 2 + [[True] * 3]
+        assert np.asarray(results[2][0])[:, 4].tolist() == [0, 0, 0]
+        assert np.asarray(results[3][0])[:, 4].tolist() == [1, 1, 17]

@@ -153,13 +153,13 @@ def test_pictures_and_texts_are_of_its_menu(menu_file):
     [
         (
             {"stimulation_decai": 0.9},
-            ValueError,
-            "of HeartPole-v1 'stimulation_decai'; did you mean 'stimulation_decay'",
+            TypeError,
+            "HeartPole-v1 got an unexpected keyword argument 'stimulation_decai': .*; did you mean 'stimulation_decay'",
         ),
         (
             {"max_steps": 5},
-            ValueError,
-            "HeartPole-v1 has no limit of decisions, got max_steps=5; its limit is max_half",
+            TypeError,
+            "HeartPole-v1 got an unexpected keyword argument 'max_steps': its limit is a time, max_half_hours",
         ),
         ({"max_half_hours": 2.5}, ValueError, "max_half_hours must be a whole number"),
         ({"impairment_decay": [0.5, 0.6]}, TypeError, "impairment_decay must be one number"),
@@ -174,9 +174,26 @@ def test_bad_keywords_are_refused(keywords, kind, message):
             make_one(NAME, **keywords)
 
 
-def test_a_limit_of_decisions_and_a_menu_of_version_0_are_refused():
-    with pytest.raises(ValueError, match="has no limit of decisions, got max_steps=7; its limit is max_half_hours"):
-        gymnasium.make_vec(NAME, max_episode_steps=7)
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
+def test_a_limit_of_decisions_stands_beside_that_of_time_as_gymnasiums_wrapper_does(mode):
+    """Three nights are 51 half-hours, past the limit of 40; three cups are three."""
+    limits = {"max_episode_steps": 3, "max_half_hours": 40}
+    ours = gymnasium.make_vec(NAME, num_envs=2, autoreset_mode=mode, **limits)
+    theirs = gymnasium.vector.SyncVectorEnv([lambda: make(**limits)] * 2, autoreset_mode=mode)
+    for envs in (ours, theirs):
+        envs.reset(seed=5)
+    for _ in range(9):
+        actions = np.array([SLEEP, NOTHING])
+        got, expected = ours.step(actions), theirs.step(actions)
+        for x, y in zip(got[:4], expected[:4], strict=True):
+            np.testing.assert_allclose(x, y, rtol=2e-5, atol=2e-6)
+        assert got[4].keys() == expected[4].keys()
+    for wrong in (0, 2.5, "3"):
+        with pytest.raises((TypeError, ValueError), match="max_episode_steps must be"):
+            gymnasium.make_vec(NAME, max_episode_steps=wrong)
+
+
+def test_a_menu_of_version_0_is_refused():
     with pytest.raises(ValueError, match="HeartPole-v0 has no menu, got 'heartpole_v0'"):
         gymnasium.make("heartpole_jax.gym:HeartPole-v0", menu="heartpole_v0")
 

@@ -47,8 +47,10 @@ def test_make_vec_gives_the_native_one():
     assert envs.action_space == gymnasium.spaces.MultiDiscrete([4] * 1024)
     obs, infos = envs.reset(seed=0)
     assert obs in envs.observation_space
-    assert infos == {}
-    assert envs.step(envs.action_space.sample())[0] in envs.observation_space
+    stepped, *_, step_infos = envs.step(envs.action_space.sample())
+    assert stepped in envs.observation_space
+    assert infos.keys() == step_infos.keys()
+    assert not any(infos[name].any() for name in KEYS)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -106,7 +108,7 @@ def test_next_step_by_hand():
     ]
     assert [result[0][:, 4].tolist() for result in results] == [[1, 17], [2, 34], [3, 51], [0, 0], [1, 17]]
     assert results[3][1].tolist() == [0, 0]
-    assert results[3][4] == {}
+    assert {name: results[3][4][name].tolist() for name in KEYS} == {name: [0, 0] for name in KEYS}
     assert (results[3][0][:, 0] != first[:, 0]).all()
     assert all(result[2].tolist() == [False] * 2 for result in results)
 
@@ -121,7 +123,7 @@ def test_same_step_by_hand():
     assert [obs[4] for obs in infos["final_obs"]] == [3, 51]
     assert infos["_final_obs"].tolist() == infos["_final_info"].tolist() == [True, True]
     assert infos["final_info"]["half_hours"].tolist() == [1, 17]
-    assert set(infos) == {"final_obs", "_final_obs", "final_info", "_final_info"}
+    assert {name: infos[name].tolist() for name in KEYS} == {name: [0, 0] for name in KEYS}
     assert "final_obs" not in results[3][4]
     # Nothing is lost: work done grows by the productivity that is told, up to the end.
     assert infos["final_obs"][0][5] == pytest.approx(sum(
@@ -191,6 +193,7 @@ def test_make_vecs_max_episode_steps_is_max_steps():
     envs = gymnasium.make_vec(NAME, num_envs=2, max_episode_steps=2)
     envs.reset(seed=0)
     assert [envs.step(np.zeros(2, int))[3].all() for _ in range(2)] == [False, True]
+    assert gymnasium.make_vec(NAME, max_episode_steps=2, max_steps=2).unwrapped.params.max_steps == 2
     with pytest.raises(ValueError, match="are the same, got 2 and 3"):
         gymnasium.make_vec(NAME, num_envs=2, max_episode_steps=2, max_steps=3)
 
@@ -234,11 +237,24 @@ def test_bad_resets_are_refused():
         envs.reset(seed=[1, 2])
     with pytest.raises(error.Error, match="at least 0, got -1"):
         envs.reset(seed=[1, -1, 2])
+    with pytest.raises(error.Error, match=r"at least 0, got 1\.5"):
+        envs.reset(seed=1.5)
+
+
+def test_a_closed_environment_steps_again_after_a_reset():
+    envs, other = make_vec(), make_vec()
+    for each in (envs, other):
+        each.reset(seed=0)
     envs.close()
-    with pytest.raises(error.ClosedEnvironmentError):
-        envs.reset()
-    with pytest.raises(error.ClosedEnvironmentError):
+    with pytest.raises(error.ClosedEnvironmentError, match=r"call env\.reset\(\) to open it again"):
         envs.step(np.zeros(3, int))
+    assert_same(envs.reset(), other.reset())
+    assert_same(envs.step(np.zeros(3, int)), other.step(np.zeros(3, int)))
+
+
+@pytest.mark.parametrize("seed", [np.int64(7), np.uint32(7), np.array(7), np.array([7, 8, 9]), [np.int64(7), 8, 9]])
+def test_a_seed_is_any_whole_number(seed):
+    np.testing.assert_array_equal(make_vec().reset(seed=seed)[0], make_vec().reset(seed=7)[0])
 
 
 def test_bad_keywords_are_refused():

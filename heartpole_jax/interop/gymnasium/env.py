@@ -25,10 +25,12 @@ class Env(gymnasium.Env):
 
     Raises:
       gymnasium.error.UnsupportedMode: for another render mode.
+      TypeError: for an unknown keyword.
       ValueError, TypeError: for an unknown name, a bad menu, or bad parameters, see `EnvParams`.
     """
 
     metadata = METADATA
+    _spec: Any = None
 
     def __init__(
         self,
@@ -48,16 +50,15 @@ class Env(gymnasium.Env):
         self._is_reset = self._is_closed = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
-        """A new episode: (obs, {}). No option is known.
+        """A new episode, after `close` as well: (obs, info), with zeros under the names that a step tells.
 
         Raises:
-          ValueError: for an option.
-          gymnasium.error.ClosedEnvironmentError: after `close`.
+          ValueError: for an option, since none is known.
           gymnasium.error.Error: for a seed that is no whole number of at least 0.
+          RuntimeError: in a process that was forked after JAX had begun.
         """
-        if self._is_closed:
-            raise error.ClosedEnvironmentError("reset was called on a closed environment; make another one")
         checks.check_options(options, known=())
+        seed = None if seed is None else checks.check_seed(seed)
         super().reset(seed=seed)
         words = np.zeros((1, 2), np.uint32)
         if seed is not None:
@@ -66,10 +67,10 @@ class Env(gymnasium.Env):
             words[0] = self.np_random.integers(0, 2**32, 2, np.uint32)
         one = np.ones(1, bool)
         obs = self._lanes.reset(words, one if seed is not None or not self._is_reset else ~one, one)[0]
-        self._is_reset = True
+        self._is_reset, self._is_closed = True, False
         if self._renderer:
             self._renderer.begin(obs)
-        return obs, {}
+        return obs, self._lanes.empty_info()
 
     def step(self, action: Any):
         """(obs, reward, terminated, truncated, info) after a decision, see the module.
@@ -77,7 +78,7 @@ class Env(gymnasium.Env):
         Raises:
           gymnasium.error.InvalidAction: for anything but the number of an action.
           gymnasium.error.ResetNeeded: before the first reset.
-          gymnasium.error.ClosedEnvironmentError: after `close`.
+          gymnasium.error.ClosedEnvironmentError: after `close`, until the next reset.
         """
         if type(action) is not int or not 0 <= action < self._num_actions:
             action = checks.check_action(action, self._num_actions)
@@ -105,12 +106,23 @@ class Env(gymnasium.Env):
         return self._renderer.render()
 
     def close(self):
-        """Closes the window, if there is one. A second call does nothing."""
+        """Closes the window, if there is one. A second call does nothing, and `reset` opens all again."""
         self._is_closed = True
         if self._renderer:
             self._renderer.close()
 
     @property
+    def spec(self) -> Any:
+        """Gymnasium's, with `max_episode_steps`: the most decisions of an episode."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: Any) -> None:
+        self._spec = checks.with_step_limit(spec, self.params)
+
+    @property
     def state(self) -> heartpole_v0.EnvState | heartpole_v1.EnvState:
-        """The patient's state, for looking into; scalars of NumPy's as leaves."""
+        """The patient's state, for looking into; scalars of NumPy's as leaves. ResetNeeded before the first reset."""
+        if not self._is_reset:
+            raise error.ResetNeeded("state was read before reset; call env.reset() first")
         return self._lanes.state()

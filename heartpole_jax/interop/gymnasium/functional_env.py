@@ -1,5 +1,6 @@
 """HeartPole by Gymnasium's experimental functional interface."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,26 @@ class FunctionalState:
     reward: jax.Array
     truncated: jax.Array  # bool, the step reached the time limit
     info: StepInfo
+
+    @property
+    def at(self) -> "_At":
+        """`state.at[lanes].set(fresh)`: a batch of states with some of them replaced, as Gymnasium's own
+        `FunctionalJaxVectorEnv` begins episodes. The index and `set` are those of an array's `at`."""
+        return _At(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class _At:
+    """A batch of states, and once indexed the place where to set others."""
+
+    states: FunctionalState
+    index: Any = None
+
+    def __getitem__(self, index: Any) -> "_At":
+        return dataclasses.replace(self, index=index)
+
+    def set(self, fresh: FunctionalState) -> FunctionalState:
+        return jax.tree.map(lambda all_, some: all_.at[self.index].set(some), self.states, fresh)
 
 
 class FunctionalEnv(FuncEnv):
@@ -80,6 +101,10 @@ class FunctionalEnv(FuncEnv):
 
     def terminal(self, state: FunctionalState, rng: Any, params: Any = None) -> jax.Array:
         return self.environment.terminated(state.patient)
+
+    def state_info(self, state: FunctionalState, params: Any = None) -> dict[str, Any]:
+        """What the step that led to this state told; zeros after a reset."""
+        return dict(vars(state.info))
 
     def transition_info(self, state: Any, action: Any, next_state: FunctionalState, params=None) -> dict[str, Any]:
         return dict(vars(next_state.info))

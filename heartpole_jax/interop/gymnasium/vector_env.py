@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from heartpole_jax import environment, validation
-from heartpole_jax.interop import checks, stepping
+from heartpole_jax.interop import adapting, checks, step_limit, stepping
 from heartpole_jax.interop.gymnasium.env import METADATA
 from heartpole_jax.interop.rendering import Renderer
 from heartpole_jax.menu import Menu
@@ -30,14 +30,18 @@ class VectorEnv(gymnasium.vector.VectorEnv):
       num_envs: how many.
       autoreset_mode: one of `gymnasium.vector.AutoresetMode`, or its value ("NextStep", "SameStep", "Disabled").
       render_mode: None, "ansi" or "rgb_array".
-      max_episode_steps: another name of `max_steps`, which `gymnasium.make_vec` knows; HeartPole-v1 has none.
+      max_episode_steps: decisions until an episode is truncated, as `gymnasium.make_vec` calls it: another name of
+        `max_steps`, and for HeartPole-v1 a limit beside its own.
       name, menu: those of `heartpole_jax.make`.
       **params: `EnvParams`'s, of that version.
 
     Raises:
       gymnasium.error.UnsupportedMode: for another render mode or autoreset mode.
+      TypeError: for an unknown keyword.
       ValueError, TypeError: for an unknown name, a bad menu, bad parameters or a bad number of lanes.
     """
+
+    _spec: Any = None
 
     def __init__(
         self,
@@ -52,12 +56,14 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         validation.check_size("num_envs", num_envs)
         env = environment.make(name, menu)
         if max_episode_steps is not None:
-            if "max_steps" in params:
-                raise ValueError(
-                    f"max_episode_steps and max_steps are the same, got {max_episode_steps!r} and "
-                    f"{params['max_steps']!r}; give one"
-                )
-            params["max_steps"] = max_episode_steps
+            validation.check_size("max_episode_steps", max_episode_steps)
+            if adapting.time_limit(env.default_params) == "max_steps":
+                if params.setdefault("max_steps", max_episode_steps) != max_episode_steps:
+                    raise ValueError(
+                        f"max_episode_steps and max_steps are the same, got {max_episode_steps!r} and "
+                        f"{params['max_steps']!r}; give one"
+                    )
+                max_episode_steps = None
         self.autoreset_mode = checks.check_autoreset_mode(autoreset_mode)
         self.metadata = METADATA | {"render_modes": ["ansi", "rgb_array"], "autoreset_mode": self.autoreset_mode}
         self.render_mode = checks.check_render_mode(render_mode, self.metadata["render_modes"])
@@ -68,16 +74,20 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._num_actions = env.num_actions
-        self._lanes = stepping.Lanes(env, self.params, self.num_envs, _AUTORESET[self.autoreset_mode])
         lanes = range(self.num_envs if render_mode else 0)
         self._renderers = [Renderer(env, self.params, render_mode) for _ in lanes]  # type: ignore[arg-type]
+        own: Any = self.params
+        if max_episode_steps is not None and max_episode_steps < own.max_steps:
+            env = step_limit.with_step_limit(env)
+            own = step_limit.Params(own=own, max_steps=int(max_episode_steps))
+        self._lanes = stepping.Lanes(env, own, self.num_envs, _AUTORESET[self.autoreset_mode])
         self._is_reset = False
         self._ended = np.zeros(self.num_envs, bool)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """New episodes: (obs of shape (num_envs, 6 or 8), {}).
+        """New episodes, after `close` as well: (obs of shape (num_envs, 6 or 8), infos of zeros).
 
         Args:
           seed: an int seeds the lanes with seed, seed + 1, ...; a sequence each lane with its own, None going on.
@@ -87,14 +97,12 @@ class VectorEnv(gymnasium.vector.VectorEnv):
           ValueError: for another option, a mask or a list of seeds of another length, a mask without a lane.
           TypeError: for a mask that is no bool array.
           gymnasium.error.ResetNeeded: for a mask before the first reset.
-          gymnasium.error.ClosedEnvironmentError: after `close`.
+          RuntimeError: in a process that was forked after JAX had begun.
         """
-        if self.closed:
-            raise error.ClosedEnvironmentError("reset was called on a closed environment; make another one")
         checks.check_options(options, known=("reset_mask",))
         chosen = self._check_mask((options or {}).get("reset_mask"))
         seeds = self._check_seeds(seed)
-        super().reset(seed=seed if isinstance(seed, int | np.integer) else None)
+        super().reset(seed=checks.check_seed(seed) if seed is not None and _is_one(seed) else None)
         seeded = np.array([each is not None for each in seeds])
         words = np.zeros((self.num_envs, 2), np.uint32)
         if not self._is_reset:
@@ -102,11 +110,11 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         for lane in np.flatnonzero(seeded):
             words[lane] = stepping.seed_words(int(seeds[lane]))  # type: ignore[arg-type]
         obs = self._lanes.reset(words, seeded if self._is_reset else np.ones(self.num_envs, bool), chosen)
-        self._is_reset = True
+        self._is_reset, self.closed = True, False
         self._ended = self._ended & ~chosen
         for lane in np.flatnonzero(chosen) if self._renderers else ():
             self._renderers[lane].begin(obs[lane])
-        return obs, {}
+        return obs, _masked({name: np.full(self.num_envs, x) for name, x in self._lanes.empty_info().items()}, chosen)
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """One decision in every lane: (obs, rewards, terminations, truncations, infos), of length num_envs.
@@ -117,7 +125,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         Raises:
           gymnasium.error.InvalidAction: for anything but numbers of actions, of shape (num_envs,).
           gymnasium.error.ResetNeeded: before the first reset, or (mode "Disabled") for a lane that has ended.
-          gymnasium.error.ClosedEnvironmentError: after `close`.
+          gymnasium.error.ClosedEnvironmentError: after `close`, until the next reset.
         """
         actions = checks.check_actions(actions, self.num_envs, self._num_actions)
         if not self._is_reset or self.closed:
@@ -143,9 +151,10 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         return tuple(renderer.render() for renderer in self._renderers)
 
     def _infos(self, outcome: stepping.Outcome) -> dict[str, Any]:
-        """The infos in Gymnasium's form: an array and a mask a name, nothing where no lane has any."""
+        """The infos in Gymnasium's form: an array and a mask a name, zeros for a lane that has begun an episode."""
+        everyone = np.ones(self.num_envs, bool)
         if outcome.last_obs is None:
-            return _masked(outcome.info, outcome.stepped)
+            return _masked(outcome.info, everyone)
         final_obs = np.full(self.num_envs, None, object)
         for lane in np.flatnonzero(self._ended):
             final_obs[lane] = outcome.last_obs[lane]
@@ -154,7 +163,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
             "_final_obs": self._ended.copy(),
             "final_info": _masked(outcome.info, self._ended),
             "_final_info": self._ended.copy(),
-            **_masked(outcome.info, ~self._ended),
+            **_masked({name: _zeroed(values, self._ended) for name, values in outcome.info.items()}, everyone),
         }
 
     def _record(self, actions: np.ndarray, outcome: stepping.Outcome) -> None:
@@ -178,21 +187,39 @@ class VectorEnv(gymnasium.vector.VectorEnv):
             raise error.ResetNeeded("the first reset must be of all lanes; call envs.reset() without a reset_mask")
         return mask
 
+    @property
+    def spec(self) -> Any:
+        """Gymnasium's, with `max_episode_steps`: the most decisions of an episode."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: Any) -> None:
+        self._spec = checks.with_step_limit(spec, self.params)
+
     def _check_seeds(self, seed: Any) -> list[int | None]:
         if seed is None:
             return [None] * self.num_envs
-        if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
-            seeds: list[Any] = [int(seed) + lane for lane in range(self.num_envs)]
+        if _is_one(seed):
+            seeds: list[Any] = [checks.check_seed(seed) + lane for lane in range(self.num_envs)]
         else:
-            seeds = list(seed) if isinstance(seed, Sequence | np.ndarray) else [seed] * self.num_envs
+            seeds = list(seed)
         if len(seeds) != self.num_envs:
             raise ValueError(f"seed must be one number or {self.num_envs} of them, got {len(seeds)}")
         return [None if each is None else checks.check_seed(each) for each in seeds]
+
+
+def _is_one(seed: Any) -> bool:
+    """Whether it is meant as one seed, and not as one for each lane."""
+    return not isinstance(seed, Sequence) and np.ndim(seed) == 0
 
 
 def _masked(info: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, np.ndarray]:
     if not mask.any():
         return {}
     if not mask.all():
-        info = {name: np.where(mask, values, values.dtype.type(0)) for name, values in info.items()}
+        info = {name: _zeroed(values, ~mask) for name, values in info.items()}
     return info | {f"_{name}": mask.copy() for name in info}
+
+
+def _zeroed(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+    return np.where(where, values.dtype.type(0), values)

@@ -1,0 +1,43 @@
+"""A limit of decisions beside an environment's own: `max_episode_steps` of HeartPole-v1, which counts half-hours."""
+
+import dataclasses
+import functools
+from typing import Any
+
+from chex import ArrayTree, Numeric
+
+from heartpole_jax import struct
+from heartpole_jax.environment import Environment
+
+
+@struct.dataclass
+class Params:
+    """The environment's own parameters, and the limit."""
+
+    own: Any
+    max_steps: Numeric
+
+
+@functools.lru_cache(maxsize=256)  # the same object for the same environment, so that jit finds its program again
+def with_step_limit(env: Environment) -> Environment:
+    """`env`, whose states count `num_steps`, done after the `max_steps` of its `Params` as well."""
+    return dataclasses.replace(
+        env,
+        default_params=Params(own=env.default_params, max_steps=env.default_params.max_steps),
+        initial_state=functools.partial(_initial_state, env),
+        transition=functools.partial(_transition, env),
+        transition_info=functools.partial(_transition_info, env),
+    )
+
+
+def _initial_state(env: Environment, start: ArrayTree, params: Params) -> ArrayTree:
+    return env.initial_state(start, params.own)
+
+
+def _transition(env: Environment, state: Any, action: Numeric, noise: ArrayTree, params: Params) -> tuple:
+    return _transition_info(env, state, action, noise, params)[:4]
+
+
+def _transition_info(env: Environment, state: Any, action: Numeric, noise: ArrayTree, params: Params) -> tuple:
+    state, obs, reward, done, info = env.transition_info(state, action, noise, params.own)
+    return state, obs, reward, done | (state.num_steps >= params.max_steps), info
