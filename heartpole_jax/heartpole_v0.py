@@ -283,14 +283,14 @@ def work_half_hour(
     half_hours = worked.time_elapsed - before.time_elapsed
     # W'/t' - W/t cancels in float32 (relative error 7 % after a million half-hours); this is the same number.
     old_score = physiology.score(before.work_done, before.time_elapsed)
-    score_gain = (work - half_hours * old_score) / worked.time_elapsed
+    score_gain = (work - half_hours.astype(work.dtype) * old_score) / worked.time_elapsed.astype(work.dtype)
 
     risk = physiology.heart_attack_risk(
         worked.hypertension, params.heart_attack_proclivity, params.heart_attack_threshold
     )
     attack = noise.heart_attack < risk
     expected = params.expected_penalty
-    penalty = params.heart_attack_penalty * ((1.0 - expected) * attack + expected * risk)
+    penalty = params.heart_attack_penalty * ((1.0 - expected) * attack.astype(risk.dtype) + expected * risk)
 
     after = dataclasses.replace(
         worked,

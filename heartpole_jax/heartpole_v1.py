@@ -217,7 +217,7 @@ def transition_info(
     risk = _risk_of_decision(break_risk, worked.hypertension, hazard, params)
     attack = noise.heart_attack < risk
     expected = params.expected_penalty
-    penalty = params.heart_attack_penalty * ((1.0 - expected) * attack + expected * risk)
+    penalty = params.heart_attack_penalty * ((1.0 - expected) * attack.astype(risk.dtype) + expected * risk)
 
     after = dataclasses.replace(
         worked,

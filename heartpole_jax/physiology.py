@@ -107,4 +107,4 @@ def score(work_done: Numeric, time_elapsed: Numeric) -> Array:
       time_elapsed: half-hours, a whole number >= 0.
     """
     # where(t > 0, W / t, 0) would have a NaN gradient at t = 0; work_done is 0 there.
-    return work_done / jnp.maximum(time_elapsed, 1)
+    return work_done / jnp.maximum(time_elapsed, 1).astype(jnp.result_type(work_done))

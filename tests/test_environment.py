@@ -1,6 +1,7 @@
 """make, step_autoreset, the checked mode, and what each says to bad input."""
 
 import copy
+import functools
 import pickle
 
 import jax
@@ -40,6 +41,18 @@ def test_an_environment_is_a_static_argument():
     state, _ = ENV.reset(jax.random.key(0))
     step(ENV, state, 0, jax.random.key(1))
     assert hash(ENV) == hash(hp.make("HeartPole-v0"))
+
+
+@pytest.mark.parametrize("name", ["HeartPole-v0", "HeartPole-v1"])
+def test_no_step_promotes_one_type_to_another_by_itself(name):
+    """Traced and not compiled: with strict promotion JAX raises where an int32 meets a float32."""
+    env = hp.make(name)
+    params = jax.tree.map(jnp.asarray, env.default_params)
+    state, _ = env.reset(jax.random.key(0))
+    with jax.numpy_dtype_promotion("strict"):
+        for given in (None, params):
+            jax.eval_shape(env.step, state, jnp.int32(1), jax.random.key(1), given)
+        jax.eval_shape(functools.partial(hp.step_autoreset, env), state, jnp.int32(1), jax.random.key(1))
 
 
 @pytest.mark.parametrize("name", ["HeartPole-v0", "HeartPole-v1"])

@@ -41,7 +41,8 @@ def _penalty(transition: Transition, params: Any) -> Array:
 
 
 def _observed_penalty(transition: Transition, params: Any) -> Array:
-    return -params.heart_attack_penalty * transition.info.heart_attack
+    info = transition.info
+    return -params.heart_attack_penalty * info.heart_attack.astype(info.heart_attack_risk.dtype)
 
 
 def _reward(transition: Transition, params: Any) -> Array:

@@ -82,12 +82,13 @@ def _live(actor: Actor, params: Any, tape: Tape, objective: Objective, env: Envi
         choice, log_prob, carry = actor.choose(actor.params, episode.carry, obs, draw)
         next_state, transition = _transition(actor, episode.state, obs, choice, noise, params, env)
         risk, attack = transition.info.heart_attack_risk, transition.info.heart_attack
+        running = episode.running.astype(risk.dtype)
         happened = Outcome(
-            steps=objective.step(transition, params) * episode.running,
+            steps=objective.step(transition, params) * running,
             final=jnp.zeros(()),
-            action_log_prob=log_prob * episode.running,
-            attack_log_prob=_log_prob(risk, attack) * episode.running,
-            risk=risk * episode.running,
+            action_log_prob=log_prob * running,
+            attack_log_prob=_log_prob(risk, attack) * running,
+            risk=risk * running,
         )
         seen = (episode.carry, obs, draw) if witnessed else ()
         return _next(episode, next_state, carry, transition.done), (happened, seen)
@@ -138,10 +139,11 @@ def marginalise(
             after.hypertension.at[joined].set(mean).at[place].set(0.0),
             spared.at[joined].set(both).at[place].set(jnp.sum(weight * risk)),
         )
+        running = episode.running.astype(risk.dtype)
         outcome = Outcome(
-            steps=jnp.sum(weight * values) * episode.running,
+            steps=jnp.sum(weight * values) * running,
             final=jnp.zeros(()),
-            action_log_prob=log_prob * episode.running,
+            action_log_prob=log_prob * running,
             attack_log_prob=jnp.zeros(()),
             risk=jnp.zeros(()),
         )
