@@ -286,7 +286,8 @@ def _run_block(
         noise, policy_draw, fresh = draws
         next_carry, transition = act(state, carry, noise, policy_draw)
         if total is not None:
-            totals = jax.tree.map(lambda sum_, x: sum_ + jnp.where(running, x, 0), totals, total(transition))
+            kept = lambda x: jnp.where(running, x, jnp.zeros_like(x))
+            totals = jax.tree.map(lambda sum_, x: sum_ + kept(x).astype(sum_.dtype), totals, total(transition))
         next_state, done = transition.next_state, transition.done
         if autoreset:
             begun = env.initial_state(fresh, params), jax.tree.map(jnp.asarray, policy.carry)
