@@ -7,6 +7,7 @@ Patient i at step t throws dice that depend on `key`, i and t alone. So two poli
 that is cut in two goes on with the same dice. Differently compiled programs may round a last digit differently.
 """
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from chex import Array, ArrayTree, PRNGKey
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, PartitionSpec
 
 from heartpole_jax import platforms, struct, threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0, Environment
@@ -143,11 +144,12 @@ def rollout(
     constants = None
     if all(type(leaf) in (int, float, bool) for leaf in leaves):
         params, constants = None, _Constants(tuple(leaves), tuple(map(type, leaves)), treedef)
-    return _rollout(
-        policy, key, params, start, constants=constants, env=env, num_envs=num_envs, num_steps=num_steps, total=total,
-        record=record, autoreset=autoreset, block_lanes=block_lanes, devices=devices,
-        noise_steps=_NOISE_STEPS.on(platform), unroll=_UNROLL.on(platform),
-    )  # fmt: skip
+    with contextlib.nullcontext() if devices is None else _mesh_set_aside():
+        return _rollout(
+            policy, key, params, start, constants=constants, env=env, num_envs=num_envs, num_steps=num_steps,
+            total=total, record=record, autoreset=autoreset, block_lanes=block_lanes, devices=devices,
+            noise_steps=_NOISE_STEPS.on(platform), unroll=_UNROLL.on(platform),
+        )  # fmt: skip
 
 
 def _check_start(start: Lanes, env: Environment, policy: Policy, params: Any, key: PRNGKey, num_envs: int) -> None:
@@ -363,6 +365,14 @@ def _pair(tree: ArrayTree) -> tuple[list, Callable[[list], ArrayTree]]:
         return jax.tree.unflatten(treedef, parted)
 
     return joined, part
+
+
+def _mesh_set_aside() -> contextlib.AbstractContextManager:
+    """A context in which the caller's mesh (`jax.set_mesh`) does not hold, which JAX would find at odds with ours."""
+    try:
+        return jax.set_mesh(Mesh(np.empty((), object), ()))
+    except ValueError:  # while tracing, when a mesh may not be set
+        return jax.sharding.use_abstract_mesh(AbstractMesh((), ()))
 
 
 def _where(condition: Array, chosen: ArrayTree, otherwise: ArrayTree) -> ArrayTree:

@@ -184,6 +184,9 @@ for num_envs, options in ((5, dict()), (6, dict(env=probe_environments.dice(), a
     for x, y in zip(jax.tree.leaves(one), jax.tree.leaves(two)):
         np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-5)
 assert len(two.totals.sharding.device_set) == 2, two.totals.sharding
+two = roll(5, devices=devices).totals
+with jax.set_mesh(jax.make_mesh((2,), ("mine",))):  # that of the caller, for work of his own
+    np.testing.assert_array_equal(roll(5, devices=devices).totals, two)
 """
 
 

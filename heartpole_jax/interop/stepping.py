@@ -308,7 +308,9 @@ def _reset(layout: _Layout, params, arrays: _Arrays, seeds, seeded, chosen) -> _
         key = jax.random.wrap_key_data(seed, impl="threefry2x32")
         sown = _Life(life.over, life.fresh, jnp.uint32(0), threefry.derive(key, _START), threefry.derive(key, _NOISE))
         # Two resets in a row are two episodes: the second goes one tick on.
-        begun = layout.begin(layout.unpack(params), _where(seeded, sown, life._replace(tick=life.tick + life.fresh.astype(jnp.uint32))))
+        begun = layout.begin(
+            layout.unpack(params), _where(seeded, sown, life._replace(tick=life.tick + life.fresh.astype(jnp.uint32)))
+        )
         told = begun[2]._replace(obs=layout.env.observe(state))  # the others' observation stays what it was
         return layout.write(*_where(chosen, begun, (state, life, told)))
 
