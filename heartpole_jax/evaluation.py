@@ -256,7 +256,7 @@ def _heart_attack(transition: Transition):
     return transition.info.heart_attack
 
 
-@functools.cache
+@functools.lru_cache(maxsize=32)
 def _parts(floor: float) -> Callable[[Transition], dict[str, Any]]:
     """What `evaluate` sums over an episode; cached, so that the same floor finds its compiled program again."""
 

@@ -94,7 +94,7 @@ def sober_optimum(params: EnvParams | None = None) -> SoberOptimum:
     return _solve(params)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=32)  # a megabyte each
 def _solve(params: EnvParams) -> SoberOptimum:
     num_steps = int(params.max_steps)
     low, high = float(params.wake_up_alertness_low), float(params.wake_up_alertness_high)

@@ -33,6 +33,7 @@ _NOISE_STEPS = ByPlatform(cpu=10, accelerator=1)
 _UNROLL = ByPlatform(cpu=1, accelerator=4)
 # Patients at a time: on a CPU as many as fit the second-level cache.
 _BLOCK_LANES = ByPlatform(cpu=8192, accelerator=None)
+_MOST_CONSTANTS = 32  # parameters of plain numbers whose programs are kept, 6.5 MB each and more
 
 
 @struct.dataclass
@@ -145,8 +146,8 @@ def rollout(
     if all(type(leaf) in (int, float, bool) for leaf in leaves):
         params, constants = None, _Constants(tuple(leaves), tuple(map(type, leaves)), treedef)
     with contextlib.nullcontext() if devices is None else _mesh_set_aside():
-        return _rollout(
-            policy, key, params, start, constants=constants, env=env, num_envs=num_envs, num_steps=num_steps,
+        return _program(constants)(
+            policy, key, params, start, env=env, num_envs=num_envs, num_steps=num_steps,
             total=total, record=record, autoreset=autoreset, block_lanes=block_lanes, devices=devices,
             noise_steps=_NOISE_STEPS.on(platform), unroll=_UNROLL.on(platform),
         )  # fmt: skip
@@ -183,15 +184,17 @@ def stream(
         yield piece
 
 
-@functools.partial(
-    jax.jit,
-    static_argnames=(
-        "constants", "env", "num_envs", "num_steps", "total", "record", "autoreset", "block_lanes", "devices",
-        "noise_steps", "unroll",
-    ),
-)  # fmt: skip
+@functools.lru_cache(maxsize=_MOST_CONSTANTS)
+def _program(constants: "_Constants | None") -> Callable:
+    """`_rollout`, compiled, for parameters that are compiled in. What falls out of the cache takes its programs along,
+    which jit would keep for ever."""
+    static = ("env", "num_envs", "num_steps", "total", "record", "autoreset", "block_lanes", "devices", "noise_steps",
+              "unroll")  # fmt: skip
+    return jax.jit(functools.partial(_rollout, constants), static_argnames=static)
+
+
 def _rollout(
-    policy, key, params, start, *, constants, env, num_envs, num_steps, total, record, autoreset, block_lanes, devices,
+    constants, policy, key, params, start, *, env, num_envs, num_steps, total, record, autoreset, block_lanes, devices,
     noise_steps, unroll,
 ):  # fmt: skip
     """Divides the lanes into blocks, and the blocks among the devices."""

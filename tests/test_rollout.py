@@ -1,6 +1,9 @@
 """What a rollout sums and records: episodes, policies with a memory, sweeps, gradients, memory."""
 
 import dataclasses
+import gc
+import sys
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -255,3 +258,14 @@ def test_lanes_of_another_number_are_refused():
     lanes = hp.rollout(RANDOM, jax.random.key(0), num_envs=8, num_steps=2).lanes
     with pytest.raises(ValueError, match="start must hold num_envs lanes, got 8 and num_envs 4"):
         hp.rollout(RANDOM, jax.random.key(0), num_envs=4, num_steps=2, start=lanes)
+
+
+def test_programs_of_parameters_long_gone_are_not_kept():
+    """Nothing is compiled: a program is made at its first call."""
+    module = sys.modules["heartpole_jax.rollout"]
+    first = weakref.ref(module._program(("first",)))
+    assert first() is module._program(("first",))
+    for number in range(module._MOST_CONSTANTS):
+        module._program((number,))
+    gc.collect()
+    assert first() is None
