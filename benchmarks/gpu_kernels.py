@@ -15,18 +15,18 @@ from jax.interpreters import partial_eval
 import heartpole_jax as hp
 from heartpole_jax import threefry
 
-LANES = 128  # patients of a block, one a thread of a warpgroup
+BLOCK = 128  # patients of a block, one a thread of a warpgroup
 
 
-def random_returns(words: dict, lane: jax.Array, num_steps: int) -> jax.Array:
-    """The returns of random actions, (lanes,): what `rollout(policies.uniformly_random())` sums for these lanes.
+def random_returns(words: dict, patient: jax.Array, num_steps: int) -> jax.Array:
+    """The returns of random actions, (patients,): what `rollout(policies.uniformly_random())` sums for these patients.
 
     `words` are the two hashed words of each use of the key: "noise", "policy" and "start", as in rollout.py. Only
     operations on whole vectors, so that it can be the body of a kernel.
     """
-    zero = jnp.zeros_like(lane)
+    zero = jnp.zeros_like(patient)
     block = lambda use, time, index: threefry.threefry2x32(
-        (words[use][0] + lane, words[use][1] + zero + time), (jnp.full_like(lane, index), zero)
+        (words[use][0] + patient, words[use][1] + zero + time), (jnp.full_like(patient, index), zero)
     )
     wake_up = threefry.as_uniform(block("start", jnp.uint32(0), 4)[0])
     state = _elementwise(lambda u: hp.initial_state(u, hp.EnvParams()), wake_up)
@@ -89,25 +89,25 @@ def words_of(key: jax.Array) -> dict:
 
 @functools.partial(jax.jit, static_argnames=("num_envs", "num_steps", "interpret"))
 def pallas(key: jax.Array, num_envs: int, num_steps: int, interpret: bool = False) -> jax.Array:
-    """Returns of random actions, (num_envs,), a multiple of `LANES`: one kernel, on a GPU of Hopper's kind or later."""
+    """Returns of random actions, (num_envs,), a multiple of `BLOCK`: one kernel, on a GPU of Hopper's kind or later."""
     from jax.experimental import pallas as pl
     from jax.experimental.pallas import mosaic_gpu as plgpu
 
-    if num_envs % LANES:
-        raise ValueError(f"num_envs must be a multiple of {LANES}, got {num_envs}")
-    layout = plgpu.Layout.WG_STRIDED((LANES,), vec_size=1)
+    if num_envs % BLOCK:
+        raise ValueError(f"num_envs must be a multiple of {BLOCK}, got {num_envs}")
+    layout = plgpu.Layout.WG_STRIDED((BLOCK,), vec_size=1)
 
     def kernel(words, out):
-        first = jax.lax.axis_index("block") * LANES
-        lane = plgpu.layout_cast(jax.lax.broadcasted_iota(jnp.int32, (LANES,), 0), layout)
+        first = jax.lax.axis_index("block") * BLOCK
+        patient = plgpu.layout_cast(jax.lax.broadcasted_iota(jnp.int32, (BLOCK,), 0), layout)
         uses = {use: (words[2 * i], words[2 * i + 1]) for i, use in enumerate(("noise", "policy", "start"))}
-        out[pl.ds(first, LANES)] = random_returns(uses, (lane + first).astype(jnp.uint32), num_steps)
+        out[pl.ds(first, BLOCK)] = random_returns(uses, (patient + first).astype(jnp.uint32), num_steps)
 
     words = jnp.stack([word for pair in words_of(key).values() for word in pair])
     return plgpu.kernel(
         kernel,
         out_type=jax.ShapeDtypeStruct((num_envs,), jnp.float32),
-        grid=(num_envs // LANES,),
+        grid=(num_envs // BLOCK,),
         grid_names=("block",),
         interpret=plgpu.InterpretGPUParams() if interpret else None,
     )(words)
@@ -128,9 +128,9 @@ __device__ unsigned shift(unsigned oldest, unsigned newest) {
 }
 
 extern "C" __global__ void random_returns(unsigned seed, int num_steps, int num_envs, float* returns) {
-    int lane = blockIdx.x * blockDim.x + threadIdx.x;
-    if (lane >= num_envs) return;
-    unsigned start = hash(hash(seed) + lane);
+    int patient = blockIdx.x * blockDim.x + threadIdx.x;
+    if (patient >= num_envs) return;
+    unsigned start = hash(hash(seed) + patient);
     unsigned w0 = hash(start), w1 = hash(start + 1), w2 = hash(start + 2), w3 = hash(start + 3);
     float alertness = 0.7f + 0.6f * uniform(hash(start + 4)), hypertension = 0.0f, intoxication = 0.0f;
     float awake = 0.0f, elapsed = 0.0f, work = 0.0f, total = 0.0f;
@@ -157,7 +157,7 @@ extern "C" __global__ void random_returns(unsigned seed, int num_steps, int num_
         hypertension = attack ? 0.0f : hypertension;
         work += productivity;
     }
-    returns[lane] = total;
+    returns[patient] = total;
 }
 """
 

@@ -38,7 +38,7 @@ class Sizes:
     seeds: int = 256  # of the recipe
     recipe_steps: int | None = None  # the recipe's own
     episodes: int = 1_024
-    tapes: int = 16_384
+    sequences: int = 16_384  # of noise, for gradients
     gradient_steps: int = 1_000
     seconds: float = 0.2  # a timing, at least
     interpret: bool = False  # the Pallas kernel, where there is no GPU
@@ -47,7 +47,8 @@ class Sizes:
 FULL = Sizes()
 QUICK = Sizes(
     patients=(128,), unrolled=128, num_steps=8, loop_steps=8, transitions=512, copy_bytes=2**20, populations=(2,),
-    iterations=16, seeds=2, recipe_steps=8_192, episodes=8, tapes=64, gradient_steps=5, seconds=0.001, interpret=True,
+    iterations=16, seeds=2, recipe_steps=8_192, episodes=8, sequences=64, gradient_steps=5, seconds=0.001,
+    interpret=True,
 )  # fmt: skip
 
 
@@ -137,12 +138,12 @@ def parity(sizes: Sizes, rows: list) -> Iterator[dict]:
         with jax.default_device(device):
             return jax.device_get(jax.jit(function)(*jax.device_put(args, device)))
 
-    def draw(lane):
-        key = threefry.key_at(threefry.derive(jax.random.key(7), 0), lane, lane)
+    def draw(patient):
+        key = threefry.key_at(threefry.derive(jax.random.key(7), 0), patient, patient)
         return hp.sample_noise(key), threefry.random_int(key, 4)
 
-    lanes = jnp.arange(sizes.transitions, dtype=jnp.uint32)
-    noise, same = on(here, jax.vmap(draw), lanes), on(there, jax.vmap(draw), lanes)
+    patients = jnp.arange(sizes.transitions, dtype=jnp.uint32)
+    noise, same = on(here, jax.vmap(draw), patients), on(there, jax.vmap(draw), patients)
     different = sum(int(np.sum(x != y)) for x, y in zip(jax.tree.leaves(noise), jax.tree.leaves(same), strict=True))
     yield row("noise that differs from the CPU's", sizes.transitions, different, "numbers; 0 wanted")
     for name, module in (("HeartPole-v0", heartpole_v0), ("HeartPole-v1", heartpole_v1)):
@@ -375,8 +376,8 @@ def hybrid_gradients(sizes: Sizes, rows: list) -> Iterator[dict]:
     import gradients
 
     for what in ("forward", gradients.PLAIN, "hybrid"):
-        found = gradients.measure(what, 1, sizes.tapes, sizes.gradient_steps)
-        yield row(f"gradients, {what}, {sizes.gradient_steps:,} decisions", sizes.tapes, found["seconds"], "s")
+        found = gradients.measure(what, 1, sizes.sequences, sizes.gradient_steps)
+        yield row(f"gradients, {what}, {sizes.gradient_steps:,} decisions", sizes.sequences, found["seconds"], "s")
 
 
 def ratios(sizes: Sizes, rows: list) -> Iterator[dict]:
