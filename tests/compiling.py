@@ -8,16 +8,33 @@ below .pytest_cache: one for each kind of processor and versions of Python, JAX 
 JAX's own keys.
 """
 
+import contextlib
 import importlib.metadata
 import os
 import platform
 import shutil
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 FOLDER = Path(__file__).parent.parent / ".pytest_cache" / "compiled"
 MAX_BYTES = 500_000_000
 OPTIMISED = {"xla_backend_optimization_level": 2}  # for jax.jit(compiler_options=...), where running takes longest
+
+
+@contextlib.contextmanager
+def optimised() -> Iterator[None]:
+    """What is compiled within is optimised: for a program of the library's that runs longer than it compiles."""
+    from jax._src import compiler
+
+    plain = compiler.get_compile_options
+
+    def get_compile_options(*args, env_options_overrides=None, **options):
+        return plain(*args, env_options_overrides={**(env_options_overrides or {}), **OPTIMISED}, **options)
+
+    with mock.patch.object(compiler, "get_compile_options", get_compile_options):
+        yield
 
 
 def remove_oldest() -> None:

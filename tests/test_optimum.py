@@ -2,6 +2,7 @@
 
 import itertools
 
+import compiling
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +15,13 @@ from heartpole_jax.optimum import heart_attack_floor, return_ceiling, sober_opti
 from heartpole_jax.rollout import rollout
 
 pytestmark = pytest.mark.once
+
+
+@pytest.fixture(scope="module", autouse=True)
+def optimised():
+    """Whole lives of thousands, again and again."""
+    with compiling.optimised():
+        yield
 
 
 def test_the_optimum_is_the_known_one():

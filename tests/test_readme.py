@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import compiling
 import pytest
 
 from agents import __main__ as agents_main
@@ -37,7 +38,8 @@ def as_parameter(command):
 @pytest.mark.parametrize("command", [as_parameter(command) for command in COMMANDS])
 def test_the_commands_of_the_readme_run(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(shlex.split(command)) == 0
+    with compiling.optimised() if command.startswith("coffee") else contextlib.nullcontext():
+        assert main(shlex.split(command)) == 0
     assert capsys.readouterr().out
 
 
