@@ -155,8 +155,8 @@ def _mean_return(policy: Policy, env: Environment, episodes: int, seed: int, par
 
 
 def _params(saved: SavedPolicy, env: Environment) -> Any:
-    """The environment's parameters that the policy was trained with."""
-    return env_params.replaced(env, saved.provenance.get("params") or {})
+    """The environment's parameters that the policy was trained with. Raises ValueError for what are none of its."""
+    return env_params.replaced(env, env_params.read(env, saved.provenance.get("params") or {}))
 
 
 def _told(saved: SavedPolicy) -> str:

@@ -58,6 +58,7 @@ def resume(options: Resume) -> int:
         files.remove_leftovers(folder, runs.FILES)
         if not runs.is_unfinished(folder):
             checkpoints.remove(folder / runs.CHECKPOINTS)  # where it was killed between the two
+            _check_finished(folder, config)
             print(f"{folder} is finished; its policy is judged in {folder / runs.EVALUATION}")
             return 0
         try:
@@ -95,6 +96,15 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ValueError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise ValueError(f"{error}; copy it again, or train again") from error
+
+
+def _check_finished(folder: Path, config: dict[str, Any]) -> None:
+    """Raises ValueError where a file of a finished run is not what was written."""
+    saved_policy.load(folder)
+    documents.read(folder / runs.EVALUATION)
+    known = runs.read_metrics(folder)
+    if not known or known[-1]["env_steps"] != config.get("num_steps"):
+        raise ValueError(f"{folder / runs.METRICS} is damaged: records are missing at its end; put it back")
 
 
 def _records_of(checkpoint: Checkpoint, folder: Path, skip_damaged: bool) -> list[Record]:

@@ -283,8 +283,8 @@ _REQUIREMENTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "menu": ("a checksum", lambda value: value is None or isinstance(value, str)),
 }
 _OF_PROVENANCE: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "seed": ("a whole number", lambda value: type(value) is int),
-    "num_steps": ("a whole number", lambda value: type(value) is int),
+    "seed": ("a whole number", lambda value: type(value) is int and value >= 0),
+    "num_steps": ("a whole number", lambda value: type(value) is int and value >= 0),
     "params": ("numbers by name", lambda value: isinstance(value, dict) and all(map(_is_number, value.values()))),
 }
 

@@ -225,6 +225,21 @@ def test_what_is_trained_is_only_judged(undisturbed, tmp_path, capsys, monkeypat
     assert_same_run(folder, undisturbed)
 
 
+def test_a_finished_run_that_was_altered_is_told(undisturbed, tmp_path, capsys):
+    folder = shutil.copytree(undisturbed, tmp_path / "run")
+    for name, altered in (("evaluation.json", b"1"), ("policy.json", b" 1"), ("metrics.jsonl", b'"loss": 1')):
+        before = (folder / name).read_bytes()
+        middle = before.index(b'"loss": ') if name == "metrics.jsonl" else 0
+        (folder / name).write_bytes(before[:middle] + altered + before[middle + len(altered) :])
+        assert main(["resume", str(folder)]) == 2
+        assert f"{folder}/{name}" in capsys.readouterr().err
+        (folder / name).write_bytes(before)
+    lines = (folder / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "metrics.jsonl").write_bytes(b"".join(lines[:-1]))
+    assert main(["resume", str(folder)]) == 2
+    assert "records are missing at its end" in capsys.readouterr().err
+
+
 def test_a_damaged_checkpoint_is_refused_and_skipped_on_demand(folder, undisturbed, capsys):
     (folder / "checkpoints" / "step-000000002048" / "arrays" / "kept.weights" / "zarr.json").unlink()
     assert main(["resume", str(folder)]) == 2

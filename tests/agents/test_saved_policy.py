@@ -242,6 +242,46 @@ def test_shapes_other_than_the_networks_are_refused(folder):
         saved_policy.load(folder)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"env": None}, "env must be a name, got None"),
+        ({"obs_shape": [2**40] * 3}, "obs_shape must be a list of sizes up to"),
+        ({"obs_shape": [3]}, "takes observations of 6 numbers, got obs_shape"),
+        ({"obs_shape": 6}, "obs_shape must be a list"),
+        ({"num_actions": True}, "num_actions must be a number of actions"),
+        ({"num_actions": 2**70}, "num_actions must be a number of actions"),
+        ({"hidden_sizes": [[]]}, "hidden_sizes must be a list"),
+        ({"hidden_sizes": [2**20, 2**20]}, "the shapes: params/Dense_0/bias should have the shape"),
+        ({"transform": []}, r"unknown transform \[\]"),
+        ({"dueling": "x"}, "dueling must be true or false"),
+        ({"shapes": {"a": "b"}}, "shapes must be lists of sizes by name"),
+        ({"weights_sha256": 1}, "weights_sha256 must be a checksum"),
+        ({"provenance": []}, "provenance must be a table"),
+        ({"provenance": {"params": {"max_steps": "x"}}}, "params must be numbers by name"),
+        ({"provenance": {"num_steps": 1e39}}, "num_steps must be a whole number"),
+        ({"menu": 7}, "menu must be a checksum"),
+    ],
+)
+def test_wrong_contents_with_right_checksums_are_refused_before_anything_is_allocated(changes, message, folder):
+    rewrite(folder, **changes)
+    with pytest.raises(ValueError, match=message):
+        saved_policy.load(folder)
+
+
+def test_weights_larger_than_described_or_of_another_type_are_refused(folder):
+    rewrite(folder, {name: array.astype(np.float16) for name, array in arrays_of(folder).items()})
+    with pytest.raises(ValueError, match="the weights must be all float32 or all float64"):
+        saved_policy.load(folder)
+    with (folder / "policy.safetensors").open("ab") as file:
+        file.truncate(2**33)  # of nothing: it takes no room on the disk
+    with pytest.raises(ValueError, match=r"has 8,589,934,592 bytes, and a policy like this has at most "):
+        saved_policy.load(folder)
+    (folder / "policy.json").write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="is nested too deeply"):
+        saved_policy.load(folder)
+
+
 def test_weights_of_other_shapes_than_described_are_refused(folder):
     arrays = arrays_of(folder)
     rewrite(folder, arrays | {"params/Dense_2/bias": np.zeros(5, np.float32)})
