@@ -25,6 +25,7 @@ from agents import (
 from agents.__main__ import main
 from heartpole_jax import disk, documents
 from heartpole_jax.drawing import style
+from heartpole_jax.terminal import printable
 
 DEAD = 2**22 + 1  # above every process id
 RECORD = {
@@ -332,3 +333,14 @@ def test_no_file_is_written_or_read_in_the_encoding_of_the_locale():
         for path in sorted((Path(disk.__file__).parent.parent / package).rglob("*.py")):
             for call in re.findall(r"\.(?:write_text|read_text)\(.*|(?<![.\w])open\(.*", path.read_text("utf-8")):
                 assert "encoding" in call or 'b"' in call, f"{path}: {call}"
+
+
+def test_control_characters_and_dollars_of_a_menu_are_printed_and_drawn_as_they_are(recwarn):
+    text = "x$y$ \x1b[2J\u202e\n"
+    assert printable(text) == "x$y$ \\x1b[2J\\u202e\n"
+    assert style.plain(text) == r"x\$y\$ \x1b[2J\u202e" + "\n"
+    figure = style.new_figure((2, 2))
+    figure.text(0, 0, style.plain(text))
+    figure.add_subplot().set_xticks([0, 1], [style.plain("$"), style.plain("a$_{$")])
+    figure.canvas.draw()
+    assert not recwarn.list
