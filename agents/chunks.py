@@ -22,7 +22,7 @@ from chex import PRNGKey
 from agents import dqn, judging, training, trees
 from agents.config import DQNConfig, Hyperparams
 from agents.transforms import TRANSFORMS
-from heartpole_jax import Environment, threefry, validation
+from heartpole_jax import Environment, arguments, threefry, validation
 
 _OFF = 0.02  # how far the steps of a run may be from those asked for
 _BLOCK = 16  # iterations whose dice are drawn together: what a chunk should be a multiple of
@@ -53,6 +53,7 @@ class Chunk(NamedTuple):
     state: Callable[[], dict[str, Any]]  # the train state as nested dicts of arrays, until the next chunk is asked for
 
 
+@arguments.checked(config=DQNConfig)
 def plan(num_steps: int, config: DQNConfig, num_chunks: int = 50) -> Plan:
     """About `num_chunks` equal chunks that make about `num_steps` decisions of all lanes together.
 
@@ -96,6 +97,7 @@ def is_near(num_steps: int, wanted: int) -> bool:
     return abs(num_steps - wanted) <= _OFF * wanted
 
 
+@arguments.checked(config=DQNConfig)
 def iterations_a_chunk(num_steps: int, num_chunks: int, config: DQNConfig) -> int:
     """Iterations of each of exactly `num_chunks` chunks that make about `num_steps` decisions: whole blocks of 16.
 
@@ -119,6 +121,7 @@ def iterations_a_chunk(num_steps: int, num_chunks: int, config: DQNConfig) -> in
     return blocks * _BLOCK
 
 
+@arguments.checked(hyperparams=Hyperparams, config=DQNConfig, env=Environment, num_steps=validation.check_size)
 def check(hyperparams: Hyperparams, config: DQNConfig, env: Environment, num_steps: int) -> None:
     """Raises ValueError for a run in which nothing would be learned, or whose transform takes other observations."""
     if hyperparams.learning_starts >= num_steps:

@@ -26,6 +26,7 @@ class DQNConfig:
     time_limit_is_terminal: bool = False  # True is wrong, and what the tutorial did
 
     def __post_init__(self):
+        validation.check_type("hidden_sizes", self.hidden_sizes, (tuple, list))
         object.__setattr__(self, "hidden_sizes", tuple(self.hidden_sizes))
         for name in ("n_step", "batch_size", "buffer_size", "num_envs", "steps_per_iteration", "updates_per_iteration"):
             validation.check_size(name, getattr(self, name))

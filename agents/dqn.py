@@ -22,7 +22,7 @@ from chex import Array, ArrayTree, Numeric, PRNGKey
 from agents import env_params, learning, networks, packing, replay
 from agents.config import DQNConfig, Hyperparams
 from agents.transforms import TRANSFORMS
-from heartpole_jax import Environment, struct, threefry, validation
+from heartpole_jax import Environment, arguments, struct, threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.platforms import ByPlatform
 
@@ -72,6 +72,7 @@ POPULATION_AXES = TrainState(
 )  # fmt: skip
 
 
+@arguments.checked(key=validation.check_key, hyperparams=Hyperparams, config=DQNConfig, env=Environment)
 def init(
     key: PRNGKey, hyperparams: Hyperparams, config: DQNConfig, env: Environment = HEARTPOLE_V0, params: Any = None
 ) -> TrainState:
@@ -118,6 +119,13 @@ def checked_obs_size(config: DQNConfig, env: Environment) -> int:
     return obs_size
 
 
+@arguments.checked(
+    train_state=TrainState,
+    hyperparams=Hyperparams,
+    config=DQNConfig,
+    env=Environment,
+    num_iterations=validation.check_size,
+)
 @functools.partial(jax.jit, static_argnames=("config", "env", "num_iterations"))
 def train_chunk(
     train_state: TrainState,

@@ -11,9 +11,10 @@ from typing import Any
 
 from chex import Numeric
 
-from heartpole_jax import Environment, validation
+from heartpole_jax import Environment, arguments, validation
 
 
+@arguments.checked(env=Environment)
 def defaults(env: Environment) -> dict[str, int | float]:
     """Every parameter of `env` that is a number, with its default. Whole numbers set loop counts: the time limit."""
     return {
@@ -23,6 +24,7 @@ def defaults(env: Environment) -> dict[str, int | float]:
     }  # fmt: skip
 
 
+@arguments.checked(env=Environment, values=Mapping)
 def read(env: Environment, values: Mapping[str, Any]) -> dict[str, int | float]:
     """`values` as parameters of `env`, each of its default's type.
 
@@ -57,7 +59,7 @@ def replaced(env: Environment, changes: Mapping[str, Any]) -> Any:
 
 def with_expected_penalty(env: Environment, params: Any, expected_penalty: Numeric) -> Any:
     """`params`, the environment's defaults where None, with this expected penalty where they have such a one."""
-    params = env.default_params if params is None else params
+    params = env._params(params)
     if hasattr(params, "expected_penalty"):
         return dataclasses.replace(params, expected_penalty=expected_penalty)
     return params

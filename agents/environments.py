@@ -9,13 +9,14 @@ import hashlib
 import json
 
 import heartpole_jax
-from heartpole_jax import Environment, disk
+from heartpole_jax import Environment, arguments, disk
 
 _GYMNAX = "gymnax:"
 _WITH_MENU = "HeartPole-v1:"
 _HEARSAY = ("source", "grade", "note")  # columns of a menu that no patient feels
 
 
+@arguments.checked(name=str)
 @functools.cache
 def make(name: str) -> Environment:
     """The environment called `name`, the same object for the same name: jit compiles once for it.

@@ -17,7 +17,7 @@ from jax.flatten_util import ravel_pytree
 
 from agents.config import DQNConfig
 from agents.transforms import TRANSFORMS
-from heartpole_jax import Environment, Policy
+from heartpole_jax import Environment, Policy, arguments
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.platforms import ByPlatform
 
@@ -120,6 +120,7 @@ def q_values(weights: Array, obs: Array, config: DQNConfig, env: Environment = H
     return value_scale(obs, config)[:, None] * apply(weights_as_tree(weights, config, env), obs, config, env)
 
 
+@arguments.checked(config=DQNConfig, env=Environment)
 def greedy(weights: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Policy:
     """The policy that takes the best action by flat `weights`: of a train state, its `average_params`."""
     return Policy(act=_Greedy(config, env), params=weights)

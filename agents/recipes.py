@@ -29,7 +29,7 @@ from chex import Numeric
 
 from agents import env_params, environments, toml_text
 from agents.config import DQNConfig, Hyperparams
-from heartpole_jax import disk, documents, validation
+from heartpole_jax import arguments, disk, documents, validation
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -63,6 +63,7 @@ def named(name: str) -> Recipe:
     return load(validation.look_up(_shipped(), name, "recipe"))
 
 
+@arguments.checked(name_or_file=str)
 def find(name_or_file: str) -> Recipe:
     """The recipe in a file, where the name ends in ".toml", or else the one of this project called so.
 
@@ -72,6 +73,7 @@ def find(name_or_file: str) -> Recipe:
     return load(name_or_file) if name_or_file.endswith(".toml") else named(name_or_file)
 
 
+@arguments.checked(env=str)
 def for_env(env: str) -> Recipe:
     """This project's recipe for the environment `env`, or where it has none the defaults, and a million steps."""
     recipes = [load(path) for path in _shipped().values()]
@@ -82,6 +84,7 @@ def for_env(env: str) -> Recipe:
     return Recipe("defaults", env, 1_000_000, DQNConfig(), _floats(Hyperparams()))
 
 
+@arguments.checked(path=arguments.check_path)
 def load(path: Path | str) -> Recipe:
     """The recipe in the TOML file `path`.
 

@@ -22,7 +22,7 @@ from chex import Numeric
 
 from agents import env_params, recipes
 from agents.config import DQNConfig, Hyperparams
-from heartpole_jax import Environment, documents, validation
+from heartpole_jax import Environment, arguments, documents, validation
 
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
@@ -80,6 +80,7 @@ def is_param(name: str) -> bool:
     return not is_static(name) and name not in {field.name for field in dataclasses.fields(Hyperparams)}
 
 
+@arguments.checked(content=Mapping, env=Environment)
 def read(content: Mapping[str, Any], env: Environment) -> dict[str, Range]:
     """The ranges in a table [space], in its order.
 
@@ -94,6 +95,7 @@ def read(content: Mapping[str, Any], env: Environment) -> dict[str, Range]:
     return {name: _read(name, spec, known[name]) for name, spec in content.items()}
 
 
+@arguments.checked(text=str)
 def parse(text: str) -> tuple[str, dict[str, Any]]:
     """A name and the content of its table, from the command line's NAME=RANGE.
 

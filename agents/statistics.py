@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from heartpole_jax import arguments, validation
+
 NUM_RESAMPLES = 10_000
 _CONFIDENCE = 0.95
 _SEED = 0  # of the resamples: the same results give the same intervals
@@ -31,6 +33,7 @@ class OverSeeds(NamedTuple):
     worst: Interval
 
 
+@arguments.checked(losses=validation.check_reals, num_resamples=validation.check_size)
 def over_seeds(losses: np.ndarray, num_resamples: int = NUM_RESAMPLES) -> list[OverSeeds]:
     """For each row of `losses`, (configurations, seeds), its median, interquartile mean and worst, with intervals.
 

@@ -24,7 +24,7 @@ from agents import environments, recipes, space, study_checks, toml_text
 from agents.config import DQNConfig, Hyperparams
 from agents.space import LogUniform, Range
 from agents.tasks import Halving
-from heartpole_jax import disk, documents, validation
+from heartpole_jax import arguments, disk, documents, validation
 
 _TABLES = ("config", "hyperparams", "params", "space")
 _KEYS = {
@@ -79,6 +79,7 @@ class Setting:
     params: dict[str, float]  # the environment's, fixed and swept
 
 
+@arguments.checked(path=arguments.check_path)
 def load(path: Path | str) -> Study:
     """The study in the TOML file `path`, named as the file where it does not say.
 
@@ -116,6 +117,7 @@ def merge(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str,
     return {key: value for key, value in merged.items() if value is not None}
 
 
+@arguments.checked(content=Mapping)
 def read(content: Mapping[str, Any], name: str) -> Study:
     """The study that `content` describes, with defaults for the rest; `name` where it has none.
 
@@ -161,6 +163,7 @@ def as_dict(study: Study) -> dict[str, Any]:
     return described | {"space": [{"name": name, **table} for name, table in described["space"].items()]}
 
 
+@arguments.checked(content=Mapping)
 def from_dict(content: Mapping[str, Any]) -> Study:
     """The study that `as_dict` described.
 

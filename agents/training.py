@@ -17,7 +17,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from agents import dqn, env_params, networks, replay
 from agents.config import DQNConfig, Hyperparams
-from heartpole_jax import Environment, Transition, rollout, struct, threefry
+from heartpole_jax import Environment, Transition, arguments, rollout, struct, threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.optimum import resting_risk
 from heartpole_jax.platforms import ByPlatform
@@ -36,6 +36,14 @@ class Training:
     best_weights: Array  # (num_weights,) after the chunk of the greatest mean_return; without evaluation, the last
 
 
+@arguments.checked(
+    key=validation.check_key,
+    hyperparams=Hyperparams,
+    config=DQNConfig,
+    env=Environment,
+    num_chunks=validation.check_size,
+    iterations_per_chunk=validation.check_size,
+)
 @functools.partial(
     jax.jit, static_argnames=("config", "env", "num_chunks", "iterations_per_chunk", "evaluation_episodes")
 )
@@ -148,6 +156,7 @@ def train_population(
     return run((keys, hyperparams))
 
 
+@arguments.checked(key=validation.check_key, config=DQNConfig, env=Environment, num_episodes=validation.check_size)
 def evaluate(
     weights: Array,
     key: PRNGKey,
@@ -167,6 +176,7 @@ def evaluate(
     return jnp.mean(sums) - shift * jnp.mean(steps)
 
 
+@arguments.checked(key=validation.check_key, config=DQNConfig, env=Environment, num_episodes=validation.check_size)
 def episode_returns(
     weights: Array,
     key: PRNGKey,

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from chex import Array, ArrayTree, Numeric, PRNGKey
 from jax.experimental import checkify
 
-from heartpole_jax import heartpole_v0, heartpole_v1, validation
+from heartpole_jax import arguments, heartpole_v0, heartpole_v1, validation
 from heartpole_jax import menu as menus
 
 
@@ -114,6 +114,7 @@ def make(name: str, menu: menus.Menu | str | Path | None = None) -> Environment:
     return HEARTPOLE_V0
 
 
+@arguments.checked(env=Environment, key=arguments.check_key)
 def step_autoreset(
     env: Environment, state: ArrayTree, action: Numeric, key: PRNGKey, params: Any = None
 ) -> tuple[ArrayTree, Array, Array, Array, Array, Array]:
@@ -131,6 +132,7 @@ def step_autoreset(
     return state, jnp.where(done, reset_obs, last_obs), reward, done, terminated, last_obs
 
 
+@arguments.checked(env=Environment)
 def checked(env: Environment) -> Environment:
     """`env` with run-time checks for use under `jax.experimental.checkify`, inside jit as well.
 

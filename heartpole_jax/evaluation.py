@@ -21,7 +21,7 @@ import jax
 import numpy as np
 from chex import PRNGKey
 
-from heartpole_jax import policies, threefry, validation
+from heartpole_jax import arguments, policies, validation
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.heartpole_v0 import SLEEP_HALF_HOURS, Action, EnvParams
 from heartpole_jax.optimum import heart_attack_floor, resting_risk, return_ceiling, sober_optimum
@@ -135,6 +135,7 @@ def evaluate(
     return evaluation
 
 
+@arguments.checked(key=validation.check_key, contestants=Mapping, params=EnvParams)
 def leaderboard(
     key: PRNGKey,
     contestants: Mapping[str, Policy | Callable[..., Any]] | None = None,
@@ -153,6 +154,7 @@ def leaderboard(
     return rank(contestants, judge, progress)
 
 
+@arguments.checked(params=EnvParams)
 def everybody(params: EnvParams | None = None) -> dict[str, Policy]:
     """The scripted policies."""
     return {name: policies.make(name, params) for name in policies.SCRIPTED}
@@ -178,7 +180,7 @@ def check(policy: Any, key: Any, params: Any, kind: type, num_episodes: Any) -> 
     `kind` is that of the parameters.
     """
     as_policy(policy)
-    threefry.key_words(key)
+    validation.check_key("key", key)
     validation.check_type("params", params, kind)
     validation.check_size("num_episodes", num_episodes)
     if num_episodes < 4:
@@ -187,6 +189,7 @@ def check(policy: Any, key: Any, params: Any, kind: type, num_episodes: Any) -> 
         )
 
 
+@arguments.checked(values=validation.check_reals)
 def estimate(values: np.ndarray) -> Estimate:
     """The mean of independent values and its standard error; never trimmed, which would trim the heart attacks away."""
     values = np.asarray(values, np.float64)
@@ -216,6 +219,7 @@ def without_luck(values: np.ndarray, attacks: np.ndarray, risks: np.ndarray, per
     return adjusted
 
 
+@arguments.checked(regrets=validation.check_reals, bootstrap_seed=int, num_resamples=validation.check_size)
 def across_seeds(regrets: np.ndarray, *, bootstrap_seed: int, num_resamples: int = 10_000) -> AcrossSeeds:
     """Median, interquartile mean with a 95 % bootstrap interval, and the worst of one regret for each training seed.
 
@@ -237,6 +241,9 @@ def across_seeds(regrets: np.ndarray, *, bootstrap_seed: int, num_resamples: int
     )
 
 
+@arguments.checked(
+    key=validation.check_key, params=EnvParams, num_patients=validation.check_size, max_coffees=validation.check_size
+)
 def coffees_until_heart_attack(
     key: PRNGKey, num_patients: int, params: EnvParams | None = None, max_coffees: int = 400
 ) -> np.ndarray:
@@ -274,6 +281,7 @@ def _parts(floor: float) -> Callable[[Transition], dict[str, Any]]:
     return parts
 
 
+@arguments.checked(values=(np.ndarray, jax.Array))
 def interquartile_mean(values: np.ndarray) -> np.ndarray:
     """The mean of the middle half along the last axis: a quarter of the values, rounded down, cut off at either end."""
     cut = values.shape[-1] // 4

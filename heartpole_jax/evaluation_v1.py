@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import PRNGKey
 
-from heartpole_jax import optimum_v1, policies_v1
+from heartpole_jax import arguments, optimum_v1, policies_v1, validation
 from heartpole_jax.environment import make
 from heartpole_jax.evaluation import HALF_HOURS_A_DAY, Estimate, Row, check, estimate, rank, without_luck
 from heartpole_jax.heartpole_v1 import EnvParams
@@ -104,6 +104,7 @@ def evaluate(
     )
 
 
+@arguments.checked(key=validation.check_key, contestants=Mapping, params=EnvParams)
 def leaderboard(
     key: PRNGKey,
     contestants: Mapping[str, Policy | Callable[..., Any]] | None = None,
@@ -122,6 +123,7 @@ def leaderboard(
     return rank(contestants, judge, progress)
 
 
+@arguments.checked(params=EnvParams)
 def everybody(params: EnvParams | None = None) -> dict[str, Policy]:
     """The scripted policies that the menu allows, and the optimum's where it is known."""
     params = EnvParams() if params is None else params

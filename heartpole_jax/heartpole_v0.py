@@ -155,6 +155,13 @@ def sample_wake_up(key: PRNGKey) -> Array:
 def initial_state(u: Numeric, params: EnvParams | None = None) -> EnvState:
     """The state of a patient who has just woken up, `u` in [0, 1) deciding how rested (fact 1). No dice."""
     params = EnvParams() if params is None else params
+    validation.check_number("u", u)
+    validation.check_type("params", params, EnvParams)
+    return awake_state(u, params)
+
+
+def awake_state(u: Numeric, params: Any) -> EnvState:
+    """The same, for any parameters that have a waking alertness."""
     float_dtype = jnp.result_type(float)
     alertness = physiology.uniform_between(params.wake_up_alertness_low, params.wake_up_alertness_high, u)
     # An array of its own for each: one that two leaves share cannot be donated.
@@ -181,11 +188,14 @@ def reset(key: PRNGKey, params: EnvParams | None = None) -> tuple[EnvState, Arra
 def observe(state: EnvState) -> Array:
     """The observation, floats of shape (6,): alertness, hypertension, intoxication, time_since_slept, time_elapsed,
     work_done, raw, as in the tutorial. Counters are floats here, exact up to 2^24 in float32."""
+    validation.check_type("state", state, EnvState, "reset and step return the state first, then obs")
     return jnp.stack([jnp.asarray(getattr(state, name), state.alertness.dtype) for name in OBS_NAMES])
 
 
 def terminated(state: EnvState) -> Array:
     """False: nothing ends a HeartPole episode but the time limit. Not even a heart attack."""
+    if not hasattr(state, "num_steps"):
+        validation.check_type("state", state, EnvState)
     return jnp.zeros_like(state.num_steps, bool)
 
 
@@ -353,7 +363,10 @@ def check_action(action: Numeric, num_actions: int = NUM_ACTIONS) -> Array:
     # Numbers stay in NumPy until they are checked: JAX would wrap one of more than 32 bits into the range.
     array = action if isinstance(action, jax.Array) else np.asarray(action)
     if not jnp.issubdtype(array.dtype, jnp.integer):
-        raise TypeError(f"action must be an integer in 0 .. {num_actions - 1}, got {action!r} of dtype {array.dtype}")
+        raise TypeError(
+            f"action must be an integer in 0 .. {num_actions - 1}, got {validation.shown(action)} of dtype "
+            f"{array.dtype}"
+        )
     if array.shape != ():
         raise ValueError(
             f"action must be a scalar, got shape {array.shape}; a step is one patient's: jax.vmap it over a batch"

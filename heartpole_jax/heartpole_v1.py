@@ -112,10 +112,11 @@ def validate(params: EnvParams) -> None:
 
 def initial_state(u: Numeric, params: EnvParams | None = None) -> EnvState:
     """The state of a patient who has just woken up, `u` in [0, 1) deciding how rested. No dice."""
-    # Of the parameters it reads the waking alertness, which is the same.
-    awake = heartpole_v0.initial_state(u, EnvParams() if params is None else params)  # type: ignore[arg-type]
-    number = jnp.result_type(float)
-    return EnvState(**vars(awake), stimulation=jnp.zeros((), number), impairment=jnp.zeros((), number))
+    params = EnvParams() if params is None else params
+    validation.check_number("u", u)
+    validation.check_type("params", params, EnvParams)
+    zero = functools.partial(jnp.zeros, (), jnp.result_type(float))  # an array of its own for each leaf
+    return EnvState(**vars(heartpole_v0.awake_state(u, params)), stimulation=zero(), impairment=zero())
 
 
 def reset(key: PRNGKey, params: EnvParams | None = None) -> tuple[EnvState, Array]:

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, Numeric
 
-from heartpole_jax import disk, documents, struct, validation
+from heartpole_jax import arguments, disk, documents, struct, validation
 from heartpole_jax.physiology import uniform_between
 
 CHANNELS = ("alertness", "hypertension", "intoxication", "stimulation", "impairment")
@@ -69,6 +69,7 @@ _COLUMNS = tuple(field.name for field in dataclasses.fields(Row))
 _NEEDED = ("name", "half_hours", "source", "grade")
 
 
+@arguments.checked(name_or_file=arguments.check_path)
 def find(name_or_file: str | Path) -> Menu:
     """The menu in a file, where the name ends in ".toml", or else the one of this package called so.
 
@@ -101,6 +102,7 @@ def default() -> Menu:
     return find("heartpole_v1")
 
 
+@arguments.checked(file=arguments.check_path)
 def load(file: str | Path) -> Menu:
     """The menu in a TOML file.
 
@@ -130,9 +132,11 @@ def check(menu: Menu, where: str = "menu") -> None:
       ValueError, TypeError: as `load`, with `where` in the place of the file.
     """
     if not isinstance(menu, Menu):
-        raise TypeError(f"{where} must be a Menu, got {menu!r}; heartpole_jax.menu.load reads one from a file")
+        raise TypeError(
+            f"{where} must be a Menu, got {validation.described(menu)}; heartpole_jax.menu.load reads one from a file"
+        )
     if not isinstance(menu.actions, tuple) or not all(isinstance(row, Row) for row in menu.actions):
-        raise TypeError(f"{where}.actions must be a tuple of Rows, got {menu.actions!r}")
+        raise TypeError(f"{where}.actions must be a tuple of Rows, got {validation.described(menu.actions)}")
     if not menu.actions:
         raise ValueError(f"{where} has no actions; a developer needs at least one row [[action]]")
     rows: dict[str, int] = {}
@@ -153,11 +157,13 @@ def check_trained(menu: Menu, num_actions: int, policy: str) -> None:
         )
 
 
+@arguments.checked(menu=Menu)
 def index(menu: Menu, name: str) -> int:
     """The number of the action called `name`. Raises ValueError if there is none, with the nearest name that is."""
     return validation.look_up({row.name: number for number, row in enumerate(menu.actions)}, name, "action")
 
 
+@arguments.checked(menu=Menu)
 def change(menu: Menu, name: str, **values: Any) -> Menu:
     """`menu` with other values in the row called `name`, traced ones as well: `change(menu, "coffee", hazard=2.0)`.
 
@@ -279,7 +285,7 @@ def _check_number(value: Any, where: str, requirement: str, at_least: float = -n
         return
     if not validation.is_real(value) or not validation.is_held(value) or np.any(np.asarray(value) < at_least):
         within = f", {validation.held(value)}" if validation.is_real(value) and not validation.is_held(value) else ""
-        raise ValueError(f"{where} must be {requirement}{within}, got {value!r}")
+        raise ValueError(f"{where} must be {requirement}{within}, got {validation.shown(value)}")
 
 
 def _is_known(value: Any) -> bool:

@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from heartpole_jax import heartpole_v0, physiology
+from heartpole_jax import arguments, heartpole_v0, physiology
 from heartpole_jax.heartpole_v0 import SLEEP_HALF_HOURS, EnvParams
 
 _WAKE_UP_NODES = 256  # midpoint rule over the waking alertness
@@ -49,6 +49,7 @@ class SoberOptimum:
     )  # (num_steps + 1, longest day + 1): sleep if alertness is below bedtimes[steps left, steps awake]
 
 
+@arguments.checked(params=EnvParams)
 def resting_risk(params: EnvParams | None = None) -> float:
     """The heart attack risk of a step at hypertension 0, which no policy can get below."""
     params = EnvParams() if params is None else params
@@ -57,12 +58,14 @@ def resting_risk(params: EnvParams | None = None) -> float:
     )
 
 
+@arguments.checked(params=EnvParams)
 def heart_attack_floor(params: EnvParams | None = None) -> float:
     """The expected heart attacks that no policy can avoid in an episode: max_steps * risk(0)."""
     params = EnvParams() if params is None else params
     return float(params.max_steps) * resting_risk(params)
 
 
+@arguments.checked(params=EnvParams)
 def return_ceiling(params: EnvParams | None = None) -> float:
     """A number that no policy's expected return exceeds (-120.5): the best half-hour at risk(0), for ever."""
     params = EnvParams() if params is None else params
@@ -75,6 +78,7 @@ def return_ceiling(params: EnvParams | None = None) -> float:
     return float(best_half_hour) - float(params.heart_attack_penalty) * heart_attack_floor(params)
 
 
+@arguments.checked(params=EnvParams)
 def sober_optimum(params: EnvParams | None = None) -> SoberOptimum:
     """The best policy without drinks, for parameters that are plain numbers. Takes a second; cached.
 

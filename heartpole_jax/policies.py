@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, Numeric
 
-from heartpole_jax import threefry, validation
+from heartpole_jax import arguments, threefry, validation
 from heartpole_jax.heartpole_v0 import NUM_ACTIONS, OBS_NAMES, Action, EnvParams, check_action
 from heartpole_jax.optimum import sober_optimum
 from heartpole_jax.policy import Policy
@@ -54,16 +54,19 @@ def reference() -> Policy:
     return Policy(act=_reference, carry=jnp.zeros((), jnp.int32))
 
 
+@arguments.checked(alertness=validation.check_number, time_since_slept=validation.check_number)
 def rested(alertness: Numeric = -jnp.inf, time_since_slept: Numeric = jnp.inf) -> Policy:
     """Sleeps when alertness is below `alertness`, or after `time_since_slept` half-hours awake; else nothing."""
     return Policy(act=_rested, params=(alertness, time_since_slept))
 
 
+@arguments.checked(alertness=validation.check_number)
 def coffee_after_waking(alertness: Numeric = 0.4) -> Policy:
     """`rested(alertness)` with one coffee after each night: what a daily cup is worth."""
     return Policy(act=_coffee_after_waking, params=alertness)
 
 
+@arguments.checked(intoxication=validation.check_number, alertness=validation.check_number)
 def ballmer_peak(intoxication: Numeric = 0.125, alertness: Numeric = 0.4) -> Policy:
     """Drinks up to the Ballmer peak and stays there, sleeping as `rested(alertness)` does: what the peak costs."""
     return Policy(act=_ballmer_peak, params=(intoxication, alertness))

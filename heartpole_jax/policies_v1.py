@@ -10,8 +10,8 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from chex import Array, Numeric
 
+from heartpole_jax import arguments, validation
 from heartpole_jax import menu as menus
-from heartpole_jax import validation
 from heartpole_jax.heartpole_v0 import check_action
 from heartpole_jax.heartpole_v1 import OBS_NAMES, EnvParams, effective_alertness
 from heartpole_jax.menu import Menu
@@ -25,17 +25,22 @@ _STIMULATION = OBS_NAMES.index("stimulation")
 _IMPAIRMENT = OBS_NAMES.index("impairment")
 
 
+@arguments.checked(menu=Menu)
 def always(name: str, menu: Menu | None = None) -> Policy:
     """The action called `name`, at every decision."""
     menu = menus.default() if menu is None else menu
     return Policy(act=_always, params=check_action(menus.index(menu, name), len(menu.actions)))
 
 
+@arguments.checked(alertness=validation.check_number, menu=Menu)
 def rested(alertness: Numeric = 0.4, menu: Menu | None = None) -> Policy:
     """Sleeps when alertness is below `alertness`; else nothing."""
     return Policy(act=_rested, params=(alertness, _numbers(menu, "sleep", "nothing")))
 
 
+@arguments.checked(
+    alertness=validation.check_number, last_drink=validation.check_number, bedtime=validation.check_number, menu=Menu
+)
 def daily(
     drink: str,
     alertness: Numeric = 2.0,
@@ -48,6 +53,13 @@ def daily(
     return Policy(act=_daily, params=(alertness, last_drink, bedtime, _numbers(menu, "sleep", drink, "nothing")))
 
 
+@arguments.checked(
+    hypertension=validation.check_number,
+    alertness=validation.check_number,
+    last_drink=validation.check_number,
+    bedtime=validation.check_number,
+    menu=Menu,
+)
 def coffee_and_exercise(
     hypertension: Numeric = 0.5,
     alertness: Numeric = 2.0,
@@ -78,6 +90,7 @@ SCRIPTED: dict[str, Callable[[Menu | None], Policy]] = {
 }
 
 
+@arguments.checked(menu=Menu)
 def make(name: str, menu: Menu | None = None) -> Policy:
     """The scripted policy called `name`, one of `SCRIPTED`, for a menu, by default HeartPole-v1's.
 
@@ -87,6 +100,7 @@ def make(name: str, menu: Menu | None = None) -> Policy:
     return validation.look_up(SCRIPTED, name, "policy")(menu)
 
 
+@arguments.checked(menu=Menu)
 def available(menu: Menu) -> list[str]:
     """The names of the scripted policies whose actions are all on the menu."""
     names = []

@@ -126,18 +126,24 @@ def rollout(
     """
     validation.check_type("env", env, Environment, "heartpole_jax.make(name) finds one")
     policy = as_policy(policy)
-    threefry.key_words(key)
+    validation.check_key("key", key)
     params = env._params(params)
     num_steps = _time_limit(params) if num_steps is None else num_steps
+    validation.check_type("autoreset", autoreset, (bool, np.bool_))
+    for name, function in (("total", total), ("record", record)):
+        if function is not None and not callable(function):
+            raise TypeError(f"{name} must be a function of a Transition, got {validation.described(function)}")
+    if devices is not None:
+        devices = tuple(devices) if isinstance(devices, Sequence) else (devices,)
+        for device in devices:
+            validation.check_type("each of devices", device, jax.Device, "jax.devices() names them")
+        if not devices:
+            raise ValueError("devices must name at least one device, got none; leave it out for the default device")
     platform = devices[0].platform if devices else platforms.default_platform()
     if block_lanes is None:
         block_lanes = _BLOCK_LANES.on(platform) or num_envs
     for name, size in (("num_envs", num_envs), ("num_steps", num_steps), ("block_lanes", block_lanes)):
         validation.check_size(name, size)
-    if devices is not None:
-        devices = tuple(devices)
-        if not devices:
-            raise ValueError("devices must name at least one device, got none; leave it out for the default device")
     if start is not None:
         _check_start(start, env, policy, params, key, num_envs)
     # Parameters that are plain numbers are compiled in, which makes the program up to twice as fast on a CPU.

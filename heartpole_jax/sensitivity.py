@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from chex import Array, PRNGKey
 
-from heartpole_jax import gradients, validation
+from heartpole_jax import arguments, gradients, validation
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.evaluation import Estimate
 from heartpole_jax.gradients.actors import as_actor
@@ -66,6 +66,7 @@ class Sensitivity:
     num_steps: int
 
 
+@arguments.checked(key=validation.check_key, params=EnvParams)
 def sensitivity(
     policy: Policy | gradients.SoftPolicy | gradients.Doses | Callable[[PRNGKey, Array], Any],
     key: PRNGKey,

@@ -16,6 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from heartpole_jax.arguments import check_key as check_key
+from heartpole_jax.arguments import check_type as check_type
+from heartpole_jax.arguments import described as described
+from heartpole_jax.arguments import shown
+
 _T = TypeVar("_T")
 
 
@@ -25,11 +30,11 @@ def look_up(known: Mapping[str, _T], name: str, kind: str) -> _T:
     Raises:
       ValueError: if it is not there, with the nearest name that is.
     """
-    if name in known:
+    if isinstance(name, str) and name in known:
         return known[name]
-    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5) if isinstance(name, str) and len(name) < 100 else []
     hint = f"did you mean {close[0]!r}? " if close else ""
-    raise ValueError(f"unknown {kind} {name!r}; {hint}known: {', '.join(map(repr, known))}")
+    raise ValueError(f"unknown {kind} {shown(name)}; {hint}known: {', '.join(map(repr, known))}")
 
 
 class Checked(abc.ABCMeta):
@@ -138,38 +143,37 @@ def is_real(value: Any) -> bool:
     """Whether `value` is a real number or an array of them."""
     if type(value) in (int, float):
         return True
-    dtype = np.asarray(value).dtype
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        return False
+    try:
+        dtype = np.asarray(value).dtype
+    except (ValueError, TypeError):  # nested lists of uneven lengths, objects that refuse
+        return False
     return dtype.kind in "iuf" or dtype == jnp.bfloat16
 
 
-def described(value: Any) -> str:
-    """What `value` is, in a few words, for a message: neither the numbers of an array nor those of a policy."""
-    if value is None or isinstance(value, bool | int | float | complex):
-        return repr(value) if len(repr(value)) < 60 else f"a number of {len(repr(value))} digits"
-    if isinstance(value, str):
-        return repr(value if len(value) < 60 else f"{value[:57]}...")
-    if isinstance(value, type):
-        return f"the class {value.__name__}"
-    if hasattr(value, "dtype") and hasattr(value, "shape"):
-        is_key = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
-        return f"{'random keys' if is_key else f'an array of {value.dtype}'} of shape {tuple(value.shape)}"
-    if isinstance(value, tuple | list):
-        return f"a {type(value).__name__} of {len(value)}"
-    return _with_article(type(value).__name__)
+def check_reals(name: str, value: Any) -> None:
+    """Raises TypeError where `value` is no real number or array of them."""
+    if not is_real(value):
+        raise TypeError(f"{name} must be real numbers, got {shown(value)}")
 
 
-def check_type(name: str, value: Any, kind: type, hint: str = "") -> None:
-    """Raises TypeError where `value` is no `kind`; `hint` says what to do."""
-    if isinstance(value, kind):
+def check_share(name: str, value: Any) -> None:
+    """Raises TypeError or ValueError where `value` is known and no number in [0, 1]."""
+    if isinstance(value, jax.core.Tracer):
         return
-    wanted, got = _with_article(kind.__name__), described(value)
-    if type(value).__name__ == kind.__name__:  # two versions of one thing
-        wanted, got = f"{wanted} of {kind.__module__}", f"{got} of {type(value).__module__}"
-    raise TypeError(f"{name} must be {wanted}, got {got}{f'; {hint}' if hint else ''}")
+    if not is_real(value) or np.ndim(value) or not 0 <= value <= 1:
+        raise ValueError(f"{name} must be a number in [0, 1], got {shown(value)}")
 
 
-def _with_article(name: str) -> str:
-    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+def check_number(name: str, value: Any) -> None:
+    """Raises TypeError where `value` is known and no number, ValueError where it is several or not a number."""
+    if isinstance(value, jax.core.Tracer):
+        return
+    if not is_real(value):
+        raise TypeError(f"{name} must be a number, got {shown(value)}")
+    if np.any(np.isnan(np.asarray(value, float))):
+        raise ValueError(f"{name} must be a number, got {shown(value)}")
 
 
 def check_numbers(params: Any, names: Sequence[str]) -> None:
@@ -183,10 +187,10 @@ def check_numbers(params: Any, names: Sequence[str]) -> None:
             continue
         if not is_real(known[name]):
             raise TypeError(
-                f"{type(params).__name__}.{name} must be a real number or an array of them, got {known[name]!r}"
+                f"{type(params).__name__}.{name} must be a real number or an array of them, got {shown(known[name])}"
             )
         if not is_held(known[name]):
-            raise ValueError(f"{type(params).__name__}.{name} must be {held(known[name])}, got {known[name]!r}")
+            raise ValueError(f"{type(params).__name__}.{name} must be {held(known[name])}, got {shown(known[name])}")
 
 
 def check_values(params: Any, names: Sequence[str], requirement: str, holds: Callable[[Any], Any]) -> None:
@@ -197,7 +201,7 @@ def check_values(params: Any, names: Sequence[str], requirement: str, holds: Cal
             continue
         given = known[name] if isinstance(known[name], int | float) else np.asarray(known[name])
         if not all(np.all(holds(x)) for x in (given, as_computed(given))):
-            raise ValueError(f"{type(params).__name__}.{name} must be {requirement}, got {known[name]!r}")
+            raise ValueError(f"{type(params).__name__}.{name} must be {requirement}, got {shown(known[name])}")
 
 
 def check_ranges(params: Any, names: Sequence[str]) -> None:
@@ -222,9 +226,9 @@ def width(low: Any, high: Any) -> np.ndarray:
 def check_size(name: str, size: Any) -> None:
     """Raises TypeError where `size` is no whole number, ValueError where it is below 1 or beyond int32."""
     if isinstance(size, bool) or not isinstance(size, int | np.integer):
-        raise TypeError(f"{name} must be a whole number known before tracing, got {size!r}")
+        raise TypeError(f"{name} must be a whole number known before tracing, got {shown(size)}")
     if not 1 <= size < 2**31:
-        raise ValueError(f"{name} must be at least 1 and below 2^31, got {size}")
+        raise ValueError(f"{name} must be at least 1 and below 2^31, got {shown(size)}")
 
 
 def check_fits(result: Any, devices: Sequence[jax.Device]) -> None:

@@ -1,12 +1,14 @@
 """Arguments of the wrong kind: mixed-up tuples, swapped places, another version's: each told by name."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import heartpole_jax as hp
-from heartpole_jax import evaluation, evaluation_v1
+from heartpole_jax import arguments, evaluation, evaluation_v1, gradients, identification, menu, optimum, validation
 
 KEY = jax.random.key(0)
 V1 = hp.make("HeartPole-v1")
@@ -102,6 +104,68 @@ def test_an_argument_of_the_wrong_kind_is_told_by_name(case, start, start_v1):
         call(start, start_v1)
     assert message in str(raised.value)
     assert len(str(raised.value)) < 250
+
+
+@arguments.checked(key=arguments.check_key, env=hp.Environment, share=validation.check_share)
+def example(key, env=None, share=0.5):
+    return share
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"key": 3}, TypeError, "key must be a JAX random key, got 3; make one with jax.random.key(0)"),
+        (
+            {"key": jax.random.split(KEY)},
+            ValueError,
+            "key must be one key, got random keys of shape (2,); map ",
+        ),
+        ({"key": np.zeros(2)}, TypeError, "key must be a typed key or raw uint32 words, got dtype float64"),
+        ({"key": KEY, "env": "HeartPole-v0"}, TypeError, "env must be an Environment, got 'HeartPole-v0'"),
+        ({"key": KEY, "share": float("nan")}, ValueError, "share must be a number in [0, 1], got nan"),
+        ({"key": KEY, "share": KEY}, ValueError, "share must be a number in [0, 1], got random keys of shape ()"),
+        ({"key": KEY, "shore": 1}, TypeError, "example: got an unexpected keyword argument 'shore'"),
+        ({}, TypeError, "example: missing a required argument: 'key'"),
+    ],
+)
+def test_a_function_checks_its_arguments_by_name(given, error, message):
+    with pytest.raises(error) as raised:
+        example(**given)
+    assert message in str(raised.value)
+    assert example(KEY) == example(jnp.zeros(2, jnp.uint32), env=None) == 0.5
+
+
+PUBLIC = {
+    "step_autoreset": (hp.step_autoreset, {"env": "HeartPole-v0"}),
+    "checked": (hp.checked, {"env": None}),
+    "rested": (hp.policies.rested, {"alertness": float("nan")}),
+    "rested of v1": (hp.policies_v1.rested, {"menu": {}}),
+    "change": (menu.change, {"menu": 3, "name": "coffee"}),
+    "load": (menu.load, {"file": 3}),
+    "sober_optimum": (optimum.sober_optimum, {"params": V1.default_params}),
+    "leaderboard": (evaluation.leaderboard, {"contestants": ["reference"]}),
+    "estimate": (gradients.estimate, {"wrt": 3}),
+    "finite_differences": (gradients.finite_differences, {"relative_step": 0.0}),
+    "fit": (identification.fit, {"traces": 3}),
+    "check_trace": (identification.check_trace, {"trace": 3}),
+    "counterfactual": (identification.counterfactual, {"params": 3}),
+    "residuals": (identification.residuals, {"observation_noise": 0.1}),
+    "observe": (identification.observe, {"missing": 1.5}),
+    "infer_noise": (identification.infer_noise, {"heart_attack": -(2**63)}),
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_functions_name_the_argument_that_is_wrong(name, start):
+    function, bad = PUBLIC[name]
+    good = {"key": KEY, "state": start[0], "next_state": start[0], "action": 0}
+    trace = identification.make_trace([0])
+    good |= {"trace": trace, "traces": trace, "noise": identification.ObservationNoise(), "policy": _nothing}
+    good |= {"params": hp.EnvParams(), "observation_noise": identification.ObservationNoise(), "objective": "return"}
+    good |= {"wrt": "fatigue_width", "names": "fatigue_width", "other_actions": [0], "num_tapes": 4}
+    known = inspect.signature(function).parameters
+    with pytest.raises((TypeError, ValueError), match=rf"^{next(iter(bad))} must be "):
+        function(**{key: value for key, value in good.items() if key in known} | bad)
 
 
 def test_a_batch_of_states_without_vmap_is_refused(start):

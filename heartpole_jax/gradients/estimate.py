@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, PRNGKey
 
-from heartpole_jax import threefry, validation
+from heartpole_jax import arguments, threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0, Environment
 from heartpole_jax.gradients.actors import as_actor
 from heartpole_jax.gradients.checking import (
@@ -42,6 +42,7 @@ class Gradient(NamedTuple):
     promise: str
 
 
+@arguments.checked(objective=(str, Objective), key=validation.check_key, wrt=(str, Sequence), env=Environment)
 def estimate(
     objective: str | Objective,
     key: PRNGKey,
@@ -85,7 +86,7 @@ def estimate(
     """
     if not isinstance(policy, SoftPolicy | Doses):
         policy = as_policy(policy)
-    params = env.default_params if params is None else params
+    params = env._params(params)
     names = checked_names(wrt, params)
     if POLICY in names and not isinstance(policy, SoftPolicy | Doses):
         raise ValueError(

@@ -11,8 +11,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from chex import Array, PRNGKey
 
+from heartpole_jax import arguments, validation
 from heartpole_jax.environment import HEARTPOLE_V0, Environment
 from heartpole_jax.gradients.actors import Actor, as_actor
 from heartpole_jax.gradients.checking import POLICY, check_fractional, checked_block, checked_names, checked_steps
@@ -33,6 +35,21 @@ _INTEGRATED_TAPES = ByPlatform(cpu=128, accelerator=4096)
 _DECAY = "_decay"  # how a name ends whose natural size is what is lost, 1 - the factor
 
 
+def _check_step(name: str, value: Any) -> None:
+    """Raises ValueError where a known `value` is no finite number greater than 0."""
+    if not isinstance(value, jax.core.Tracer) and not (
+        validation.is_real(value) and np.ndim(value) == 0 and 0 < value < np.inf
+    ):
+        raise ValueError(f"{name} must be a finite number greater than 0, got {validation.shown(value)}")
+
+
+@arguments.checked(
+    objective=(str, Objective),
+    key=validation.check_key,
+    wrt=(str, Sequence),
+    env=Environment,
+    relative_step=_check_step,
+)
 def finite_differences(
     objective: str | Objective,
     key: PRNGKey,
@@ -69,7 +86,7 @@ def finite_differences(
         policy = as_policy(policy)
     if isinstance(policy, Doses):
         check_fractional(env)
-    params = env.default_params if params is None else params
+    params = env._params(params)
     names = checked_names(wrt, params)
     if POLICY in names:
         raise ValueError(

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, PRNGKey
 
-from heartpole_jax import heartpole_v0, struct, threefry
+from heartpole_jax import heartpole_v0, struct, threefry, validation
 from heartpole_jax.heartpole_v0 import EnvParams, EnvState, Noise, StepInfo
 from heartpole_jax.policy import Policy
 
@@ -52,6 +52,8 @@ class Doses:
             raise TypeError(f"weights must be an array, got a {type(self.weights).__name__}; jnp.array(...) makes one")
         if not isinstance(self.weights, np.ndarray | jax.Array) or isinstance(self.weights, jax.core.Tracer):
             return
+        if not validation.is_real(self.weights):
+            raise TypeError(f"weights must be real numbers, got {validation.described(self.weights)}")
         weights = np.asarray(self.weights)
         if weights.ndim != 2 or weights.shape[1] != heartpole_v0.NUM_ACTIONS:
             raise ValueError(f"weights must have shape (num_steps, {heartpole_v0.NUM_ACTIONS}), got {weights.shape}")

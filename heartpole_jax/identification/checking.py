@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from heartpole_jax import arguments
 from heartpole_jax.heartpole_v0 import SLEEP_HALF_HOURS, Action, EnvParams
 from heartpole_jax.identification.traces import OBSERVED, ObservationNoise, Trace, make_trace
 
@@ -32,6 +33,7 @@ class _Bounds(NamedTuple):
         return _Bounds(self.low * factor, self.high * factor)
 
 
+@arguments.checked(trace=Trace, params=EnvParams, noise=ObservationNoise)
 def check_trace(trace: Trace, params: EnvParams | None = None, noise: ObservationNoise | None = None) -> None:
     """Returns nothing where `trace` is possible under `params`, observed with `noise` (none, by default).
 

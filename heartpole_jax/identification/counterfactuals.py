@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, PRNGKey
 
-from heartpole_jax import heartpole_v0, struct, validation
+from heartpole_jax import arguments, heartpole_v0, struct, validation
 from heartpole_jax.heartpole_v0 import EnvParams, EnvState, Noise
 from heartpole_jax.identification.checking import check_trace
 from heartpole_jax.identification.noise import infer_noise, sample_noise_given
@@ -46,6 +46,7 @@ class Counterfactual:
     noise: Noise  # (num_samples, T)
 
 
+@arguments.checked(trace=Trace, params=EnvParams, key=validation.check_key)
 def counterfactual(
     trace: Trace, other_actions: Array, params: EnvParams | None = None, *, key: PRNGKey, num_samples: int = 256
 ) -> Counterfactual:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from heartpole_jax import struct
+from heartpole_jax import arguments, struct
 from heartpole_jax.heartpole_v0 import EnvParams
 from heartpole_jax.identification import filtering
 from heartpole_jax.identification.fitting import stack
@@ -29,6 +29,7 @@ class Residuals:
 _predict = jax.jit(filtering.predictions)
 
 
+@arguments.checked(trace=Trace, params=EnvParams, observation_noise=ObservationNoise)
 def residuals(trace: Trace, params: EnvParams, observation_noise: ObservationNoise) -> Residuals:
     """What `trace` showed against what was to be expected of it, row by row.
 

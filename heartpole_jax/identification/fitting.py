@@ -6,12 +6,13 @@ found.params, found.estimates["hypertension_decay"].low, found.unidentified
 
 import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
+from heartpole_jax import arguments, validation
 from heartpole_jax.heartpole_v0 import EnvParams
 from heartpole_jax.identification import coordinates, filtering
 from heartpole_jax.identification.estimating import Estimates, estimate
@@ -66,6 +67,13 @@ class Fit:
         return "\n".join(lines)
 
 
+@arguments.checked(
+    traces=(Trace, Sequence),
+    names=(str, Sequence),
+    init_params=EnvParams,
+    observation_noise=ObservationNoise,
+    confidence=validation.check_share,
+)
 def fit(
     traces: Trace | Sequence[Trace],
     names: str | Sequence[str],
@@ -73,6 +81,7 @@ def fit(
     *,
     observation_noise: ObservationNoise,
     confidence: float = 0.95,
+    progress: Callable[[str], None] = lambda message: None,
 ) -> Fit:
     """The parameters called `names` that make `traces` most likely, all others being as in `init_params`.
 
@@ -86,6 +95,7 @@ def fit(
       init_params: where the search begins, and the values of what is not named. `EnvParams()` by default.
       observation_noise: standard deviations, greater than 0 for all that is observed.
       confidence: of the intervals.
+      progress: is called with a message before each part of the work, which takes seconds to minutes; as `print`.
 
     Returns:
       A `Fit`. Intervals of range ends are from the profile likelihood, the others from the observed information on the
@@ -110,6 +120,7 @@ def fit(
     unidentified: tuple[tuple[str, ...], ...] = ()
     for part in filter(None, coordinates.split(names)):
         space = coordinates.coordinates(part, init_params, observation_noise)
+        progress(f"fitting {', '.join(part)} ...")
         batch = jax.tree.map(lambda x: x[None], rows)
         estimates = estimate(batch, space, confidence=confidence, unknown_attacks=unknown)
         if not np.isfinite(estimates.maximum.value[0]):
@@ -119,7 +130,8 @@ def fit(
             )
         columns = zip(*(x[0].tolist() for x in estimates[1:]), strict=True)
         found |= {name: ParameterEstimate(*column) for name, column in zip(part, columns, strict=True)}
-        unidentified += open_directions(part, estimates.maximum.observed[0])
+        found_open = open_directions(part, estimates.maximum.observed[0])
+        unidentified += tuple(names for names in dict.fromkeys(found_open) if names not in unidentified)
         parts.append(estimates)
     values |= {name: estimate.value for name, estimate in found.items()}
     noise = {name: values.pop(coordinates.NOISE_PREFIX + name) for name in OBSERVED}
@@ -176,18 +188,22 @@ def open_directions(names: tuple[str, ...], information: np.ndarray) -> tuple[tu
 
 def _warn(result: Fit) -> None:
     for names in result.unidentified:
-        what = f"{names[0]} is" if len(names) == 1 else f"{' and '.join(names)} are"
-        together = "" if len(names) == 1 else " apart from each other"
+        if len(names) == 1:
+            what = f"{names[0]} is not identified by these traces: the likelihood hardly depends on it; fix it, "
+        else:
+            what = (
+                f"{' and '.join(names)} are not identified apart from each other by these traces: the likelihood "
+                "hardly changes where they change together; fix one of them, "
+            )
         warnings.warn(
-            f"{what} not identified by these traces{together}: the likelihood hardly depends on it; fix the parameter, "
-            "or add traces in which it shows",
+            f"{what}or add traces in which {'it shows' if len(names) == 1 else 'they show'}",
             IdentificationWarning,
-            stacklevel=3,
+            stacklevel=4,  # the caller's line: `_warn`, `fit` and what checks its arguments are in between
         )
     if not result.converged:
         warnings.warn(
             f"the search has not ended: another step promises {result.left_to_gain:.2g} of log-likelihood; start it "
             "elsewhere (init_params), or fit fewer parameters",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=4,  # the caller's line: `_warn`, `fit` and what checks its arguments are in between
         )

@@ -9,12 +9,14 @@ heart attack happens where its die is below the risk, so what happened bounds th
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from chex import Array, Numeric, PRNGKey
 
-from heartpole_jax import heartpole_v0, physiology, struct
+from heartpole_jax import arguments, heartpole_v0, physiology, struct, validation
 from heartpole_jax.heartpole_v0 import Action, EnvParams, EnvState, Noise
 
 
@@ -37,6 +39,19 @@ class InferredNoise:
     heart_attack: Array  # int32: 1 there was one, 0 there was none, -1 it would have left no mark
 
 
+def _check_flag(name: str, value: Any) -> None:
+    """Raises TypeError or ValueError where a known `value` is no flag of a heart attack."""
+    if isinstance(value, jax.core.Tracer):
+        return
+    is_bool = getattr(value, "dtype", type(value)) in (bool, np.bool_)
+    if not is_bool and (not validation.is_real(value) or np.asarray(value).dtype.kind not in "iu"):
+        raise TypeError(f"{name} must be a bool, or 1, 0 and -1 for unknown, got {validation.shown(value)}")
+    flags = np.asarray(value)
+    if not is_bool and np.any((flags > 1) | (flags < -1)):
+        raise ValueError(f"{name} must be 1, 0 or -1 for unknown, got {validation.shown(value)}")
+
+
+@arguments.checked(state=EnvState, next_state=EnvState, params=EnvParams, heart_attack=_check_flag)
 def infer_noise(
     state: EnvState,
     action: Numeric,
@@ -94,6 +109,9 @@ def infer_noise(
     )
 
 
+@arguments.checked(
+    key=validation.check_key, state=EnvState, next_state=EnvState, params=EnvParams, heart_attack=_check_flag
+)
 def sample_noise_given(
     key: PRNGKey,
     state: EnvState,

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, Numeric, PRNGKey
 
-from heartpole_jax import struct
+from heartpole_jax import arguments, struct, validation
 from heartpole_jax.heartpole_v0 import NUM_ACTIONS, SLEEP_HALF_HOURS, Action, EnvState
 from heartpole_jax.rollout import Transition
 
@@ -65,7 +65,7 @@ def make_trace(
       TypeError: for actions or heart attacks that are not whole numbers.
       ValueError: for a wrong shape, an unknown action or flag, an infinite value.
     """
-    actions = np.asarray(actions)
+    actions = _array("actions", actions)
     if actions.dtype.kind not in "iu":
         raise TypeError(f"actions must be whole numbers in 0 .. {NUM_ACTIONS - 1}, got dtype {actions.dtype}")
     if actions.ndim != 1 or actions.size == 0:
@@ -102,6 +102,11 @@ def trace_of_rollout(records: Transition, patient: int = 0) -> Trace:
         )
     if not isinstance(records.state, EnvState):
         raise TypeError(f"a trace is of HeartPole-v0, got records of states of {type(records.state).__module__}")
+    if isinstance(patient, bool) or not isinstance(patient, int | np.integer):
+        raise TypeError(f"patient must be a whole number, got {validation.shown(patient)}")
+    num_patients = np.shape(records.reward)[1]
+    if not 0 <= patient < num_patients:
+        raise ValueError(f"patient must be in 0 .. {num_patients - 1}, got {patient}")
     records = jax.tree.map(lambda x: np.asarray(x)[:, patient], records)
     torn = np.flatnonzero(records.state.time_elapsed[1:] != records.next_state.time_elapsed[:-1])
     if records.state.time_elapsed[0] != 0 or torn.size:
@@ -116,6 +121,7 @@ def trace_of_rollout(records: Transition, patient: int = 0) -> Trace:
     )
 
 
+@arguments.checked(trace=Trace, key=validation.check_key, noise=ObservationNoise, missing=validation.check_share)
 def observe(trace: Trace, key: PRNGKey, noise: ObservationNoise, missing: Numeric = 0.0) -> Trace:
     """`trace` as it would be seen with `noise`, each value missing with probability `missing`. Pure; can be vmapped."""
     error_key, gap_key = jax.random.split(key)
@@ -149,15 +155,24 @@ def states_of(trace: Trace) -> EnvState:
     )
 
 
+@arguments.checked(states=EnvState)
 def trace_of_states(states: EnvState, actions: Array, heart_attacks: Array | None = None) -> Trace:
     """The trace of a patient whose states, leaves of shape (T + 1,), were seen whole. Raises as `make_trace`."""
     return make_trace(actions, heart_attacks=heart_attacks, **{name: getattr(states, name) for name in OBSERVED})
 
 
+def _array(name: str, value: Any) -> np.ndarray:
+    """The array that `value` is. Raises TypeError where it is none: keys, lists of uneven lengths."""
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be an array of numbers, got {validation.described(value)}") from None
+
+
 def _flags(heart_attacks: Any, num_steps: int) -> np.ndarray:
     if heart_attacks is None:
         return np.full(num_steps, UNKNOWN, np.int32)
-    flags = np.asarray(heart_attacks)
+    flags = _array("heart_attacks", heart_attacks)
     if flags.dtype.kind not in "biu":
         raise TypeError(f"heart_attacks must be bools, or 1, 0 and -1 for unknown, got dtype {flags.dtype}")
     if flags.shape != (num_steps,):
@@ -171,7 +186,7 @@ def _flags(heart_attacks: Any, num_steps: int) -> np.ndarray:
 def _rows(name: str, value: Any, num_steps: int) -> np.ndarray:
     if value is None:
         return np.full(num_steps + 1, np.nan)
-    rows = np.asarray(value)
+    rows = _array(name, value)
     if rows.dtype.kind not in "iuf":
         raise TypeError(f"{name} must be real numbers, NaN where not observed, got dtype {rows.dtype}")
     if rows.shape != (num_steps + 1,):

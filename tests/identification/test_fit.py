@@ -3,6 +3,7 @@ data cannot tell."""
 
 import dataclasses
 import re
+import types
 import warnings
 from pathlib import Path
 
@@ -186,6 +187,19 @@ def open_parameters(trace, names, params=None):
     messages = [str(w.message) for w in caught if w.category is identification.IdentificationWarning]
     assert len(messages) == len(found.unidentified)
     return found, messages
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("a",), "a is not identified by these traces: the likelihood hardly depends on it; fix it, or add "),
+        (("a", "b"), "a and b are not identified apart from each other by these traces: the likelihood hardly "),
+    ],
+)  # fmt: skip
+def test_a_warning_speaks_of_one_parameter_or_of_several(names, message):
+    with pytest.warns(identification.IdentificationWarning) as caught:
+        fitting._warn(types.SimpleNamespace(unidentified=(names,), converged=True))
+    assert [str(warning.message).startswith(message) for warning in caught] == [True]
 
 
 @pytest.mark.slow

@@ -1,0 +1,110 @@
+"""Arguments, checked as they come: of which type, told by name, and what came in a few words."""
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_Function = TypeVar("_Function", bound=Callable)
+
+
+def checked(**kinds: Any) -> Callable[[_Function], _Function]:
+    """A decorator: arguments of these names must be of these types, or pass these checks `(name, value)`.
+
+    None passes where it is the default. Raises TypeError with the argument's name.
+    """
+
+    def decorate(function: _Function) -> _Function:
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def call(*args, **kwargs):
+            try:
+                given = signature.bind(*args, **kwargs).arguments
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}: {error}") from None
+            for name, kind in kinds.items():
+                if name not in given or (given[name] is None and signature.parameters[name].default is None):
+                    continue
+                if isinstance(kind, type | tuple):
+                    check_type(name, given[name], kind)
+                else:
+                    kind(name, given[name])
+            return function(*args, **kwargs)
+
+        for name in ("cache_clear", "_cache_size"):  # of functools.cache, and of jit
+            if hasattr(function, name):
+                setattr(call, name, getattr(function, name))
+        return typing.cast(_Function, call)
+
+    return decorate
+
+
+def check_type(name: str, value: Any, kind: type | tuple[type, ...], hint: str = "") -> None:
+    """Raises TypeError where `value` is of none of these types; `hint` says what to do."""
+    if isinstance(value, kind):
+        return
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    wanted, got = " or ".join(_with_article(kind.__name__) for kind in kinds), described(value)
+    if type(value).__name__ == kinds[0].__name__:  # two versions of one thing
+        wanted, got = f"{wanted} of {kinds[0].__module__}", f"{got} of {type(value).__module__}"
+    raise TypeError(f"{name} must be {wanted}, got {got}{f'; {hint}' if hint else ''}")
+
+
+def _with_article(name: str) -> str:
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+
+
+def check_key(name: str, key: Any) -> None:
+    """Raises TypeError where `key` is neither a random key nor its words, ValueError where it is several."""
+    if not isinstance(key, jax.Array | np.ndarray):
+        raise TypeError(f"{name} must be a JAX random key, got {described(key)}; make one with jax.random.key(0)")
+    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        shape = key.shape
+    elif key.dtype == jnp.uint32:
+        shape = key.shape[1:] if key.shape[-1:] in ((2,), (4,)) else (key.shape or (1,))
+    else:
+        raise TypeError(
+            f"{name} must be a typed key or raw uint32 words, got dtype {key.dtype}; make one with jax.random.key(0)"
+        )
+    if shape != ():
+        raise ValueError(f"{name} must be one key, got {described(key)}; map over a batch with jax.vmap")
+
+
+def check_path(name: str, value: Any) -> None:
+    """Raises TypeError where `value` names no file."""
+    check_type(name, value, (str, Path))
+
+
+def described(value: Any) -> str:
+    """What `value` is, in a few words, for a message: neither the numbers of an array nor those of a policy."""
+    if value is None or isinstance(value, bool | int | float | complex):
+        return repr(value) if len(repr(value)) < 60 else f"a number of {len(repr(value))} digits"
+    if isinstance(value, str):
+        return repr(value if len(value) < 60 else f"{value[:57]}...")
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        is_key = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+        return f"{'random keys' if is_key else f'an array of {value.dtype}'} of shape {tuple(value.shape)}"
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    return _with_article(type(value).__name__)
+
+
+def shown(value: Any) -> str:
+    """`value` as it is written, where that is short and on one line; else as `described`."""
+    if isinstance(value, int | float | str | list | tuple | dict | np.ndarray | jax.Array | None):
+        try:
+            text = repr(value)
+        except ValueError:  # a whole number of more than 4,300 digits
+            return "a number of thousands of digits"
+        if len(text) <= 200 and "\n" not in text:
+            return text
+    return described(value)
