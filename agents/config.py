@@ -30,6 +30,8 @@ class DQNConfig:
         object.__setattr__(self, "hidden_sizes", tuple(self.hidden_sizes))
         for name in ("n_step", "batch_size", "buffer_size", "num_envs", "steps_per_iteration", "updates_per_iteration"):
             validation.check_size(name, getattr(self, name))
+        for name in ("dueling", "double", "time_limit_is_terminal"):
+            validation.check_type(name, getattr(self, name), bool)
         for size in self.hidden_sizes:
             validation.check_size("each of hidden_sizes", size)
         timed = validation.look_up(TRANSFORMS, self.transform, "transform").time is not None

@@ -12,6 +12,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from chex import Array, ArrayTree, PRNGKey
 from jax.flatten_util import ravel_pytree
 
@@ -120,7 +121,7 @@ def q_values(weights: Array, obs: Array, config: DQNConfig, env: Environment = H
     return value_scale(obs, config)[:, None] * apply(weights_as_tree(weights, config, env), obs, config, env)
 
 
-@arguments.checked(config=DQNConfig, env=Environment)
+@arguments.checked(weights=(np.ndarray, jax.Array), config=DQNConfig, env=Environment)
 def greedy(weights: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Policy:
     """The policy that takes the best action by flat `weights`: of a train state, its `average_params`."""
     return Policy(act=_Greedy(config, env), params=weights)

@@ -117,7 +117,7 @@ def merge(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str,
     return {key: value for key, value in merged.items() if value is not None}
 
 
-@arguments.checked(content=Mapping)
+@arguments.checked(content=Mapping, name=str)
 def read(content: Mapping[str, Any], name: str) -> Study:
     """The study that `content` describes, with defaults for the rest; `name` where it has none.
 

@@ -283,8 +283,8 @@ def _check_dose(dose: Any, where: str) -> None:
 def _check_number(value: Any, where: str, requirement: str, at_least: float = -np.inf) -> None:
     if not _is_known(value):
         return
-    if not validation.is_real(value) or not validation.is_held(value) or np.any(np.asarray(value) < at_least):
-        within = f", {validation.held(value)}" if validation.is_real(value) and not validation.is_held(value) else ""
+    if not validation.is_number(value) or not validation.is_held(value) or np.any(np.asarray(value) < at_least):
+        within = f", {validation.held(value)}" if validation.is_number(value) and not validation.is_held(value) else ""
         raise ValueError(f"{where} must be {requirement}{within}, got {validation.shown(value)}")
 
 

@@ -93,6 +93,7 @@ SCRIPTED: dict[str, Callable[[EnvParams | None], Policy]] = {
 }
 
 
+@arguments.checked(params=EnvParams)
 def make(name: str, params: EnvParams | None = None) -> Policy:
     """The scripted policy called `name`, one of `SCRIPTED`, for an environment with `params` (of use to the optimum).
 

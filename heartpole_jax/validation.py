@@ -152,6 +152,13 @@ def is_real(value: Any) -> bool:
     return dtype.kind in "iuf" or dtype == jnp.bfloat16
 
 
+def is_number(value: Any) -> bool:
+    """Whether `value` is a real number or an array of some: no list, which JAX takes for a tree."""
+    return (
+        isinstance(value, int | float | np.generic | np.ndarray | jax.Array) and is_real(value) and np.size(value) > 0
+    )
+
+
 def check_reals(name: str, value: Any) -> None:
     """Raises TypeError where `value` is no real number or array of them."""
     if not is_real(value):
@@ -167,12 +174,12 @@ def check_share(name: str, value: Any) -> None:
 
 
 def check_number(name: str, value: Any) -> None:
-    """Raises TypeError where `value` is known and no number, ValueError where it is several or not a number."""
+    """Raises TypeError where `value` is known and not one number, ValueError where it is NaN."""
     if isinstance(value, jax.core.Tracer):
         return
-    if not is_real(value):
+    if not is_number(value) or np.ndim(value) != 0:
         raise TypeError(f"{name} must be a number, got {shown(value)}")
-    if np.any(np.isnan(np.asarray(value, float))):
+    if np.isnan(np.asarray(value, float)):
         raise ValueError(f"{name} must be a number, got {shown(value)}")
 
 
@@ -185,7 +192,7 @@ def check_numbers(params: Any, names: Sequence[str]) -> None:
     for name in names:
         if name not in known:
             continue
-        if not is_real(known[name]):
+        if not is_number(known[name]):
             raise TypeError(
                 f"{type(params).__name__}.{name} must be a real number or an array of them, got {shown(known[name])}"
             )

@@ -200,6 +200,9 @@ BAD = [
     ("expected_penalty", "1", TypeError),
     ("expected_penalty", None, TypeError),
     ("expected_penalty", True, TypeError),
+    ("fatigue_width", [], TypeError),
+    ("fatigue_width", [1.0, 2.0], TypeError),
+    ("fatigue_width", np.zeros(0), TypeError),
     ("expected_penalty", 1j, TypeError),
 ]
 

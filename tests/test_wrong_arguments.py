@@ -138,6 +138,8 @@ def test_a_function_checks_its_arguments_by_name(given, error, message):
 PUBLIC = {
     "step_autoreset": (hp.step_autoreset, {"env": "HeartPole-v0"}),
     "checked": (hp.checked, {"env": None}),
+    "several thresholds": (hp.policies.rested, {"alertness": np.zeros(3)}),
+    "params of a policy": (hp.policies.make, {"params": {}, "name": "reference"}),
     "rested": (hp.policies.rested, {"alertness": float("nan")}),
     "rested of v1": (hp.policies_v1.rested, {"menu": {}}),
     "change": (menu.change, {"menu": 3, "name": "coffee"}),
