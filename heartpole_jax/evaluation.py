@@ -8,7 +8,8 @@ hundredths. Three things take the luck out (all of them unbiased):
   -Cov(R, 100 M) / Var(100 M) makes its variance smallest: beta = 1 puts the risks in the place of the attacks. It is
   estimated on one half of the episodes and used on the other, and the other way round.
 - Exact sums. Risks are summed as their excess over risk(0), the rest is a multiple of a known number: in float32 the
-  sum of 1000 risks would be wrong by up to 0.00003, the return by 0.003.
+  sum of 1000 risks would be wrong by up to 0.00003, the return by 0.003. The excess is a product, risk(h) sigma(6)
+  (1 - exp(-h)), in which nothing cancels: exactly 0 for the sober.
 - Common random numbers. All policies of a leaderboard live on one noise tape, and differences have paired errors.
 """
 
@@ -18,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from chex import PRNGKey
 
@@ -104,7 +106,7 @@ def evaluate(
         key,
         params,
         num_envs=num_episodes,
-        total=_parts(resting_risk(params)),
+        total=_parts(resting_risk(params), float(params.heart_attack_threshold)),
         env=HEARTPOLE_V0,
         devices=devices,
     ).totals
@@ -264,17 +266,23 @@ def _heart_attack(transition: Transition):
 
 
 @functools.lru_cache(maxsize=32)
-def _parts(floor: float) -> Callable[[Transition], dict[str, Any]]:
+def _parts(floor: float, threshold: float) -> Callable[[Transition], dict[str, Any]]:
     """What `evaluate` sums over an episode; cached, so that the same floor finds its compiled program again."""
+    spared = float(0.5 + 0.5 * np.tanh(0.5 * threshold))  # sigma(c), which this way does not overflow
 
     def parts(transition: Transition) -> dict[str, Any]:
         info, action = transition.info, transition.action
+        drinks = (action == Action.COFFEE) | (action == Action.BEER)
+        # kappa sigma(h - c) - kappa sigma(-c). An attack has wiped h out, and few steps have one.
+        excess = info.heart_attack_risk * spared * -jnp.expm1(-transition.next_state.hypertension)
+        is_sober = (transition.state.hypertension == 0.0) & ~drinks
+        attacked = jnp.where(is_sober, 0.0, info.heart_attack_risk - floor)
         return {
             "productivity": info.productivity,
             "half_hours": info.half_hours,
             "heart_attacks": info.heart_attack,
-            "excess_risk": info.heart_attack_risk - floor,
-            "drinks": (action == Action.COFFEE) | (action == Action.BEER),
+            "excess_risk": jnp.where(info.heart_attack, attacked, excess),
+            "drinks": drinks,
             "sleeps": action == Action.SLEEP,
         }
 

@@ -1,11 +1,14 @@
 """Expected returns against a table measured by other code, and the estimators against hand results."""
 
+import types
+
 import compiling
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from heartpole_jax import EnvParams, evaluation, optimum, policies
+from heartpole_jax import Action, EnvParams, evaluation, optimum, policies
 
 pytestmark = pytest.mark.once
 
@@ -39,6 +42,35 @@ def test_the_leaderboard_agrees_with_the_measured_table(rows):
             (*expected_return, found[name].expected_return),
         ):
             assert abs(estimate.mean - known) < tolerance + 4 * estimate.standard_error, (name, estimate, known)
+
+
+@pytest.mark.parametrize("name", ["optimal", "rested below 0.4", "rested after 16", "sleep", "nothing"])
+def test_who_never_drinks_has_no_excess_to_the_last_digit(rows, name):
+    found = next(row.evaluation for row in rows if row.evaluation.name == name)
+    assert np.abs(found.excess_heart_attacks).max() < 1e-14
+    if name == "sleep":  # the others' scores differ enough to take part in the control variate's coefficient
+        assert found.expected_return.mean == pytest.approx(found.score.mean - 123.63115783, abs=1e-6)  # 1e5 risk(0)
+
+
+@pytest.mark.parametrize("attack", [False, True])
+@pytest.mark.parametrize("action", [Action.NOTHING, Action.COFFEE])
+@pytest.mark.parametrize("hypertension", [0.0, 1e-6, 1e-3, 0.3, 7.0, 80.0])
+def test_the_excess_keeps_its_digits(hypertension, action, attack):
+    """Against float64, at the draw: of one who was sober until then, or was as tense before."""
+    sigma = lambda z: 1 / (1 + np.exp(-np.float64(z)))
+    expected = 0.5 * (sigma(hypertension - 6) - sigma(-6))
+    state = types.SimpleNamespace(hypertension=jnp.float32(hypertension if action == Action.NOTHING else 0.0))
+    after = types.SimpleNamespace(hypertension=jnp.float32(0.0 if attack else hypertension))
+    info = types.SimpleNamespace(
+        productivity=0.0, half_hours=1, heart_attack=jnp.array(attack),
+        heart_attack_risk=jnp.float32(0.5 * sigma(hypertension - 6)),
+    )  # fmt: skip
+    transition = types.SimpleNamespace(state=state, next_state=after, info=info, action=jnp.int32(action))
+    found = evaluation._parts(optimum.resting_risk(), 6.0)(transition)["excess_risk"]
+    if attack:
+        assert float(found) == pytest.approx(expected, abs=1.2e-10, rel=1e-6)
+    else:
+        assert float(found) == pytest.approx(expected, rel=1e-6, abs=0)
 
 
 def test_the_leaderboard_is_sorted_and_paired(rows):
