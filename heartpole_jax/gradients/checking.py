@@ -1,11 +1,13 @@
 """What every estimate asks of its arguments."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
+from heartpole_jax import menu as menus
 from heartpole_jax import validation
 from heartpole_jax.environment import HEARTPOLE_V0, Environment
 from heartpole_jax.gradients.soft import Doses, SoftPolicy
@@ -13,6 +15,7 @@ from heartpole_jax.platforms import ByPlatform
 from heartpole_jax.policy import Policy
 
 POLICY = "policy"  # in `wrt`: the policy's own parameters
+MENU = "menu"
 # Tapes at a time: a CPU's fit its cache; elsewhere what is kept of 1,000 steps for the backward pass takes 1 GB or so.
 _BLOCK_TAPES = ByPlatform(cpu=128, accelerator=4096)
 LEAST_TAPES = 32  # in a block: fewer are slow, and too few for control variates
@@ -25,13 +28,54 @@ def differentiable(params: Any) -> list[str]:
 
 
 def checked_names(wrt: str | Sequence[str], params: Any) -> list[str]:
-    """The names in `wrt`; ValueError if there is none, or one unknown. "policy" is known."""
+    """The names in `wrt`; ValueError if there is none, one unknown, or a menu and a part of it. "policy" is known."""
     names = [wrt] if isinstance(wrt, str) else list(wrt)
     if not names:
         raise ValueError("wrt must name at least one parameter, got none")
     for name in names:
-        validation.look_up(dict.fromkeys([*differentiable(params), POLICY]), name, "parameter")
+        validation.look_up(dict.fromkeys([*differentiable(params), *menu_names(params), POLICY]), name, "parameter")
+    if MENU in names and (part := next((name for name in names if name.startswith(f"{MENU}.")), None)):
+        raise ValueError(f"wrt names the menu and {part!r}, a part of it; give one of them")
     return names
+
+
+def menu_names(params: Any) -> list[str]:
+    """What a menu has to differentiate: "menu", all of it, and as "menu.coffee.hypertension" each dose and hazard."""
+    if not hasattr(params, MENU):
+        return []
+    columns = (*menus.CHANNELS, "hazard")
+    parts = [f"{MENU}.{row.name}.{column}" for row in params.menu.actions for column in columns
+             if getattr(row, column) is not None]  # fmt: skip
+    return [MENU, *parts]
+
+
+def values_of(params: Any, names: Sequence[str]) -> dict[str, Any]:
+    """The parameters of these names, each an array or (of a menu) a tree of them, of JAX's default float."""
+    number = jnp.result_type(float)
+    return {name: jax.tree.map(lambda x: jnp.asarray(x, number), _value_of(params, name)) for name in names}
+
+
+def replaced(params: Any, values: Mapping[str, Any]) -> Any:
+    """`params` with these in the place of their own, named as in `values_of`."""
+    whole = {name: value for name, value in values.items() if not name.startswith(f"{MENU}.")}
+    for name, value in values.items():
+        if name not in whole:
+            _, action, column = _parts_of(name)
+            whole[MENU] = menus.change(whole.get(MENU, params.menu), action, **{column: value})
+    return dataclasses.replace(params, **whole)
+
+
+def _value_of(params: Any, name: str) -> Any:
+    if not name.startswith(f"{MENU}."):
+        return getattr(params, name)
+    _, action, column = _parts_of(name)
+    return getattr(params.menu.actions[menus.index(params.menu, action)], column)
+
+
+def _parts_of(name: str) -> tuple[str, str, str]:
+    """("menu", action, column); an action's own name may have dots."""
+    menu, rest = name.split(".", 1)
+    return menu, *rest.rsplit(".", 1)  # type: ignore[return-value]
 
 
 def checked_steps(num_steps: int | None, params: Any, policy: Policy | SoftPolicy | Doses) -> int:

@@ -20,6 +20,8 @@ from heartpole_jax.gradients.checking import (
     checked_block,
     checked_names,
     checked_steps,
+    replaced,
+    values_of,
 )
 from heartpole_jax.gradients.dependence import looks_at
 from heartpole_jax.gradients.estimators import ESTIMATORS, Estimator, Setup, less_noise, zero_means
@@ -32,7 +34,8 @@ from heartpole_jax.policy import Policy, as_policy
 
 
 class Gradient(NamedTuple):
-    """What `estimate` found. Trees are {name of a parameter: (), "policy": like the policy's params}."""
+    """What `estimate` found. Trees are {name of a parameter: (), "policy": like the policy's params}, of a menu's like
+    the dose or the menu."""
 
     value: Moments  # of the objective
     gradient: Moments
@@ -69,7 +72,8 @@ def estimate(
       key: names the tapes; they are those of `rollout` under the same key.
       params: of the environment.
       policy: who acts. A `SoftPolicy` or `Doses` for derivatives with respect to actions.
-      wrt: names of the environment's parameters, and "policy" for the policy's own.
+      wrt: names of the environment's parameters, and "policy" for the policy's own; of HeartPole-v1's menu
+        "menu.coffee.hypertension" or "menu.coffee.hazard", whose gradient has the form of the dose, or "menu" for all.
       estimator: "pathwise", "marginal", "hybrid", "branch" or "relaxed"; what each promises is in the answer.
       num_tapes: independent episodes, at least 2.
       num_steps: decisions of an episode, the time limit by default.
@@ -107,8 +111,7 @@ def estimate(
     )
     _check_promise(estimator, setup, params, names, policy, key, num_steps, order)
 
-    number = jnp.result_type(float)
-    theta = {name: jnp.asarray(getattr(params, name), number) for name in names if name != POLICY}
+    theta = values_of(params, [name for name in names if name != POLICY])
     if POLICY in names:
         theta[POLICY] = setup.actor.params
     # A tape is lived more than once, which JAX's checker of reused keys cannot know to be meant.
@@ -139,7 +142,7 @@ def _run(theta, key, params, policy_params, carry, *, chosen, setup, num_steps, 
 
     def outcome_of(theta: dict[str, Any], tape: Tape) -> Outcome:
         own = setup._replace(actor=actor._replace(params=theta.get(POLICY, policy_params)))
-        return chosen.simulate(own, _replaced(params, theta), tape)
+        return chosen.simulate(own, replaced(params, {n: x for n, x in theta.items() if n != POLICY}), tape)
 
     def total_of(theta: dict[str, Any], tape: Tape) -> Array:
         outcome = outcome_of(theta, tape)
@@ -168,10 +171,6 @@ def _run(theta, key, params, policy_params, carry, *, chosen, setup, num_steps, 
 def _scores(chosen: Estimator, setup: Setup) -> tuple[str, ...]:
     """The parts of an outcome to take control variates from; a policy without probabilities has no score."""
     return tuple(name for name in chosen.scores if setup.actor.soft or name != "action_log_prob")
-
-
-def _replaced(params: Any, theta: dict[str, Any]) -> Any:
-    return dataclasses.replace(params, **{name: value for name, value in theta.items() if name != POLICY})
 
 
 def _check_options(estimator: str, window: int | None, num_branches: int | None) -> None:

@@ -13,11 +13,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from chex import Array, PRNGKey
+from jax.flatten_util import ravel_pytree
 
 from heartpole_jax import arguments, validation
 from heartpole_jax.environment import HEARTPOLE_V0, Environment
 from heartpole_jax.gradients.actors import Actor, as_actor
-from heartpole_jax.gradients.checking import POLICY, check_fractional, checked_block, checked_names, checked_steps
+from heartpole_jax.gradients.checking import (
+    POLICY,
+    check_fractional,
+    checked_block,
+    checked_names,
+    checked_steps,
+    replaced,
+    values_of,
+)
 from heartpole_jax.gradients.dependence import looks_at
 from heartpole_jax.gradients.estimate import Gradient
 from heartpole_jax.gradients.moments import Block, Moments, as_block, moments_of
@@ -107,8 +116,9 @@ def finite_differences(
         integrate_attacks = possible
     block_tapes = checked_block(num_tapes, most=(_INTEGRATED_TAPES if integrate_attacks else _BLOCK_TAPES).here())
 
-    theta = jnp.stack([jnp.asarray(getattr(params, name), jnp.result_type(float)) for name in names])
-    steps = relative_step * jnp.stack([_size(*pair, num_steps) for pair in zip(names, theta, strict=True)])
+    values = values_of(params, names)
+    size = lambda name: jax.tree.map(lambda x: _size(name.rpartition(".")[2], x, num_steps), values[name])
+    theta, steps = ravel_pytree(values)[0], relative_step * ravel_pytree({name: size(name) for name in names})[0]
     with jax.debug_key_reuse(False):  # the same tape at either side: meant
         value, gradient = _run(
             theta, steps, key, params, actor.params, actor.carry,
@@ -133,11 +143,12 @@ def _run(
 ) -> tuple[Moments, Moments]:  # fmt: skip
     """(value, gradient)."""
     actor = functions._replace(params=policy_params, carry=carry)
+    unravel = ravel_pytree(values_of(params, names))[1]
     up, down = theta[None] + jnp.diag(steps), theta[None] - jnp.diag(steps)  # a row for each parameter
     apart = jnp.diagonal(up - down)  # what the rounding of both has left of 2 steps
 
     def total(point: Array, tape: Tape) -> Array:
-        own = dataclasses.replace(params, **dict(zip(names, point, strict=True)))
+        own = replaced(params, unravel(point))
         if integrate_attacks:
             outcome = marginalise(actor, own, tape, objective, env)
         else:
@@ -156,8 +167,7 @@ def _run(
 
     blocks = jax.lax.map(of_block, jnp.arange(num_blocks, dtype=jnp.uint32))
     value, gradient = (moments_of(part, block_tapes) for part in blocks)
-    by_name = lambda numbers: dict(zip(names, numbers, strict=True))
-    return value, Moments(mean=by_name(gradient.mean), standard_error=by_name(gradient.standard_error))
+    return value, Moments(mean=unravel(gradient.mean), standard_error=unravel(gradient.standard_error))
 
 
 def _size(name: str, value: Array, num_steps: int) -> Array:
