@@ -20,7 +20,6 @@ import numpy as np
 import safetensors.numpy
 
 from agents.transforms import TRANSFORMS
-from heartpole_jax import arguments
 
 SCHEMA_VERSION = 1
 WEIGHTS, DESCRIPTION = "policy.safetensors", "policy.json"
@@ -148,7 +147,6 @@ def save(folder: Path | str, weights: Any, config: Any, env_name: str, provenanc
     disk.write_atomic(Path(folder) / DESCRIPTION, (json.dumps(description, indent=2) + "\n").encode())
 
 
-@arguments.checked(folder=arguments.check_path)
 def load(folder: Path | str) -> SavedPolicy:
     """The policy saved in `folder`.
 
