@@ -50,7 +50,7 @@ class TrainState:
 
 @struct.dataclass
 class Metrics:
-    """What happened in a chunk, scalars."""
+    """What happened in a chunk, scalars. NaN is 0 here where `jax_debug_nans` is on, which takes each for a fault."""
 
     env_steps: Array  # int32, since the beginning
     num_updates: Array  # in the chunk
@@ -334,7 +334,8 @@ def _luck_form(env: Environment) -> _Luck:
 
 def _metrics(train_state: TrainState, totals: Array, hyperparams: Hyperparams, config: DQNConfig) -> Metrics:
     sums = dict(zip(_TOTALS, totals, strict=True))
-    mean = lambda name, count: jnp.where(sums[count] > 0, sums[name] / jnp.maximum(sums[count], 1), jnp.nan)
+    nothing = 0.0 if jax.config.jax_debug_nans else jnp.nan  # type: ignore[attr-defined]
+    mean = lambda name, count: jnp.where(sums[count] > 0, sums[name] / jnp.maximum(sums[count], 1), nothing)
     env_steps = train_state.iteration * config.env_steps_per_iteration
     return Metrics(
         env_steps=env_steps,

@@ -74,6 +74,12 @@ def test_every_array_of_a_fresh_train_state_is_its_own():
     check_own_buffers((dqn.init(key, HYPERPARAMS, CONFIG, WALK), key), "init")
 
 
+def test_training_raises_nothing_where_every_nan_is_a_fault():
+    with jax.debug_nans(True):
+        _, metrics = dqn.train_chunk(begin(), HYPERPARAMS, CONFIG, WALK, 3)
+    assert (metrics.num_updates, metrics.loss, metrics.q_value, metrics.grad_norm) == (0, 0, 0, 0)
+
+
 def test_two_keys_give_two_networks_and_two_lives():
     """No weight, no start, no position of the one is any of the other's, at the beginning or later."""
     for one, other in ((begin(0), begin(1)), (after_96(0), after_96(1))):

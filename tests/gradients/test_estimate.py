@@ -76,12 +76,6 @@ def test_a_threshold_is_refused_by_those_who_promise_no_bias(estimator):
         estimate(policies.rested(alertness=0.4), estimator=estimator)
 
 
-def test_a_menu_is_no_parameter_to_differentiate():
-    env = make("HeartPole-v1")
-    with pytest.raises(ValueError, match="unknown parameter 'menu'"):
-        gradients.estimate("return", KEY, policy=COFFEE, wrt="menu", num_tapes=2, num_steps=4, env=env)
-
-
 @pytest.mark.parametrize("estimator", ["relaxed", "hybrid"])
 def test_fractions_are_of_heartpole_v0_alone(estimator):
     env = make("HeartPole-v1")
