@@ -22,7 +22,7 @@ NEEDED = {
     "pygame": (("drawing.window",), "a window needs pygame: ", "render"),
 }
 CODE = """
-import json, sys
+import json, os, sys
 import heartpole_jax, heartpole_jax.drawing, heartpole_jax.interop
 needed = json.loads(sys.argv[1])
 found = {"brought": [package for package in needed if package in sys.modules], "messages": {}}
@@ -35,6 +35,7 @@ for package, modules in needed.items():
             found["messages"][module] = str(error)
     del sys.modules[package]
 
+os.environ.pop("PYGAME_HIDE_SUPPORT_PROMPT", None)  # Gymnasium sets it too
 from heartpole_jax.drawing import curves, strip_chart, window
 curves.overview_figure()
 found["pygame"] = "pygame" in sys.modules
@@ -53,10 +54,9 @@ def found():
     needed = {}
     for package, (modules, *_) in NEEDED.items():
         needed.setdefault(package.rstrip("."), []).extend(modules)
-    environment = {name: value for name, value in os.environ.items() if name != "PYGAME_HIDE_SUPPORT_PROMPT"}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", CODE, json.dumps(needed)], capture_output=True, text=True, timeout=300,
-        env=environment | {"SDL_VIDEODRIVER": "dummy"},
+        env=os.environ | {"SDL_VIDEODRIVER": "dummy"},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)
