@@ -136,3 +136,45 @@ def test_no_tracer_leaks_out_of_a_step(leaks_raise):
         jnp.ones(4), jnp.arange(4, dtype=jnp.int32), jax.random.split(jax.random.key(0), 4)
     )
     assert jnp.isfinite(gradients).all()
+
+
+@pytest.mark.parametrize("action", hp.Action)
+def test_float32_rewards_of_random_states_are_as_near_as_the_docs_say(action):
+    """Against float64 from the same float32 state, relative to (|p| + d |S|) / (t + d), with the bounds of
+    docs/correctness.md within 0.025 of the Ballmer peak and elsewhere; up to 0.4 % blood alcohol."""
+    random, num = np.random.default_rng(int(action)), 200_000
+    time = random.integers(0, 20_000, num)
+    state = {
+        "alertness": random.normal(1, 1, num), "hypertension": random.uniform(0, 8, num),
+        "intoxication": random.uniform(0, 0.4, num), "time_since_slept": random.integers(0, 80, num),
+        "time_elapsed": time, "work_done": random.uniform(-0.2, 0.6, num) * time, "num_steps": 0 * time,
+    }  # fmt: skip
+    state = {name: x.astype(np.float32 if x.dtype == float else np.int32) for name, x in state.items()}
+    noise = random.integers(0, 2**24, (num, 3)) * 2.0**-24
+
+    def rewards(x64):
+        with jax.enable_x64(x64):
+            number = jnp.result_type(float)
+
+            @jax.jit
+            @jax.vmap
+            def step(state, noise):
+                alertness, hypertension, intoxication = noise
+                noise = hp.Noise(
+                    alertness=alertness, hypertension=hypertension, intoxication=intoxication,
+                    heart_attack=jnp.ones((), number),
+                )  # fmt: skip
+                state, _, reward, _, info = hp.transition_info(hp.EnvState(**state), int(action), noise)
+                return reward, info.productivity, state.intoxication
+
+            given = {name: jnp.asarray(x, number if x.dtype == np.float32 else jnp.int32) for name, x in state.items()}
+            return [np.asarray(x, float) for x in step(given, jnp.asarray(noise, number))]
+
+    (single, *_), (double, productivity, intoxication) = rewards(False), rewards(True)
+    half_hours = 17 if action == hp.Action.SLEEP else 1
+    score = state["work_done"] / np.maximum(time, 1)
+    error = np.abs(single - double) * (time + half_hours) / (np.abs(productivity) + half_hours * np.abs(score))
+    flank = np.abs(intoxication / 0.97 - 0.135) < 0.025
+    on, off = {hp.Action.SLEEP: (2.8e-5, 5.2e-6), hp.Action.BEER: (6.3e-6, 1.7e-6)}.get(action, (3.0e-6, 1.5e-6))
+    assert off / 4 < error[~flank].max() <= off
+    assert on / 4 < error[flank].max() <= on
