@@ -264,6 +264,10 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) <= _LARGEST_NUMBER
 
 
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_number, value.values()))
+
+
 _LARGEST_SIZE, _MOST_SIZES = 2**20, 64
 _LARGEST_NUMBER = float(np.finfo(np.float32).max)
 _MOST_DESCRIPTION_BYTES = 2**22
@@ -285,7 +289,7 @@ _REQUIREMENTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 _OF_PROVENANCE: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "seed": ("a whole number", lambda value: type(value) is int and value >= 0),
     "num_steps": ("a whole number", lambda value: type(value) is int and value >= 0),
-    "params": ("numbers by name", lambda value: isinstance(value, dict) and all(map(_is_number, value.values()))),
+    "params": ("numbers by name", lambda value: value is None or _are_numbers(value)),
 }
 
 

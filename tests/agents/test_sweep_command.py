@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import os
 import re
 import shlex
@@ -13,9 +12,10 @@ from typing import NamedTuple
 import pytest
 import tiny_study
 
-from agents import recipes, results, runs, saved_policy, study_folder, sweep_command, training
+from agents import recipes, results, runs, saved_policy, sweep_command, training
 from agents import study as studies
 from agents.__main__ import _parse, main
+from heartpole_jax import documents
 
 pytestmark = pytest.mark.once
 
@@ -187,11 +187,10 @@ def test_a_study_of_which_not_one_member_fits_is_refused(swept, tmp_path, capsys
 
 
 def test_a_sweep_begun_with_another_version_of_jax_is_not_resumed(swept, tmp_path, capsys):
-    content = json.loads((swept.folder / "study.json").read_text())
-    content.pop("sha256")
+    content = documents.read(swept.folder / "study.json")
     content["versions"]["jax"] = "0.0.1"
-    text = json.dumps(content | {"sha256": study_folder._checksum(content)})
-    (tmp_path / "study.json").write_text(text)
+    documents.write(tmp_path / "study.json", content)
+    text = (tmp_path / "study.json").read_text()
     assert "was begun with jax 0.0.1, and this is" in fails(f"resume {tmp_path}", capsys)
     (tmp_path / "study.json").write_text(text.replace("0.0.1", "0.0.2"))
-    assert "study.json is not what was written" in fails(f"resume {tmp_path}", capsys)
+    assert "study.json is damaged: it is not what was saved" in fails(f"resume {tmp_path}", capsys)
