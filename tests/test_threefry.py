@@ -125,9 +125,9 @@ def test_keys_of_every_kind_draw_inside_jit_and_vmap(impl, raw):
 @pytest.mark.parametrize(
     ("make_key", "error", "message"),
     [
-        (lambda: 0, TypeError, "got int 0; make one with jax.random.key"),
-        (lambda: [0, 1], TypeError, "got list"),
-        (lambda: None, TypeError, "got NoneType"),
+        (lambda: 0, TypeError, "got 0; make one with jax.random.key"),
+        (lambda: [0, 1], TypeError, "got a list of 2"),
+        (lambda: None, TypeError, "got None"),
         (lambda: jnp.zeros(2), TypeError, "got dtype float32"),
         (lambda: jnp.zeros(2, jnp.int32), TypeError, "got dtype int32"),
         (lambda: jax.random.split(jax.random.key(0)), ValueError, r"shape \(2, 2\).*jax.vmap"),

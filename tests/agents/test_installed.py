@@ -11,7 +11,6 @@ from agents.__main__ import main
 @pytest.mark.parametrize(
     ("command", "module", "message"),
     [
-        ("train", "tensorboardX", "training needs tensorboardX: pip install '.[train]' in the clone"),
         ("train", "matplotlib", "training needs matplotlib: pip install '.[train]' in the clone"),
         ("train", "orbax", "training needs orbax-checkpoint: pip install '.[train]' in the clone"),
         ("resume x", "matplotlib", "training needs matplotlib: pip install '.[train]' in the clone"),

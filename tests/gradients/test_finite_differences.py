@@ -132,7 +132,7 @@ def test_differences_are_taken_under_jit_and_vmap():
         ({"wrt": "policy"}, "of the environment's parameters, got 'policy'"),
         ({"wrt": []}, "at least one parameter"),
         ({"wrt": "max_steps"}, "unknown parameter 'max_steps'"),
-        ({"relative_step": 0.0}, "relative_step must be between 0 and 1, got 0.0"),
+        ({"relative_step": 0.0}, "relative_step must be a finite number greater than 0, got 0.0"),
         ({"num_tapes": 1}, "num_tapes must be at least 2"),
         ({"num_steps": 0}, "num_steps must be at least 1"),
         (
