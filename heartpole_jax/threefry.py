@@ -8,6 +8,8 @@ Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3
 that pass BigCrush there; JAX uses 20.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from chex import Array, PRNGKey
@@ -19,6 +21,7 @@ _PARITY = 0x1BD11BDA
 _ROUNDS = 13
 
 
+@functools.partial(jax.jit, static_argnames="num_rounds", inline=True)
 def threefry2x32(key: tuple[Array, Array], counter: tuple[Array, Array], num_rounds: int = _ROUNDS):
     """Two uint32 words, a pseudo-random function of two key words and two counter words (uint32, broadcast)."""
     schedule = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(_PARITY))

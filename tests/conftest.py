@@ -9,6 +9,7 @@ import compiling  # sets the environment, before JAX reads it
 
 # isort: split
 
+import gc
 import resource
 
 import hypothesis
@@ -20,6 +21,9 @@ jax.config.update("jax_debug_key_reuse", True)
 
 hypothesis.settings.register_profile("fixed", derandomize=True, database=None, deadline=None, max_examples=40)
 hypothesis.settings.load_profile("fixed")
+
+
+gc.set_threshold(50_000, 20, 50)  # tracing makes many objects, and few cycles: else a twelfth of the time is spent here
 
 
 def pytest_sessionstart(session):
@@ -43,7 +47,7 @@ def leaks_raise():
 
 @pytest.fixture(scope="module", autouse=True)
 def forget_compiled_programs():
-    """A process that keeps the programs of all files grows to gigabytes; below 1.5, what files share is kept."""
+    """A process that keeps the programs of all files grows to gigabytes; below 3, what files share is kept."""
     yield
-    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 1_500_000:  # KiB
+    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 3_000_000:  # KiB
         jax.clear_caches()

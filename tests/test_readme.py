@@ -1,4 +1,4 @@
-"""What the README shows is run, and prints what the README says."""
+"""What the README and the page on gradients show is run, and prints what they say."""
 
 import contextlib
 import io
@@ -14,17 +14,19 @@ from heartpole_jax.__main__ import main
 
 pytestmark = pytest.mark.once
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+REPOSITORY = Path(__file__).parent.parent
+README = (REPOSITORY / "README.md").read_text()
+GRADIENTS = (REPOSITORY / "docs/gradients.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README + GRADIENTS, re.DOTALL)
 COMMANDS = re.findall(r"^\$? ?python -m heartpole_jax (.+?)(?:  #.*)?$", README, re.MULTILINE)
 
 
 @pytest.mark.parametrize("block", PYTHON)
-def test_the_python_of_the_readme_runs_and_prints_what_it_says(block, tmp_path, monkeypatch):
+def test_their_python_runs_and_prints_what_it_says(block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(block, "README.md", "exec"), {})
+        exec(compile(block, "page", "exec"), {})
     expected = [match.strip() for match in re.findall(r"^print\(.*\)  # (.*)$", block, re.MULTILINE)]
     assert printed.getvalue().splitlines() == expected
 
@@ -51,5 +53,5 @@ def test_the_agents_commands_of_the_readme_are_understood(command):
 
 
 def test_the_readme_has_something_to_run():
-    assert len(PYTHON) >= 3
+    assert len(PYTHON) >= 4
     assert len(COMMANDS) >= 3

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 import pytest
 
-from agents import chunks, runs, saved_policy
+from agents import chunks, runs, saved_policy, tutorial
 from agents.__main__ import main
 from agents.config import DQNConfig, Hyperparams
 from heartpole_jax import documents, evaluation, policies
@@ -305,6 +305,7 @@ def test_a_machine_without_the_devices_that_were_asked_for_is_told_in_one_line(r
     for name in ("devices", "local_devices"):
         monkeypatch.setattr(jax, name, devices)
     monkeypatch.setattr(evaluation, "coffees_until_heart_attack", devices)
+    monkeypatch.setattr(tutorial, "train", devices)
     assert run(["tutorial"] if run is main else ["coffee"]) == 2
     line = capsys.readouterr().err
     assert line.startswith("error: JAX finds no device with JAX_PLATFORMS='cuda'")

@@ -126,6 +126,7 @@ def two_days():
     return params, solution, evaluation_v1.evaluate(solution.policy, jax.random.key(1), params, num_episodes=4096)
 
 
+@pytest.mark.slow
 def test_the_policy_does_what_the_grid_promises_and_no_more_than_the_bound(two_days):
     params, solution, found = two_days
     mean, error = found.expected_return
@@ -146,6 +147,7 @@ def test_the_policy_beats_every_scripted_one(two_days):
     assert found.expected_return.mean > rows[0].evaluation.expected_return.mean + 1.0
 
 
+@pytest.mark.slow
 def test_what_an_evaluation_tells_fits_together(two_days):
     params, _, found = two_days
     assert found.expected_return.mean == pytest.approx(

@@ -120,6 +120,7 @@ def study(hearts):
     return STUDIED, estimating.estimate(rows, coordinates.coordinates(STUDIED, OFF, NOISE))
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say(study):
     """If they do, fewer than 26 of 32 hold it with probability 0.0009 for one parameter, 0.004 for the four; intervals
     of half the width hold it in 67 %, and pass with probability 0.06 each."""
@@ -129,6 +130,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(study):
         assert np.sum((found.low[:, j] <= truth) & (truth <= found.high[:, j])) >= 26, name
 
 
+@pytest.mark.slow
 def test_intervals_are_no_wider_than_they_must_be(study):
     """The mean half-width is 1.96 times the spread of the estimates, within a third: 32 estimates know it to 13 %.
     An end at a limit (a low end of 0, an estimate of 0) is another matter."""
@@ -139,10 +141,12 @@ def test_intervals_are_no_wider_than_they_must_be(study):
             assert half_width == pytest.approx(1.96 * found.values[:, j].std(), rel=1 / 3), name
 
 
+@pytest.mark.slow
 def test_every_search_of_the_study_has_ended(study):
     assert (study[1].maximum.left_to_gain < fitting.CONVERGED).all()
 
 
+@pytest.mark.slow
 def test_estimates_are_nowhere_out_of_range(study):
     names, found = study
     j = names.index("coffee_hypertension_low")

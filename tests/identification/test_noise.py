@@ -80,7 +80,7 @@ def test_the_inferred_dice_replay_every_step(golden, x64):
         _, obs, _, _, info = hp.transition_info(as_state(before), action, noise)
         return obs, info.heart_attack
 
-    obs, attacks = jax.vmap(replay)(golden["before"], golden["actions"], inferred.value)
+    obs, attacks = jax.jit(jax.vmap(replay))(golden["before"], golden["actions"], inferred.value)
     np.testing.assert_array_equal(attacks, golden["attacks"])
     np.testing.assert_allclose(obs, golden["after"], rtol=1e-12, atol=1e-9)
 
@@ -147,7 +147,7 @@ def test_gradients_of_the_inferred_dice_are_finite_and_right(x64):
     def inferred(alertness):
         return infer_noise(state, COFFEE, dataclasses.replace(after, alertness=alertness)).value.alertness
 
-    assert float(jax.grad(inferred)(after.alertness)) == pytest.approx(1.0)
+    assert float(jax.jit(jax.grad(inferred))(after.alertness)) == pytest.approx(1.0)
 
 
 def test_drawn_dice_replay_the_step_and_keep_what_is_determined(golden, x64):
@@ -162,7 +162,7 @@ def test_drawn_dice_replay_the_step_and_keep_what_is_determined(golden, x64):
     keys = jax.random.split(jax.random.key(1), (20, len(rows)))
     flags = jnp.asarray(picked["attacks"], jnp.int32)
     in_axes = (0, None, None, None, None)
-    noise, obs, attacks = jax.vmap(jax.vmap(one), in_axes)(
+    noise, obs, attacks = jax.jit(jax.vmap(jax.vmap(one), in_axes))(
         keys, picked["before"], picked["actions"], picked["after"], flags
     )
     np.testing.assert_array_equal(attacks, np.broadcast_to(picked["attacks"], attacks.shape))
@@ -178,7 +178,7 @@ def test_after_a_heart_attack_dose_and_die_have_the_distribution_of_all_lives_th
     params = hp.EnvParams(coffee_hypertension_high=4.0)  # a wide range, over which the risk is far from constant
     before, after = as_state([1.0, 3.0, 0.0, 3, 3, 0.0]), as_state([1.2, 0.0, 0.0, 4, 4, 1.0])
     keys = jax.random.split(jax.random.key(2), 20_000)
-    noise = jax.vmap(lambda key: sample_noise_given(key, before, COFFEE, after, params))(keys)
+    noise = jax.jit(jax.vmap(lambda key: sample_noise_given(key, before, COFFEE, after, params)))(keys)
     dose, die = np.asarray(noise.hypertension), np.asarray(noise.heart_attack)
 
     rng = np.random.default_rng(0)
