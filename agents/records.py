@@ -1,6 +1,7 @@
 """The records of a run, metrics.jsonl: a line a chunk, whose checksum counts on all lines before it.
 
-So a line that was altered, or removed from their midst, is found, and named by its number.
+So a line that was altered, or removed from their midst, is found, and named by its number. The first line's counts on
+the run's config.json: see `origin`.
 """
 
 import json
@@ -18,31 +19,36 @@ Record = Mapping[str, float | None]
 _CHECKSUM = "crc32"
 
 
+def origin(config: Mapping[str, Any]) -> int:
+    """The checksum that comes before the first line's, of the run's config.json: records of another run are found."""
+    return zlib.crc32(documents.checksum(config).encode())
+
+
 def encode(record: Record, before: int) -> tuple[bytes, int]:
-    """The line of a record, and its checksum. `before` is the checksum of the line before it, 0 for the first."""
+    """The line of a record, and its checksum. `before` is the checksum before it: see `origin` for the first."""
     checksum = _checksum(record, before)
     return (json.dumps({**record, _CHECKSUM: checksum}) + "\n").encode(), checksum
 
 
-def encode_all(records: Iterable[Record]) -> tuple[bytes, int]:
+def encode_all(records: Iterable[Record], origin: int) -> tuple[bytes, int]:
     """The lines of records from the first on, and the checksum of the last."""
-    lines, checksum = [], 0
+    lines, checksum = [], origin
     for record in records:
         line, checksum = encode(record, checksum)
         lines.append(line)
     return b"".join(lines), checksum
 
 
-def read(path: Path) -> list[dict[str, float | None]]:
-    """The records in the file. Of a line that a crash tore, at its end, nothing is told.
+def read(path: Path, origin: int, may_be_torn: bool = True) -> list[dict[str, float | None]]:
+    """The records in the file. A line that a crash tore, at its end, is left out where there may be one.
 
     Raises:
       ValueError: for a line that is not what was written; it names the file and the line.
       OSError: where it cannot be read.
     """
-    records, checksum = [], 0
+    records, checksum = [], origin
     for number, line in enumerate(disk.read_bytes(path).splitlines(keepends=True), 1):
-        if not line.endswith(b"\n"):
+        if may_be_torn and not line.endswith(b"\n"):
             break
         try:
             record = documents.parse_json(line)
@@ -51,7 +57,8 @@ def read(path: Path) -> list[dict[str, float | None]]:
         except (ValueError, TypeError, KeyError, AttributeError):
             intact = False
         if not intact:
-            raise ValueError(f"{path} is damaged: line {number} is not what was saved, or one before it is missing")
+            other = "one before it is missing" if number > 1 else "the records are another run's"
+            raise ValueError(f"{path} is damaged: line {number} is not what was saved, or {other}")
         records.append(record)
     return records
 

@@ -99,9 +99,15 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _check_finished(folder: Path, config: dict[str, Any]) -> None:
-    """Raises ValueError where a file of a finished run is not what was written."""
-    saved_policy.load(folder)
-    documents.read(folder / runs.EVALUATION)
+    """Raises ValueError where a file of a finished run is not what was written, or another run's."""
+    provenance = saved_policy.load(folder).provenance
+    others = [name for name in provenance if name != "versions" and provenance[name] != config.get(name)]
+    if others:
+        raise ValueError(
+            f"{folder / saved_policy.DESCRIPTION} is another run's: its {others[0]} is {provenance[others[0]]!r:.200}, "
+            f"and {runs.CONFIG} has {config.get(others[0])!r:.200}; put it back, or train again"
+        )
+    runs.read_evaluation(folder)
     known = runs.read_metrics(folder)
     if not known or known[-1]["env_steps"] != config.get("num_steps"):
         raise ValueError(f"{folder / runs.METRICS} is damaged: records are missing at its end; put it back")
@@ -112,7 +118,7 @@ def _records_of(checkpoint: Checkpoint, folder: Path, skip_damaged: bool) -> lis
     known: list[Record] = [*records.from_arrays(checkpoint.arrays["records"])]
     path = folder / runs.METRICS
     try:
-        there = records.read(path)[: len(known)]
+        there = runs.read_metrics(folder)[: len(known)]
         if len(there) < len(known):
             raise ValueError(f"{path} has {len(there)} records, fewer than the {len(known)} of the checkpoint")
         for number, (record, expected) in enumerate(zip(there, known, strict=True), 1):
@@ -133,7 +139,7 @@ def _records_of_trained(folder: Path, task: Task, skip_damaged: bool) -> list[Re
         return None
     path = folder / runs.METRICS
     try:
-        known: list[Record] = [*records.read(path)]
+        known: list[Record] = [*runs.read_metrics(folder)]
         if len(known) != task.plan.num_chunks:
             raise ValueError(f"{path} has {len(known)} records of {task.plan.num_chunks}")
     except (ValueError, OSError) as error:

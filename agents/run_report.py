@@ -29,8 +29,7 @@ def build(folder: Path, beside: Path) -> str:
     try:
         config = documents.read(folder / runs.CONFIG)
         records = runs.read_metrics(folder) if (folder / runs.METRICS).exists() else []
-        path = folder / runs.EVALUATION
-        evaluation = documents.read(path) if path.exists() else None
+        evaluation = runs.read_evaluation(folder) if (folder / runs.EVALUATION).exists() else None
         _check_complete(folder, config, records, evaluation is not None)
         if not records and evaluation is None:
             raise LookupError

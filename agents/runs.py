@@ -129,7 +129,7 @@ class Run:
             files.remove_leftovers(self.folder, FILES)
             if resume is None:
                 documents.write(self.folder / CONFIG, config)
-            known, self._checksum = records.encode_all(self.records)
+            known, self._checksum = records.encode_all(self.records, records.origin(config))
             disk.write_atomic(self.folder / METRICS, known)
             metrics = disk.open_own(self.folder / METRICS, os.O_WRONLY | os.O_APPEND)
             self._metrics: BinaryIO = stack.enter_context(open(metrics, "ab", buffering=0))
@@ -158,8 +158,20 @@ class Run:
 
 
 def read_metrics(folder: Path | str) -> list[dict[str, float | None]]:
-    """The records of a run, one a chunk. Raises as `records.read`."""
-    return records.read(Path(folder) / METRICS)
+    """The records of a run, one a chunk. Raises as `records.read`, and likewise for config.json."""
+    folder = Path(folder)
+    origin = records.origin(documents.read(folder / CONFIG))
+    return records.read(folder / METRICS, origin, may_be_torn=is_unfinished(folder))
+
+
+def write_evaluation(folder: Path, evaluation: Mapping[str, Any]) -> None:
+    """Writes what the policy of a run is worth: it is finished. Raises as `documents.read` and `documents.write`."""
+    documents.write(folder / EVALUATION, evaluation, of=documents.checksum(documents.read(folder / CONFIG)))
+
+
+def read_evaluation(folder: Path) -> dict[str, Any]:
+    """What `write_evaluation` has written, beside the same config.json. Raises as `documents.read`."""
+    return documents.read(folder / EVALUATION, of=documents.checksum(documents.read(folder / CONFIG)))
 
 
 def _write_all(file: BinaryIO, content: bytes) -> None:

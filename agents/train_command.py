@@ -33,7 +33,7 @@ from agents.config import DQNConfig, Hyperparams
 from agents.pacing import Pacing
 from agents.progress import Progress
 from agents.stopping import Stopping
-from heartpole_jax import Environment, disk, documents, validation
+from heartpole_jax import Environment, disk, validation
 
 INTERRUPTED = stopping.status(stopping.signal.SIGINT)
 
@@ -197,7 +197,7 @@ def finish(run: runs.Run, task: Task) -> int:
     except KeyboardInterrupt:
         print(f"interrupted, and the policy is trained: judge it with `{resume_command(run.folder)}`", file=sys.stderr)
         return INTERRUPTED
-    documents.write(run.folder / runs.EVALUATION, report)
+    runs.write_evaluation(run.folder, report)
     checkpoints.remove(run.folder / runs.CHECKPOINTS)
     written = sorted(path.name for path in run.folder.iterdir() if not path.name.startswith("."))
     print(f"\nwritten: {run.folder}/{{{','.join(written)}}}", file=sys.stderr)

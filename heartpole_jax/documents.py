@@ -50,19 +50,22 @@ def parse_json(content: bytes) -> Any:
     return _within_limits(lambda: json.loads(content.decode()))
 
 
-def write(path: Path, content: Mapping[str, Any]) -> None:
+def write(path: Path, content: Mapping[str, Any], of: str = "") -> None:
     """Writes the content, which JSON can hold, with its checksum, whole or not at all.
+
+    Args:
+      of: the checksum of a document that it belongs to: beside another of that name it is refused.
 
     Raises:
       ValueError, TypeError: for what JSON cannot hold, numbers that are not finite included.
       OSError: where it cannot be written.
     """
-    sealed = {**content, CHECKSUM: checksum(content)}
+    sealed = {**content, CHECKSUM: checksum(content, of)}
     disk.write_atomic(path, (json.dumps(sealed, indent=2, allow_nan=False) + "\n").encode())
 
 
-def read(path: Path) -> dict[str, Any]:
-    """What `write` has written there, without the checksum.
+def read(path: Path, of: str = "") -> dict[str, Any]:
+    """What `write` has written there with the same `of`, without the checksum.
 
     Raises:
       ValueError: where a value in it is another than was written, or it is no such file.
@@ -74,14 +77,15 @@ def read(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is damaged, it is no JSON: {error}") from error
     if not isinstance(content, dict) or CHECKSUM not in content:
         raise ValueError(f"{path} is damaged: it has no checksum, and was written with one")
-    if content.pop(CHECKSUM) != checksum(content):
-        raise ValueError(f"{path} is damaged: it is not what was saved, its checksum is another")
+    if content.pop(CHECKSUM) != checksum(content, of):
+        other = ", or it is from another folder" if of else ""
+        raise ValueError(f"{path} is damaged: it is not what was saved, its checksum is another{other}")
     return content
 
 
-def checksum(content: Mapping[str, Any]) -> str:
-    """SHA-256, in hex, of the content, however it is laid out in a file."""
-    return hashlib.sha256(json.dumps(dict(content), sort_keys=True).encode()).hexdigest()
+def checksum(content: Mapping[str, Any], of: str = "") -> str:
+    """SHA-256, in hex, of the content, however it is laid out in a file, after `of`, see `write`."""
+    return hashlib.sha256((of + json.dumps(dict(content), sort_keys=True)).encode()).hexdigest()
 
 
 def _within_limits(parse: Any) -> Any:

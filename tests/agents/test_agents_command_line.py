@@ -19,7 +19,7 @@ import pytest
 from agents import chunks, runs, saved_policy, tutorial
 from agents.__main__ import main
 from agents.config import DQNConfig, Hyperparams
-from heartpole_jax import documents, evaluation, policies
+from heartpole_jax import evaluation, policies
 from heartpole_jax.__main__ import main as library_main
 
 pytestmark = pytest.mark.once
@@ -146,7 +146,7 @@ def test_the_leaderboard_ranks_agents_among_the_scripted_policies(trained, tmp_p
     options = ["--episodes", "128", "--format", "json", "--out", str(tmp_path / "out")]
     assert main(["leaderboard", str(folder), *options]) == 0
     board = json.loads(capsys.readouterr().out)
-    assert board == documents.read(folder / "evaluation.json")
+    assert board == runs.read_evaluation(folder)
     assert agent_in(board)["num_episodes"] == 128
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "leaderboard.csv", "leaderboard.json", "leaderboard.md",

@@ -175,10 +175,10 @@ def test_toml_may_begin_with_a_byte_order_mark(tmp_path):
 def test_a_line_that_was_altered_or_is_missing_is_named(tmp_path):
     path = tmp_path / "metrics.jsonl"
     told = [RECORD | {"env_steps": 10 * i, "loss": None if i == 2 else 0.1 * i} for i in range(1, 5)]
-    whole, _ = records.encode_all(told)
+    whole, _ = records.encode_all(told, 5)
     lines = whole.splitlines(keepends=True)
     path.write_bytes(whole + b'{"torn')
-    assert records.read(path) == told
+    assert records.read(path, 5) == told
     assert records.from_arrays(records.as_arrays(told)) == told
     for altered, number in (
         ([*lines[:2], b"\n", *lines[3:]], 3),
@@ -187,10 +187,11 @@ def test_a_line_that_was_altered_or_is_missing_is_named(tmp_path):
         ([lines[0], lines[1].replace(b"null", b"0.3")], 2),
         ([lines[0], b"[" * 99_999 + b"\n"], 2),
         ([lines[0], b"7\n"], 2),
+        ([*lines, b'{"torn'], 5),
     ):
         path.write_bytes(b"".join(altered))
         with pytest.raises(ValueError, match=f"metrics.jsonl is damaged: line {number} is not what was saved"):
-            records.read(path)
+            records.read(path, 5, may_be_torn=False)
 
 
 def read_events(path):
@@ -303,7 +304,7 @@ def test_links_of_a_page_are_paths_whatever_a_folder_is_called(tmp_path):
     folder.mkdir(parents=True)
     config = {"env": "HeartPole-v0", "recipe": "r", "seed": 0, "num_steps": 4096, "evaluation_episodes": 1}
     documents.write(folder / "config.json", config)
-    (folder / "metrics.jsonl").write_bytes(records.encode_all([RECORD])[0])
+    (folder / "metrics.jsonl").write_bytes(records.encode_all([RECORD], records.origin(config))[0])
     page = report.write(folder, tmp_path / "page.html").read_text()
     assert 'href="./javascript%3Aalert%281%29/run%231%20%3F%2541/config.json"' in page
     assert 'href="javascript' not in page

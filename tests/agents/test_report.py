@@ -9,7 +9,7 @@ import pytest
 import synthetic_sweep
 from synthetic_sweep import SUMMARY, member
 
-from agents import records, report, results
+from agents import records, report, results, runs
 from agents.__main__ import main
 from heartpole_jax import documents
 
@@ -173,7 +173,8 @@ def run(tmp_path):
     folder = tmp_path / "a<b"
     folder.mkdir()
     documents.write(folder / "config.json", CONFIG)
-    lines, _ = records.encode_all([RECORD, RECORD | {"env_steps": 8192, "regret": 0.5, "loss": None}])
+    told = [RECORD, RECORD | {"env_steps": 8192, "regret": 0.5, "loss": None}]
+    lines, _ = records.encode_all(told, records.origin(CONFIG))
     (folder / "metrics.jsonl").write_bytes(lines)
     return folder
 
@@ -186,7 +187,7 @@ def _row(name, regret):
 
 def test_the_page_of_a_training_run_has_its_regret_and_its_place(run):
     evaluation = {"best_known_return": -123.304, "policies": [_row("optimal", 0.0), _row("a<b", 0.0162)]}
-    documents.write(run / "evaluation.json", evaluation)
+    runs.write_evaluation(run, evaluation)
     found = Page(report.write(run).read_text())
     assert "Regret 0.01620 ± 0.00010 0 is optimal" in found.text
     assert "a<b (this one)" in found.text
@@ -200,14 +201,14 @@ def test_the_page_of_a_training_run_has_its_regret_and_its_place(run):
 def test_the_page_of_a_training_run_elsewhere_has_the_mean_return(run):
     evaluation = {"env": "gymnax:CartPole-v1", "episodes": 100, "seed": 0, "mean_return": 498.5,
                   "mean_return_standard_error": 0.25}  # fmt: skip
-    documents.write(run / "evaluation.json", evaluation)
+    runs.write_evaluation(run, evaluation)
     assert "Mean return 498.50 ± 0.25 100 episodes" in Page(report.write(run).read_text()).text
 
 
 def test_the_page_of_a_run_whose_menu_cannot_be_solved_says_that_regret_is_unknown(run):
     row = {"policy": run.name, "num_episodes": 128, "expected_return": 512.5, "expected_return_standard_error": 0.25,
            "work_done": 700.0, "heart_attacks": 2.0, "decisions": 720.0}  # fmt: skip
-    documents.write(run / "evaluation.json", {"best_known_return": None, "policies": [row]})
+    runs.write_evaluation(run, {"best_known_return": None, "policies": [row]})
     found = Page(report.write(run).read_text())
     assert "Regret unknown this menu cannot be solved" in found.text
     assert "Expected return 512.50 ± 0.25" in found.text
@@ -231,8 +232,9 @@ def test_what_is_no_run_or_has_no_results_is_an_error(tmp_path, capsys):
     (tmp_path / "train").mkdir()
     documents.write(tmp_path / "train" / "config.json", CONFIG)
     (tmp_path / "odd").mkdir()
-    documents.write(tmp_path / "odd" / "config.json", {"num_steps": []})
-    (tmp_path / "odd" / "metrics.jsonl").write_bytes(records.encode_all([RECORD])[0])
+    odd: dict = {"num_steps": []}
+    documents.write(tmp_path / "odd" / "config.json", odd)
+    (tmp_path / "odd" / "metrics.jsonl").write_bytes(records.encode_all([RECORD], records.origin(odd))[0])
     for folder, message in (
         ("", "is no run: it has neither config.json nor study.json; name a run's folder"),
         ("nowhere", "nowhere is no folder; name the folder of a run, as in runs/"),

@@ -240,6 +240,23 @@ def test_a_finished_run_that_was_altered_is_told(undisturbed, tmp_path, capsys):
     assert "records are missing at its end" in capsys.readouterr().err
 
 
+def test_files_beside_the_config_of_another_run_are_refused(undisturbed, tmp_path, capsys):
+    folder = shutil.copytree(undisturbed, tmp_path / "run")
+    documents.write(folder / "config.json", documents.read(folder / "config.json") | {"seed": 9})
+    assert main(["resume", str(folder)]) == 2
+    assert (
+        f"{folder}/policy.json is another run's: its seed is 0, and config.json has 9; put" in capsys.readouterr().err
+    )
+    assert main(["report", str(folder)]) == 2
+    assert f"{folder}/metrics.jsonl is damaged: line 1 is not what was saved, or the rec" in capsys.readouterr().err
+    (folder / "metrics.jsonl").unlink()
+    assert main(["report", str(folder)]) == 2
+    assert (
+        "evaluation.json is damaged: it is not what was saved, its checksum is another, or it"
+        in capsys.readouterr().err
+    )
+
+
 def test_a_damaged_checkpoint_is_refused_and_skipped_on_demand(folder, undisturbed, capsys):
     (folder / "checkpoints" / "step-000000002048" / "arrays" / "kept.weights" / "zarr.json").unlink()
     assert main(["resume", str(folder)]) == 2
