@@ -23,7 +23,6 @@ except ImportError as error:
 MANIFEST = "manifest.json"  # the checksums of the tables
 RESULTS, CONFIGURATIONS, CURVE_TABLE = "results", "configurations", "curves"
 _SCHEMA_VERSION = 1
-_MOST_BYTES = 2**36  # of curves: millions of members
 _BEFORE = ("configuration", "seed", "status", "env_steps")
 _AFTER = ("mean_return", "standard_error", "regret", "diverged_at")
 _KEY = b"heartpole_sweep"  # in the schema's metadata of results.parquet: what the columns cannot tell
@@ -40,7 +39,8 @@ def write(folder: Path, members: Sequence[Member], ranked: Sequence[Configuratio
     for name, content in contents.items():
         disk.write_atomic(folder / name, content)
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    documents.write(folder / MANIFEST, {"schema_version": _SCHEMA_VERSION, "sha256_of": sums})
+    sizes = {name: len(content) for name, content in contents.items()}
+    documents.write(folder / MANIFEST, {"schema_version": _SCHEMA_VERSION, "size_of": sizes, "sha256_of": sums})
 
 
 def read(folder: Path) -> tuple[list[Member], Summary]:
@@ -165,18 +165,19 @@ def _as_csv(table: pa.Table) -> bytes:
 def _read_table(folder: Path, name: str) -> pa.Table:
     """The table, opened after its bytes have been compared with the manifest."""
     path = folder / name
+    for file in (path, folder / MANIFEST):
+        if not file.exists():
+            raise ValueError(
+                f"{file} is missing: the sweep is not finished; go on with `python -m agents resume {folder}`"
+            )
     try:
-        content = disk.read_bytes(path, _MOST_BYTES)
-        sums = documents.read(folder / MANIFEST)["sha256_of"]
-    except FileNotFoundError as error:
-        raise ValueError(
-            f"{error.filename} is missing: the sweep is not finished; go on with `python -m agents resume {folder}`"
-        ) from None
+        manifest = documents.read(folder / MANIFEST)
+        content, checksum = disk.read_bytes(path, first=manifest["size_of"][name] + 1), manifest["sha256_of"][name]
     except OSError as error:
         raise ValueError(f"cannot read {error.filename}: {error.strerror}") from error
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{error}; write it again by resuming the sweep") from error
-    if not isinstance(sums, dict) or hashlib.sha256(content).hexdigest() != sums.get(name):
+    if hashlib.sha256(content).hexdigest() != checksum:
         raise ValueError(
             f"{path} is damaged: it is not what was saved, its checksum is another; write it again by resuming the "
             "sweep"

@@ -65,9 +65,9 @@ def read(folder: Path, task: str, study: str) -> Result:
     """
     path = path_of(folder, task)
     files.wait_for(path)  # another process may have written it
-    content = disk.read_bytes(path, 2**40)
     again = f"remove it and resume: the slice is trained again ({path})"
     try:
+        content = disk.read_bytes(path, first=_told_size(path) + 1)
         arrays = safetensors.numpy.load(content)
         manifest = documents.parse_json(_metadata(content)["manifest"].encode())
         description = manifest["description"]
@@ -88,6 +88,13 @@ def read(folder: Path, task: str, study: str) -> Result:
 
 
 _ARRAYS = ("objective", "mean_return", "standard_error", "diverged_at", "weights")
+
+
+def _told_size(path: Path) -> int:
+    """The size of a safetensors file by its header: of a larger one not all is read."""
+    end = 8 + int.from_bytes(disk.read_bytes(path, first=8), "little")
+    header = documents.parse_json(disk.read_bytes(path, first=min(end, 2**20))[8:])
+    return end + max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
 
 
 def _metadata(content: bytes) -> dict[str, str]:

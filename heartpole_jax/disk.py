@@ -58,8 +58,8 @@ def open_own(path: Path, flags: int) -> int:
     return handle
 
 
-def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
-    """What is in the file `path`, which may be a link.
+def read_bytes(path: Path, most: int = MOST_BYTES, first: int | None = None) -> bytes:
+    """What is in the file `path`, which may be a link; with `first` its first bytes alone, of however many.
 
     Raises:
       OSError: where it cannot be read, is no regular file (a pipe would be waited for), or has more than `most` bytes.
@@ -70,6 +70,8 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        if first is not None:
+            return file.read(min(first, status.st_size))
         if status.st_size > most:
             raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
         return file.read()

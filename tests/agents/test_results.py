@@ -239,7 +239,8 @@ def test_results_that_are_missing_or_damaged_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"results.parquet is damaged: it is not what was saved, its checksum is"):
         results.read(tmp_path)
     manifest = documents.read(tmp_path / "manifest.json")
-    manifest["sha256_of"]["results.parquet"] = manifest["sha256_of"]["configurations.parquet"]
+    for told in (manifest["sha256_of"], manifest["size_of"]):
+        told["results.parquet"] = told["configurations.parquet"]
     documents.write(tmp_path / "manifest.json", manifest)
     with pytest.raises(ValueError, match=r"results.parquet is not what a sweep has written"):
         results.read(tmp_path)
