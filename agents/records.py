@@ -53,7 +53,7 @@ def read(path: Path, origin: int, may_be_torn: bool = True) -> list[dict[str, fl
         try:
             record = documents.parse_json(line)
             checksum = _checksum({name: record[name] for name in record if name != _CHECKSUM}, checksum)
-            intact = record.pop(_CHECKSUM) == checksum
+            intact = record.pop(_CHECKSUM) == checksum and _is_record(record)
         except (ValueError, TypeError, KeyError, AttributeError):
             intact = False
         if not intact:
@@ -77,6 +77,12 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> list[dict[str, float | None
         {name: _number(name, value) for name, value in zip(arrays, values, strict=True)}
         for values in zip(*arrays.values(), strict=True)
     ]
+
+
+def _is_record(record: Mapping[str, Any]) -> bool:
+    """Whether it has its steps, and numbers or nothing else. Whoever made a line also made its checksum."""
+    kinds = {type(value) for value in record.values()}
+    return type(record.get("env_steps")) is int and kinds <= {int, float, type(None)}
 
 
 def _number(name: str, value: Any) -> float | None:

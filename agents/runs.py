@@ -158,10 +158,13 @@ class Run:
 
 
 def read_metrics(folder: Path | str) -> list[dict[str, float | None]]:
-    """The records of a run, one a chunk. Raises as `records.read`, and likewise for config.json."""
-    folder = Path(folder)
-    origin = records.origin(documents.read(folder / CONFIG))
-    return records.read(folder / METRICS, origin, may_be_torn=is_unfinished(folder))
+    """The records of a run, one a chunk; of a finished one all. Raises as `records.read`, likewise for config.json."""
+    path, config, unfinished = Path(folder) / METRICS, documents.read(Path(folder) / CONFIG), is_unfinished(folder)
+    found = records.read(path, records.origin(config), may_be_torn=unfinished)
+    done = found[-1]["env_steps"] if found else 0
+    if not unfinished and done != config.get("num_steps"):
+        raise ValueError(f"{path} is damaged: records are missing at its end, the last is after {done:,} steps")
+    return found
 
 
 def write_evaluation(folder: Path, evaluation: Mapping[str, Any]) -> None:

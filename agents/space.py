@@ -155,6 +155,14 @@ def listed(values: tuple[Any, ...]) -> list[Any]:
     return [list(value) if isinstance(value, tuple) else value for value in values]
 
 
+def contains(swept: Range, value: Any) -> bool:
+    """Whether the value, as JSON has it, is one of the range."""
+    if isinstance(swept, _CONTINUOUS):
+        margin = 1e-9 * (swept.high - swept.low)  # for rounding
+        return type(value) in (int, float) and swept.low - margin <= value <= swept.high + margin
+    return any(value == one and type(value) is type(one) for one in listed(swept.values))
+
+
 def _read(name: str, spec: Any, kind: Any) -> Range:
     if not isinstance(spec, Mapping) or len(kinds := [key for key in spec if key in _KINDS]) != 1:
         raise ValueError(f"{name} must be a table of one of {', '.join(_KINDS)}, as {{choices = [...]}}, got {spec!r}")

@@ -28,6 +28,7 @@ from agents import (
     schedule,
     search,
     slices,
+    space,
     study_checks,
 )
 from agents import study as studies
@@ -130,9 +131,26 @@ def _batch(batch: int, study: Study, folder: Path, searcher: search.Searcher | N
         written = documents.read(path)
     except ValueError as error:
         raise ValueError(f"{error}; {_RESTORE}") from error
-    if written.get("study") != studies.digest(study) or written.get("batch") != batch:
+    found = written.get("configurations")
+    number = min(studies.batch_size(study), studies.count(study) - batch * studies.batch_size(study))
+    if (
+        written.get("study") != studies.digest(study)
+        or written.get("batch") != batch
+        or not isinstance(found, list)
+        or len(found) != number
+        or not all(_is_of(study, values) for values in found)
+    ):
         raise ValueError(f"{path} is not what was written for this study; {_RESTORE}")
-    return written["configurations"]
+    return found
+
+
+def _is_of(study: Study, values: Any) -> bool:
+    """Whether it is a configuration of the study, values by name."""
+    return (
+        isinstance(values, dict)
+        and values.keys() == study.space.keys()
+        and all(space.contains(study.space[name], value) for name, value in values.items())
+    )
 
 
 _RESTORE = "restore it from a backup, or begin the study again in another folder"

@@ -64,10 +64,10 @@ def read_bytes(path: Path, most: int = MOST_BYTES, first: int | None = None) -> 
     Raises:
       OSError: where it cannot be read, is no regular file (a pipe would be waited for), or has more than `most` bytes.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     with open(os.open(path, os.O_RDONLY | _NO_WAIT | _CLOSED_BY_EXEC), "rb") as file:
         status = os.fstat(file.fileno())
-        if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
         if first is not None:
