@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from agents import cluster, environments, files, runs
 from agents import study as studies
 from agents.study import Study
-from heartpole_jax import disk, documents
+from heartpole_jax import disk, documents, validation
 
 SCHEMA_VERSION = 1
 STUDY, TOML = "study.json", "study.toml"
@@ -111,6 +111,9 @@ def _kept(content: Mapping[str, Any], folder: Path) -> Kept:
                 f"{folder} was begun with {name} {content['versions'].get(name)}, and this is {now}: results would not "
                 "be the same to the bit; go on with that version, or begin again in another folder"
             )
+    validation.check_size("slice_lanes", content["slice_lanes"])
+    if content["checkpoint_every"] is not None:
+        validation.check_size("checkpoint_every", content["checkpoint_every"])
     study = studies.from_dict(content["study"])
     environments.check_menu(study.env, content.get("menu"), f"the sweep in {folder} was begun")
     return Kept(

@@ -120,6 +120,7 @@ def run(options: Sweep, arguments: Sequence[str] = ()) -> int:
         cluster.check_same(studies.digest(study), "study")
         fleet = Fleet()
         lanes = options.slice_lanes or default_slice_lanes(study, fleet)
+        _check_memory(study, lanes, fleet)
         kept = study_folder.prepare(folder, study, command, lanes, every)
         if options.slice_lanes not in (None, kept.slice_lanes):
             raise ValueError(f"{folder} was begun with --slice-lanes {kept.slice_lanes}, got {options.slice_lanes}")
@@ -132,7 +133,9 @@ def resume(folder: Path, processes: Processes, skip_damaged: bool) -> int:
     with _held(folder):
         kept = study_folder.read(folder)
         cluster.check_same(studies.digest(kept.study), "study")
-        return _go_on(folder, kept, Fleet(), kept.checkpoint_every, skip_damaged)
+        fleet = Fleet()
+        _check_memory(kept.study, kept.slice_lanes, fleet)
+        return _go_on(folder, kept, fleet, kept.checkpoint_every, skip_damaged)
 
 
 def join(processes: Processes) -> None:
@@ -217,19 +220,34 @@ def default_slice_lanes(study: Study, fleet: Fleet) -> int:
     lanes = min(_LANES.here(), math.ceil(studies.batch_size(study) * seeds / 2))
     unit = seeds if study.halving else 1
     lanes = max(1, lanes // unit) * unit
-    needed = max(_member_bytes(study, config) for config in study_checks.configs(study))
     available = training.available_bytes()
     if available is None:
         return lanes
-    most = int(_SHARE_OF_MEMORY * available / (needed * (len(fleet.local) if jax.default_backend() == "cpu" else 1)))
+    most = int(_SHARE_OF_MEMORY * available / _lane_bytes(study, fleet))
     if most < unit:
         what = f"one configuration of {seeds} members" if study.halving else "one member"
-        would = unit * needed * len(fleet.local) / 2**30
+        would = unit * _lane_bytes(study, fleet) / 2**30
         raise ValueError(
             f"{what} on each of {len(fleet.local)} devices would hold {would:.1f} GiB, and there are "
             f"{available / 2**30:.1f} GiB: take a smaller buffer_size (now {study.config.buffer_size:,})"
         )
     return min(lanes, most // unit * unit)
+
+
+def _check_memory(study: Study, lanes: int, fleet: Fleet) -> None:
+    """Raises ValueError where slices of so many lanes cannot be held."""
+    available = training.available_bytes()
+    if available is not None and (needed := lanes * _lane_bytes(study, fleet)) > available:
+        raise ValueError(
+            f"slices of {lanes:,} members on {len(fleet.local)} devices would hold {needed / 2**30:,.1f} GiB, and "
+            f"there are {available / 2**30:.1f} GiB: begin with a smaller --slice-lanes"
+        )
+
+
+def _lane_bytes(study: Study, fleet: Fleet) -> int:
+    """Of a member on each of the devices that share a memory, as CPUs do, at most."""
+    sharing = len(fleet.local) if jax.default_backend() == "cpu" else 1
+    return sharing * max(_member_bytes(study, config) for config in study_checks.configs(study))
 
 
 def _member_bytes(study: Study, config: Any) -> int:

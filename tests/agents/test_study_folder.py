@@ -6,6 +6,8 @@ import pytest
 from tiny_menu import TEA
 
 from agents import environments, study, study_folder
+from agents.resume_command import Resume, resume
+from heartpole_jax import documents
 
 
 def _study(env):
@@ -33,6 +35,26 @@ def test_a_folder_goes_on_under_the_menu_that_it_was_begun_with_and_no_other(tmp
     path.write_text(TEA + "# tea\n")
     environments.make.cache_clear()
     assert study_folder.read(tmp_path / "run").study == kept.study
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"slice_lanes": 10**12}, r"slice_lanes must be at least 1 and below 2\^31"),
+        ({"slice_lanes": None}, "slice_lanes must be a whole number"),
+        ({"slice_lanes": 2**30}, "slices of 1,073,741,824 members on .* GiB: begin with a smaller --slice-lanes"),
+        ({"checkpoint_every": "x"}, "checkpoint_every must be a whole number"),
+        ({"versions": []}, "has not what a study has"),
+        ({"study": {}}, "space must be a list of ranges"),
+        ({"schema_version": [1]}, "is of another version of this project"),
+    ],
+)
+def test_a_study_that_somebody_made_is_refused_before_anything_is_allocated(changes, message, tmp_path):
+    _prepare(tmp_path / "run", "HeartPole-v0")
+    path = tmp_path / "run" / "study.json"
+    documents.write(path, documents.read(path) | changes)
+    with pytest.raises(ValueError, match=message):
+        resume(Resume(str(tmp_path / "run")))
 
 
 def test_the_folder_of_a_study_without_a_menu_of_its_own_says_nothing_of_menus(tmp_path):
