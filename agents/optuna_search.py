@@ -172,9 +172,7 @@ def _database(study: Study, path: Path) -> Iterator[optuna.Study]:
         path.replace(aside)
         print(f"{path} is damaged: moved to {aside.name}, and written anew from the batches", file=sys.stderr)
     has_regret = objectives.metric(study) == "regret"
-    with _writing():
-        storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
-    try:
+    with _storage(path) as storage:
         with _writing():
             shown = optuna.create_study(
                 storage=storage,
@@ -188,19 +186,42 @@ def _database(study: Study, path: Path) -> Iterator[optuna.Study]:
             shown.set_user_attr("digest", digest)
             shown.set_user_attr("objective", "regret" if has_regret else "mean return")
         yield shown
+
+
+@contextlib.contextmanager
+def _storage(path: Path) -> Iterator[optuna.storages.RDBStorage]:
+    with _writing():
+        storage = optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}")
+    try:
+        yield storage
     finally:
         storage.remove_session()
         storage.engine.dispose()
 
 
 def _is_intact(path: Path) -> bool:
+    """Whether all that is in the database can be read. Raises OSError where that is the disk's fault."""
     try:
         with contextlib.closing(sqlite3.connect(path)) as connection:
-            return connection.execute("PRAGMA quick_check").fetchall() == [("ok",)]
-    except sqlite3.OperationalError as error:
-        raise OSError(f"cannot open {path}: {error}") from error
-    except sqlite3.DatabaseError:
+            if connection.execute("PRAGMA quick_check").fetchall() != [("ok",)]:
+                return False
+        with _storage(path) as storage:
+            for there in optuna.get_all_study_summaries(storage):
+                optuna.load_study(study_name=there.study_name, storage=storage).get_trials(deepcopy=False)
+    except Exception as error:  # of SQLite, SQLAlchemy, Alembic or Optuna: whatever they make of altered bytes
+        if (cause := _of_the_disk(error)) is not None:
+            raise OSError(f"cannot open {path}: {cause}") from error
         return False
+    return True
+
+
+def _of_the_disk(error: BaseException | None) -> sqlite3.OperationalError | None:
+    """The error's cause where SQLite could not read or write, and what it has read is not the reason."""
+    while error is not None:
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 @contextlib.contextmanager
