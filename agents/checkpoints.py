@@ -154,9 +154,9 @@ def _without_empty(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _found(folder: Path) -> list[Path]:
-    """The checkpoints in the folder, the newest first."""
+    """The checkpoints in the folder, the newest first. Raises OSError where it is there and no folder."""
     found = []
-    for path in folder.iterdir() if folder.is_dir() else ():
+    for path in folder.iterdir() if folder.exists() else ():
         match = _STEP.fullmatch(path.name)
         if match:
             found.append((int(match[1]), int(match[2] or 0), path))

@@ -25,6 +25,7 @@ FILES = (
     "configurations.parquet", "curves.parquet", "policy.json", "policy.safetensors", "[0-9][0-9][0-9][0-9].json",
     "batch-[0-9]*-program-[0-9]*-rung-[0-9]*-slice-[0-9]*.safetensors",
 )  # fmt: skip
+_FOLDERS = ("batches", "slices", "best")
 _SAME = ("jax", "jaxlib", "platform", "float")  # what results depend on to the bit
 
 
@@ -127,7 +128,15 @@ def _kept(content: Mapping[str, Any], folder: Path) -> Kept:
 
 
 def tidy(folder: Path, study: Study) -> None:
-    """Removes what killed processes left, and writes study.toml where one was killed before that. For process 0."""
+    """Removes what killed processes left, and writes study.toml where one was killed before that. For process 0.
+
+    Raises:
+      ValueError: where a file is in the place of a folder that the sweep writes into.
+      OSError: where it cannot be written.
+    """
+    for path in (folder / name for name in _FOLDERS):
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"{path} is no folder, and a sweep writes into it: move it away, and resume")
     files.remove_leftovers(folder, FILES)
     if not (folder / TOML).exists():
         disk.write_atomic(folder / TOML, studies.as_toml(study).encode())

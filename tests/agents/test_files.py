@@ -277,6 +277,16 @@ def test_a_sweeps_leftovers_go_and_its_study_is_written_again(tmp_path):
     assert sorted(path.name for path in folder.rglob("*")) == ["slices", "study.toml"]
 
 
+@pytest.mark.parametrize("name", ["batches", "slices", "best"])
+def test_a_file_in_the_place_of_a_folder_is_named_before_anything_is_trained(name, tmp_path):
+    (tmp_path / name).write_text("")
+    study = sweep_command.study_of(sweep_command.Sweep(recipe="heartpole-v0", space=("discount=0.9,0.99",)))
+    with pytest.raises(ValueError, match=f"{name} is no folder, and a sweep writes into it: move it away"):
+        study_folder.tidy(tmp_path, study)
+    with pytest.raises(NotADirectoryError):
+        checkpoints.restore(tmp_path / name, {})
+
+
 def test_no_file_is_written_or_read_in_the_encoding_of_the_locale():
     """Bytes alone go to the disk and come from it."""
     for package in ("agents", "heartpole_jax"):
