@@ -206,7 +206,7 @@ def _content(folder):
             name, content = "events", len(content)
         elif path.name in ("study.json", "config.json", "manifest.json", "policy.json"):
             content = {key: value for key, value in json.loads(content).items() if not key.endswith("sha256")}
-            content |= dict.fromkeys(("begun", "command", "sha256_of"))
+            content |= dict.fromkeys(("begun", "command", "sha256_of", "size_of"))
         elif path.name == "results.parquet":
             content = pyarrow.parquet.read_table(path).to_pylist()
         elif path.name == "optuna.db":
