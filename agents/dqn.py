@@ -72,7 +72,9 @@ POPULATION_AXES = TrainState(
 )  # fmt: skip
 
 
-@arguments.checked(key=validation.check_key, hyperparams=Hyperparams, config=DQNConfig, env=Environment)
+@arguments.checked(
+    key=validation.check_key, hyperparams=Hyperparams, config=DQNConfig, env=Environment, params=arguments.check_arrays
+)
 def init(
     key: PRNGKey, hyperparams: Hyperparams, config: DQNConfig, env: Environment = HEARTPOLE_V0, params: Any = None
 ) -> TrainState:
@@ -125,6 +127,7 @@ def checked_obs_size(config: DQNConfig, env: Environment) -> int:
     config=DQNConfig,
     env=Environment,
     num_iterations=validation.check_size,
+    params=arguments.check_arrays,
 )
 @functools.partial(jax.jit, static_argnames=("config", "env", "num_iterations"))
 def train_chunk(
@@ -142,9 +145,9 @@ def train_chunk(
 
     Raises:
       ValueError, TypeError: if `num_iterations` is no whole number of at least 1, or a step of the environment changes
-        the type or shape of its state.
+        the type or shape of its state, or `train_state` is of another configuration or environment.
     """
-    validation.check_size("num_iterations", num_iterations)
+    _check_form(train_state, hyperparams, config, env, params)
     params = env_params.with_expected_penalty(env, params, hyperparams.expected_penalty)
     block = max(size for size in range(1, _BLOCK_ITERATIONS + 1) if num_iterations % size == 0)
 
@@ -272,6 +275,18 @@ def _iterate(train_state: TrainState, totals: Array, plan: _Plan, unpack_state, 
         ),
         totals + jnp.concatenate([learned, finished]),
     )
+
+
+def _check_form(train_state: TrainState, hyperparams: Hyperparams, config, env, params) -> None:
+    """Raises ValueError for a train state that `init` would not have made for this configuration and environment."""
+    own = jax.eval_shape(lambda: init(train_state.key, hyperparams, config, env, params))
+    shapes = lambda tree: jax.tree.map(jnp.shape, tree)
+    for name, value in vars(shapes(own)).items():
+        if (given := getattr(shapes(train_state), name)) != value:
+            raise ValueError(
+                f"train_state must be of this configuration and environment, got {name} of shape {given} and not "
+                f"{value}; begin anew with init"
+            )
 
 
 def _check_keeps_form(env: Environment, form: ArrayTree, params: Any) -> None:

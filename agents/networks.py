@@ -98,6 +98,11 @@ def weights_as_tree(weights: Array, config: DQNConfig, env: Environment = HEARTP
     leaves, treedef = jax.tree.flatten(_shapes(config, env))
     sizes = [math.prod(leaf.shape) for leaf in leaves]
     ends = list(itertools.accumulate(sizes))
+    if np.shape(weights) != (ends[-1],):
+        raise ValueError(
+            f"weights must be of shape ({ends[-1]},), all of the network's in one array, got "
+            f"{arguments.described(weights)}"
+        )
     parts = [weights[end - size : end].reshape(leaf.shape) for leaf, size, end in zip(leaves, sizes, ends, strict=True)]
     return jax.tree.unflatten(treedef, parts)
 

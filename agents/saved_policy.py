@@ -84,7 +84,10 @@ class SavedPolicy:
         return networks.greedy(flat, config, env)
 
     def _flat(self, obs: Any) -> tuple[np.ndarray, tuple[int, ...]]:
-        obs = np.asarray(obs, self.weights["params/Dense_0/kernel"].dtype)
+        try:
+            obs = np.asarray(obs, self.weights["params/Dense_0/kernel"].dtype)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"obs must be an array of numbers, got a {type(obs).__name__}: {error}") from None
         leading = obs.shape[: obs.ndim - len(self.obs_shape)]
         if obs.shape != (*leading, *self.obs_shape):
             raise ValueError(f"obs must have the shape (..., {', '.join(map(str, self.obs_shape))}), got {obs.shape}")
@@ -154,6 +157,8 @@ def load(folder: Path | str) -> SavedPolicy:
       ValueError: for a missing file, an altered one, another schema version, an unknown transform, shapes other than
         the description says, or weights that are not finite; it names the file.
     """
+    if not isinstance(folder, str | Path):
+        raise TypeError(f"folder must be a str or a Path, got {type(folder).__name__}")
     folder = Path(folder)
     path = folder / DESCRIPTION
     description = _read_description(path)

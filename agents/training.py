@@ -36,6 +36,12 @@ class Training:
     best_weights: Array  # (num_weights,) after the chunk of the greatest mean_return; without evaluation, the last
 
 
+def _check_episodes(name: str, value: Any) -> None:
+    """Raises as `validation.check_size`, which 0 passes as well."""
+    if type(value) is not int or value != 0:
+        validation.check_size(name, value)
+
+
 @arguments.checked(
     key=validation.check_key,
     hyperparams=Hyperparams,
@@ -43,6 +49,8 @@ class Training:
     env=Environment,
     num_chunks=validation.check_size,
     iterations_per_chunk=validation.check_size,
+    evaluation_episodes=_check_episodes,
+    params=arguments.check_arrays,
 )
 @functools.partial(
     jax.jit, static_argnames=("config", "env", "num_chunks", "iterations_per_chunk", "evaluation_episodes")
@@ -156,7 +164,14 @@ def train_population(
     return run((keys, hyperparams))
 
 
-@arguments.checked(key=validation.check_key, config=DQNConfig, env=Environment, num_episodes=validation.check_size)
+@arguments.checked(
+    weights=arguments.check_arrays,
+    key=validation.check_key,
+    config=DQNConfig,
+    env=Environment,
+    num_episodes=validation.check_size,
+    params=arguments.check_arrays,
+)
 def evaluate(
     weights: Array,
     key: PRNGKey,
@@ -176,7 +191,14 @@ def evaluate(
     return jnp.mean(sums) - shift * jnp.mean(steps)
 
 
-@arguments.checked(key=validation.check_key, config=DQNConfig, env=Environment, num_episodes=validation.check_size)
+@arguments.checked(
+    weights=arguments.check_arrays,
+    key=validation.check_key,
+    config=DQNConfig,
+    env=Environment,
+    num_episodes=validation.check_size,
+    params=arguments.check_arrays,
+)
 def episode_returns(
     weights: Array,
     key: PRNGKey,

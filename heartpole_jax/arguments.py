@@ -38,8 +38,8 @@ def checked(**kinds: Any) -> Callable[[_Function], _Function]:
                     kind(name, given[name])
             return function(*args, **kwargs)
 
-        for name in ("cache_clear", "_cache_size"):  # of functools.cache, and of jit
-            if hasattr(function, name):
+        for name in dir(function):  # what jit and functools.cache give a function: lower, clear_cache, cache_clear, ...
+            if not name.startswith("__") and not hasattr(call, name):
                 setattr(call, name, getattr(function, name))
         return typing.cast(_Function, call)
 
@@ -75,6 +75,14 @@ def check_key(name: str, key: Any) -> None:
         )
     if shape != ():
         raise ValueError(f"{name} must be one key, got {described(key)}; map over a batch with jax.vmap")
+
+
+def check_arrays(name: str, value: Any) -> None:
+    """Raises TypeError where something in the tree `value` is no array or number, or a number that JAX cannot hold."""
+    try:
+        jax.eval_shape(lambda tree: None, value)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{name} must be arrays and numbers that JAX can hold, got {described(value)}") from None
 
 
 def check_path(name: str, value: Any) -> None:
