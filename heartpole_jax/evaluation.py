@@ -75,6 +75,7 @@ class Row(NamedTuple):
     behind: Estimate  # the first line's expected return - this one's, paired
 
 
+@arguments.checked(name=str)
 def evaluate(
     policy: Policy | Callable[..., Any],
     key: PRNGKey,
@@ -195,6 +196,8 @@ def check(policy: Any, key: Any, params: Any, kind: type, num_episodes: Any) -> 
 def estimate(values: np.ndarray) -> Estimate:
     """The mean of independent values and its standard error; never trimmed, which would trim the heart attacks away."""
     values = np.asarray(values, np.float64)
+    if values.size < 2:
+        raise ValueError(f"values must be at least two, for a standard error, got {values.size}")
     return Estimate(float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size)))
 
 
@@ -221,7 +224,12 @@ def without_luck(values: np.ndarray, attacks: np.ndarray, risks: np.ndarray, per
     return adjusted
 
 
-@arguments.checked(regrets=validation.check_reals, bootstrap_seed=int, num_resamples=validation.check_size)
+def _check_seed(name: str, seed: Any) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"{name} must be a whole number of at least 0, got {validation.shown(seed)}")
+
+
+@arguments.checked(regrets=validation.check_reals, bootstrap_seed=_check_seed, num_resamples=validation.check_size)
 def across_seeds(regrets: np.ndarray, *, bootstrap_seed: int, num_resamples: int = 10_000) -> AcrossSeeds:
     """Median, interquartile mean with a 95 % bootstrap interval, and the worst of one regret for each training seed.
 

@@ -61,6 +61,7 @@ def _best_expected_return(leaves: tuple[float, ...], treedef: Any) -> float | No
     return estimate(returns).mean
 
 
+@arguments.checked(name=str)
 def evaluate(
     policy: Policy | Callable[..., Any],
     key: PRNGKey,

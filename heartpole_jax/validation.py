@@ -174,13 +174,16 @@ def check_share(name: str, value: Any) -> None:
 
 
 def check_number(name: str, value: Any) -> None:
-    """Raises TypeError where `value` is known and not one number, ValueError where it is NaN."""
+    """Raises TypeError where `value` is known and not one number, ValueError for NaN or where JAX makes it infinite."""
     if isinstance(value, jax.core.Tracer):
         return
     if not is_number(value) or np.ndim(value) != 0:
         raise TypeError(f"{name} must be a number, got {shown(value)}")
-    if np.isnan(np.asarray(value, float)):
+    size = abs(as_float(value))
+    if math.isnan(size):
         raise ValueError(f"{name} must be a number, got {shown(value)}")
+    if not is_held(value) and (isinstance(value, int) or size < math.inf):
+        raise ValueError(f"{name} must be {held(value)}, got {shown(value)}")
 
 
 def check_numbers(params: Any, names: Sequence[str]) -> None:

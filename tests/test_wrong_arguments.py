@@ -141,6 +141,12 @@ PUBLIC = {
     "several thresholds": (hp.policies.rested, {"alertness": np.zeros(3)}),
     "params of a policy": (hp.policies.make, {"params": {}, "name": "reference"}),
     "rested": (hp.policies.rested, {"alertness": float("nan")}),
+    "a threshold past int32": (hp.policies.rested, {"time_since_slept": 2**31}),
+    "a threshold past float32": (hp.policies.ballmer_peak, {"intoxication": 1e39}),
+    "a name": (evaluation.evaluate, {"name": 3}),
+    "one value": (evaluation.estimate, {"values": [1.0]}),
+    "a seed below 0": (evaluation.across_seeds, {"bootstrap_seed": -1, "regrets": np.arange(4.0)}),
+    "fractions of actions": (gradients.estimate, {"weights of Doses": None, "policy": gradients.Doses(weights=3)}),
     "rested of v1": (hp.policies_v1.rested, {"menu": {}}),
     "change": (menu.change, {"menu": 3, "name": "coffee"}),
     "load": (menu.load, {"file": 3}),
@@ -167,7 +173,7 @@ def test_public_functions_name_the_argument_that_is_wrong(name, start):
     good |= {"wrt": "fatigue_width", "names": "fatigue_width", "other_actions": [0], "num_tapes": 4}
     known = inspect.signature(function).parameters
     with pytest.raises((TypeError, ValueError), match=rf"^{next(iter(bad))} must be "):
-        function(**{key: value for key, value in good.items() if key in known} | bad)
+        function(**{key: value for key, value in (good | bad).items() if key in known})
 
 
 def test_a_batch_of_states_without_vmap_is_refused(start):

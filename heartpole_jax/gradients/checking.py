@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from heartpole_jax import menu as menus
 from heartpole_jax import validation
@@ -80,6 +81,8 @@ def _parts_of(name: str) -> tuple[str, str, str]:
 
 def checked_steps(num_steps: int | None, params: Any, policy: Policy | SoftPolicy | Doses) -> int:
     """How many decisions; raises ValueError where they are not known or the policy has too few."""
+    if isinstance(policy, Doses):
+        validation.check_type("weights of Doses", policy.weights, (np.ndarray, jax.Array))
     if num_steps is None:
         num_steps = policy.weights.shape[0] if isinstance(policy, Doses) else getattr(params, "max_steps", None)
         if num_steps is None or isinstance(num_steps, jax.core.Tracer):

@@ -42,16 +42,13 @@ def check_trace(trace: Trace, params: EnvParams | None = None, noise: Observatio
     Raises:
       ImpossibleTraceError: a ValueError that names the first row and variable that are impossible, what came and what
         could have come.
-      ValueError, TypeError: for a trace that `make_trace` would refuse; noise below 0.
+      ValueError, TypeError: for a trace that `make_trace` would refuse.
     """
     params = EnvParams() if params is None else params
     noise = ObservationNoise() if noise is None else noise
     trace = make_trace(**vars(trace))
     values = {name: float(value) for name, value in vars(params).items()}
     deviations = {name: float(getattr(noise, name)) for name in OBSERVED}
-    for name, deviation in deviations.items():
-        if not deviation >= 0:
-            raise ValueError(f"noise.{name} is a standard deviation, at least 0, got {deviation}")
     checker = _Checker(trace, values, deviations)
 
     alertness = checker.narrow("alertness", 0, _range(values, "wake_up_alertness"))

@@ -36,13 +36,22 @@ class Trace:
 
 
 @struct.dataclass
-class ObservationNoise:
-    """Standard deviations of independent Gaussian errors of observation, in the units of `EnvState`; 0 is exact."""
+class ObservationNoise(metaclass=validation.Checked):
+    """Standard deviations of independent Gaussian errors of observation, in the units of `EnvState`; 0 is exact.
+
+    Raises:
+      ValueError: for a known value below 0 or not finite.
+      TypeError: for a value that is not a number.
+    """
 
     alertness: Numeric = 0.0
     hypertension: Numeric = 0.0
     intoxication: Numeric = 0.0
     work_done: Numeric = 0.0
+
+    def __check__(self) -> None:
+        validation.check_numbers(self, OBSERVED)
+        validation.check_values(self, OBSERVED, "a standard deviation, at least 0", lambda x: x >= 0)
 
 
 def make_trace(

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import ArrayTree
 
-from heartpole_jax import heartpole_v0, heartpole_v1
+from heartpole_jax import arguments, heartpole_v0, heartpole_v1
 from heartpole_jax.environment import Environment, make
 from heartpole_jax.menu import Menu
 
@@ -28,7 +28,8 @@ def resolve(env: Any, params: Any = None) -> tuple[Environment, Any]:
     env = make(env) if isinstance(env, str) else env
     if not isinstance(env, Environment):
         raise TypeError(
-            f"env must be the name of an environment or an Environment, as heartpole_jax.make gives, got {env!r}"
+            "env must be the name of an environment or an Environment, as heartpole_jax.make gives, got "
+            f"{arguments.described(env)}"
         )
     if params is None:
         return env, env.default_params
@@ -44,7 +45,7 @@ def check_params(env: Environment, params: Any) -> Any:
     """
     expected = type(env.default_params)
     if not isinstance(params, expected):
-        raise TypeError(f"params of {env.name!r} must be {expected.__name__}, got {params!r}")
+        raise TypeError(f"params of {env.name!r} must be {expected.__name__}, got {arguments.described(params)}")
     if isinstance(params, heartpole_v1.EnvParams) and len(params.menu.actions) != env.num_actions:
         raise ValueError(
             f"the menu of params has {len(params.menu.actions)} actions, and this {env.name!r} has {env.num_actions}; "

@@ -55,11 +55,10 @@ def env_params(env: Environment, keywords: dict[str, Any]) -> Any:
 
 
 def check_action(action: Any, num_actions: int) -> int:
-    array = np.asarray(action)
+    array = _as_array(action)
     if array.shape != () or array.dtype.kind not in "iu":
         raise error.InvalidAction(
-            f"action must be one whole number in 0 .. {num_actions - 1}, got {action!r} of shape {array.shape} and "
-            f"dtype {array.dtype}"
+            f"action must be one whole number in 0 .. {num_actions - 1}, got {validation.described(action)}"
         )
     if not 0 <= int(array) < num_actions:
         raise error.InvalidAction(f"action must be in 0 .. {num_actions - 1}, got {int(array)}")
@@ -68,7 +67,7 @@ def check_action(action: Any, num_actions: int) -> int:
 
 def check_actions(actions: Any, num_envs: int, num_actions: int) -> np.ndarray:
     """A batch of actions, int32 of shape (num_envs,)."""
-    array = np.asarray(actions)
+    array = _as_array(actions)
     if array.shape != (num_envs,) or array.dtype.kind not in "iu":
         raise error.InvalidAction(
             f"actions must be whole numbers of shape ({num_envs},), got shape {array.shape} of dtype {array.dtype}"
@@ -79,6 +78,14 @@ def check_actions(actions: Any, num_envs: int, num_actions: int) -> np.ndarray:
     return array.astype(np.int32)
 
 
+def _as_array(value: Any) -> np.ndarray:
+    """The array that `value` is; one of an object where it is none, as keys and lists of uneven lengths are."""
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError):
+        return np.array(None)
+
+
 def check_seed(seed: Any) -> int:
     """A seed as Python's own number, which Gymnasium asks for; it may come as NumPy's or JAX's."""
     try:
@@ -86,7 +93,7 @@ def check_seed(seed: Any) -> int:
     except TypeError:
         whole = -1
     if whole < 0:
-        raise error.Error(f"a seed must be a whole number of at least 0, got {seed!r}")
+        raise error.Error(f"a seed must be a whole number of at least 0, got {validation.shown(seed)}")
     return whole
 
 

@@ -162,9 +162,11 @@ def test_hypertension_that_falls_to_zero_needs_a_heart_attack():
         )
 
 
-def test_noise_below_zero_is_refused():
-    with pytest.raises(ValueError, match=r"noise\.hypertension is a standard deviation, at least 0, got -0\.1"):
-        check_trace(rested(), noise=identification.ObservationNoise(hypertension=-0.1))
+def test_noise_below_zero_or_of_no_number_is_refused():
+    with pytest.raises(ValueError, match=r"Noise\.hypertension must be a standard deviation, at least 0, got -0\.1"):
+        identification.ObservationNoise(hypertension=-0.1)
+    with pytest.raises(TypeError, match=r"Noise\.alertness must be a real number or an array of them, got 'x'"):
+        identification.ObservationNoise(alertness="x")
 
 
 def test_a_gap_widens_what_is_possible_by_the_doses_in_it():
