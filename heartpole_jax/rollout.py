@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from chex import Array, ArrayTree, PRNGKey
-from jax.sharding import AbstractMesh, Mesh, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from heartpole_jax import platforms, struct, threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0, Environment
@@ -152,6 +152,9 @@ def rollout(
     if all(type(leaf) in (int, float, bool) for leaf in leaves):
         params, constants = None, _Constants(tuple(leaves), tuple(map(type, leaves)), treedef)
     with contextlib.nullcontext() if devices is None else _mesh_set_aside():
+        if devices is not None:
+            place = functools.partial(_placed, mesh=Mesh(np.array(devices), ("lanes",)))
+            policy, key, params, start = jax.tree.map(place, (policy, key, params, start))
         return _program(constants)(
             policy, key, params, start, env=env, num_envs=num_envs, num_steps=num_steps,
             total=total, record=record, autoreset=autoreset, block_lanes=block_lanes, devices=devices,
@@ -382,6 +385,16 @@ def _mesh_set_aside() -> contextlib.AbstractContextManager:
         return jax.set_mesh(Mesh(np.empty((), object), ()))
     except ValueError:  # while tracing, when a mesh may not be set
         return jax.sharding.use_abstract_mesh(AbstractMesh((), ()))
+
+
+def _placed(leaf: Any, mesh: Mesh) -> Any:
+    """`leaf`, copied to the devices of `mesh` where it is an array that is bound to others, or to another mesh."""
+    if isinstance(leaf, jax.core.Tracer):
+        if any(axis is not None for axis in jax.typeof(leaf).sharding.spec):
+            raise ValueError("devices cannot be given under jit for arrays that are sharded over explicit axes")
+    elif getattr(leaf, "committed", False) and getattr(leaf.sharding, "mesh", None) != mesh:
+        return jax.device_put(leaf, NamedSharding(mesh, PartitionSpec()))
+    return leaf
 
 
 def _where(condition: Array, chosen: ArrayTree, otherwise: ArrayTree) -> ArrayTree:

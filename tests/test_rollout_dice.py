@@ -171,7 +171,7 @@ TWO_DEVICES = """
 import jax
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 2)
-import numpy as np
+import numpy as np, jax.numpy as jnp
 import heartpole_jax as hp, probe_environments
 policy, devices = probe_environments.random_policy(4), jax.devices()
 assert len(devices) == 2
@@ -187,6 +187,11 @@ assert len(two.totals.sharding.device_set) == 2, two.totals.sharding
 two = roll(5, devices=devices).totals
 with jax.set_mesh(jax.make_mesh((2,), ("mine",))):  # that of the caller, for work of his own
     np.testing.assert_array_equal(roll(5, devices=devices).totals, two)
+sharded = jax.NamedSharding(jax.make_mesh((2,), ("mine",)), jax.P("mine"))
+bound = hp.Policy(act=lambda params, carry, obs, draw: (jnp.int32(obs[0] < params[0]), carry),
+                  params=jax.device_put(np.full(2, 0.4, np.float32), sharded))  # fmt: skip
+totals = lambda devices: hp.rollout(bound, jax.random.key(0), num_envs=2, num_steps=2, devices=devices).totals
+np.testing.assert_allclose(totals(devices), totals(devices[1:]), rtol=1e-6)
 """
 
 
