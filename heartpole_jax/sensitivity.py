@@ -110,6 +110,8 @@ def sensitivity(
     params = EnvParams() if params is None else params
     values = _plain_numbers(params)
     num_steps = checked_steps(num_steps, params, policy)
+    if num_tapes is not None:  # before the estimator is chosen, which compiles programs
+        validation.check_size("num_tapes", num_tapes)
     if estimator is None:
         estimator = choose_estimator(policy, key, params, num_steps)
     validation.look_up({**gradients.ESTIMATORS, "finite_differences": None}, estimator, "estimator")

@@ -1,6 +1,7 @@
 """Maximum likelihood for a batch of data sets: estimates, standard errors, intervals, as arrays."""
 
 import functools
+from collections.abc import Callable
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -27,7 +28,14 @@ class Estimates(NamedTuple):
     high: np.ndarray  # (B, p)
 
 
-def estimate(rows: Rows, space: Coordinates, *, confidence: float = 0.95, unknown_attacks: bool = False) -> Estimates:
+def estimate(
+    rows: Rows,
+    space: Coordinates,
+    *,
+    confidence: float = 0.95,
+    unknown_attacks: bool = False,
+    evaluated: Callable[[], None] = lambda: None,
+) -> Estimates:
     """The maximum likelihood of each of B data sets of N traces, and its intervals.
 
     Args:
@@ -35,6 +43,7 @@ def estimate(rows: Rows, space: Coordinates, *, confidence: float = 0.95, unknow
       space: parameters of one of the two parts of `coordinates.split`, not of both.
       confidence: of the intervals.
       unknown_attacks: whether any heart attack is unknown.
+      evaluated: is called after each evaluation of the likelihood.
     """
     body, heart = coordinates.split(space.names)
     if body and heart:
@@ -44,7 +53,9 @@ def estimate(rows: Rows, space: Coordinates, *, confidence: float = 0.95, unknow
         data = jax.tree.map(jnp.asarray, rows)
     num_sets = rows.actions.shape[0]
     evaluate = maximising.evaluation(
-        lambda thetas, lanes: _slopes(thetas, lanes, data, space.fixed, space.names, unknown_attacks), num_sets
+        lambda thetas, lanes: _slopes(thetas, lanes, data, space.fixed, space.names, unknown_attacks),
+        num_sets,
+        evaluated,
     )
     start = np.tile(coordinates.start(space), (num_sets, 1))
     best = maximising.maximise(evaluate, start, *coordinates.bounds(space))

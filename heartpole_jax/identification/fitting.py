@@ -5,6 +5,8 @@ found.params, found.estimates["hypertension_decay"].low, found.unidentified
 """
 
 import dataclasses
+import sys
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -24,6 +26,7 @@ CONVERGED = 1e-3  # log-likelihood left to gain: 0.045 of a standard error
 # a factor of e^4 upwards and downwards within a 95 % interval.
 _TOLD = 0.25
 _SHARE = 0.3  # of a direction, from which on a parameter is named
+_SECONDS_A_MESSAGE = 5.0
 
 
 class IdentificationWarning(UserWarning):
@@ -67,6 +70,10 @@ class Fit:
         return "\n".join(lines)
 
 
+def _to_stderr(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
 @arguments.checked(
     traces=(Trace, Sequence),
     names=(str, Sequence),
@@ -81,7 +88,7 @@ def fit(
     *,
     observation_noise: ObservationNoise,
     confidence: float = 0.95,
-    progress: Callable[[str], None] = lambda message: None,
+    progress: Callable[[str], None] = _to_stderr,
 ) -> Fit:
     """The parameters called `names` that make `traces` most likely, all others being as in `init_params`.
 
@@ -95,7 +102,8 @@ def fit(
       init_params: where the search begins, and the values of what is not named. `EnvParams()` by default.
       observation_noise: standard deviations, greater than 0 for all that is observed.
       confidence: of the intervals.
-      progress: is called with a message before each part of the work, which takes seconds to minutes; as `print`.
+      progress: is called with a message after every five seconds of work, of which there may be minutes. By default it
+        prints to standard error; `lambda message: None` keeps quiet.
 
     Returns:
       A `Fit`. Intervals of range ends are from the profile likelihood, the others from the observed information on the
@@ -120,9 +128,10 @@ def fit(
     unidentified: tuple[tuple[str, ...], ...] = ()
     for part in filter(None, coordinates.split(names)):
         space = coordinates.coordinates(part, init_params, observation_noise)
-        progress(f"fitting {', '.join(part)} ...")
         batch = jax.tree.map(lambda x: x[None], rows)
-        estimates = estimate(batch, space, confidence=confidence, unknown_attacks=unknown)
+        estimates = estimate(
+            batch, space, confidence=confidence, unknown_attacks=unknown, evaluated=_watch(part, progress)
+        )
         if not np.isfinite(estimates.maximum.value[0]):
             raise ValueError(
                 "init_params cannot have made these traces, whose likelihood is 0: start from others; "
@@ -175,6 +184,21 @@ def stack(traces: Trace | Sequence[Trace], noise: ObservationNoise) -> tuple[Row
     rows = [filtering.rows_of(trace, longest) for trace in traces]
     unknown = any((trace.heart_attacks == UNKNOWN).any() for trace in traces)
     return jax.tree.map(lambda *leaves: np.stack(leaves), *rows), unknown
+
+
+def _watch(names: Sequence[str], progress: Callable[[str], None]) -> Callable[[], None]:
+    """What is to be called after each evaluation of the likelihood: it calls `progress` every five seconds."""
+    began = told = time.monotonic()
+    count = 0
+
+    def evaluated() -> None:
+        nonlocal told, count
+        count, now = count + 1, time.monotonic()
+        if now - told >= _SECONDS_A_MESSAGE:
+            told = now
+            progress(f"fitting {', '.join(names)}: {count} evaluations of the likelihood in {now - began:.0f} s")
+
+    return evaluated
 
 
 def open_directions(names: tuple[str, ...], information: np.ndarray) -> tuple[tuple[str, ...], ...]:

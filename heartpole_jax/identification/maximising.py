@@ -54,8 +54,13 @@ def slope(log_likelihoods: Callable[[Array], Array], theta: Array) -> Slope:
     return Slope(jnp.sum(rows), jnp.sum(scores, axis=0), scores.T @ scores)
 
 
-def evaluation(chunk: Callable[[Array, Array], Slope], num_sets: int) -> Evaluate:
-    """An `Evaluate` out of a compiled function of as many points as are taken at a time, and their data sets."""
+def evaluation(
+    chunk: Callable[[Array, Array], Slope], num_sets: int, evaluated: Callable[[], None] = lambda: None
+) -> Evaluate:
+    """An `Evaluate` out of a compiled function of as many points as are taken at a time, and their data sets.
+
+    `evaluated` is called after each evaluation.
+    """
     size = min(_CHUNK, num_sets)
 
     def evaluate(thetas, lanes):
@@ -66,6 +71,7 @@ def evaluation(chunk: Callable[[Array, Array], Slope], num_sets: int) -> Evaluat
             with jax.enable_x64(True):
                 part = chunk(jnp.asarray(thetas[padded], float), jnp.asarray(lanes[padded]))
             parts.append(Slope(*(x[: len(here)] for x in jax.device_get(part))))
+        evaluated()
         return Slope(*(np.concatenate(x) for x in zip(*parts, strict=True)))
 
     return evaluate

@@ -167,7 +167,7 @@ def _hypertension(state: EnvState, action: Array, params: EnvParams) -> tuple[Ar
 def _heart_attack(next_state: EnvState, before: Array, high: Array, params: EnvParams, told: Numeric | None) -> Array:
     """1, 0 or -1, see `InferredNoise`. That a dose was exactly 0 is less likely than any heart attack."""
     marked = params.hypertension_decay * (before + high) > 0
-    seen = jnp.where(marked, next_state.hypertension == 0, -1).astype(jnp.int32)
+    seen = jnp.where(marked, (next_state.hypertension == 0).astype(jnp.int32), -1)
     if told is None:
         return seen
     told = jnp.asarray(told, jnp.int32)

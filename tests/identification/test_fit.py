@@ -66,12 +66,17 @@ def test_the_error_of_observation_of_a_body_at_rest_is_the_root_mean_square():
     assert found.log_likelihood == pytest.approx(log_likelihood + rest, abs=1e-5)
 
 
-def test_the_proclivity_of_a_heart_at_rest_is_the_share_of_attacks_over_half_the_risk():
+def test_the_proclivity_of_a_heart_at_rest_is_the_share_of_attacks_over_half_the_risk(monkeypatch):
     """Hypertension stays 0, so kappa sigma(-threshold) = attacks / draws: 30 in 400, at a threshold of 0 twice that."""
     attacks = np.arange(400) % 40 < 3
     trace = identification.make_trace([NOTHING] * 400, heart_attacks=attacks)
     params = hp.EnvParams(heart_attack_threshold=0.0, heart_attack_proclivity=0.4)
-    found = identification.fit(trace, ["heart_attack_proclivity"], params, observation_noise=NOISE)
+    monkeypatch.setattr(fitting, "_SECONDS_A_MESSAGE", 0.0)
+    messages = []
+    found = identification.fit(
+        trace, ["heart_attack_proclivity"], params, observation_noise=NOISE, progress=messages.append
+    )
+    assert len(messages) == found.num_evaluations
     assert found.params.heart_attack_proclivity == pytest.approx(0.15, rel=1e-3)
     error = 2 * np.sqrt(0.075 * 0.925 / 400)
     assert found.estimates["heart_attack_proclivity"].standard_error == pytest.approx(error, rel=1e-3)
@@ -92,6 +97,16 @@ def test_where_the_noise_is_small_range_ends_are_the_outermost_doses():
     assert 0 <= estimate.high - estimate.value < 5e-4
     reach = 0.54 * np.exp(-np.log(0.05) / 10)
     assert estimate.low == pytest.approx(1.28 - reach, abs=0.01)
+
+
+def test_a_fit_tells_every_five_seconds_how_far_it_is(monkeypatch, capsys):
+    times = iter([0.0, 2.0, 5.0, 6.0, 11.0])
+    monkeypatch.setattr(fitting.time, "monotonic", lambda: next(times))
+    evaluated = fitting._watch(("a", "b"), fitting._to_stderr)
+    for _ in range(4):
+        evaluated()
+    told = "fitting a, b: {} evaluations of the likelihood in {} s\n"
+    assert capsys.readouterr() == ("", told.format(2, 5) + told.format(4, 11))
 
 
 def test_the_cutoff_goes_from_two_degrees_of_freedom_to_one():
