@@ -241,7 +241,7 @@ def _plan(key, first_iteration, num_iterations: int, hyperparams, config: DQNCon
         luck=jax.vmap(over_steps, in_axes=(0, None))(time, lane),
         slot=jax.lax.rem(iteration * steps, jnp.int32(num_slots)),
         sample=where,
-        learn=(after > hyperparams.learning_starts) & (written >= config.n_step),
+        learn=(after.astype(jnp.result_type(float)) > hyperparams.learning_starts) & (written >= config.n_step),
         learning_rate=learning.learning_rate_at(before, hyperparams),
         target_share=jnp.where(after // period > before // period, hyperparams.target_tau, 0.0),
     )

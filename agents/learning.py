@@ -58,7 +58,8 @@ def gradient_step(
     loss, cotangent = td_loss(output, targets, batch.action, hyperparams.huber_width)
     (gradient,) = pull_back(cotangent)
     gradient = jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(gradient)])
-    updates, opt_state = optimizer(hyperparams).update(gradient, opt_state)
+    with jax.numpy_dtype_promotion("standard"):  # optax counts in int32 and multiplies by floats
+        updates, opt_state = optimizer(hyperparams).update(gradient, opt_state)
     step = Step(loss=loss, q_value=jnp.mean(_of_action(output, batch.action)), grad_norm=jnp.linalg.norm(gradient))
     return online_params - learning_rate * updates, opt_state, step
 
@@ -90,9 +91,10 @@ def td_targets(
     if time is None:
         rewards = hyperparams.reward_scale * (batch.reward + hyperparams.reward_shift)
         taken = jnp.arange(config.n_step)[None] < batch.num_steps[:, None]
-        discounts = hyperparams.discount ** jnp.arange(config.n_step)[None]
+        base = jnp.asarray(hyperparams.discount, jnp.result_type(float))
+        discounts = jax.lax.pow(base, jnp.arange(config.n_step))[None]
         returns = jnp.sum(jnp.where(taken, rewards * discounts, 0.0), axis=1)
-        discount = hyperparams.discount**batch.num_steps
+        discount = jax.lax.pow(base, batch.num_steps)
     else:
         duration = time(batch.next_obs) - time(batch.obs)
         discount = hyperparams.discount**duration

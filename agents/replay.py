@@ -119,7 +119,7 @@ def read(buffer: Array, where: Array, num_steps: int, num_actions: int) -> Batch
             batch,
             reward=jnp.concatenate([batch.reward, jnp.where(over, 0, row[:, -2])[:, None]], axis=1),
             next_obs=jnp.where(over[:, None], batch.next_obs, row[:, obs_size : 2 * obs_size]),
-            num_steps=batch.num_steps + ~over,
+            num_steps=batch.num_steps + (~over).astype(jnp.int32),
             done=over | code.done,
             terminated=jnp.where(over, batch.terminated, code.terminated),
         )

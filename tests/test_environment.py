@@ -14,6 +14,7 @@ from jax.experimental import checkify
 from oracle import NO_ATTACK, as_noise, as_state
 
 import heartpole_jax as hp
+from heartpole_jax import gradients
 
 ENV = hp.make("HeartPole-v0")
 V1 = hp.make("HeartPole-v1")
@@ -53,6 +54,14 @@ def test_no_step_promotes_one_type_to_another_by_itself(name):
         for given in (None, params):
             jax.eval_shape(env.step, state, jnp.int32(1), jax.random.key(1), given)
         jax.eval_shape(functools.partial(hp.step_autoreset, env), state, jnp.int32(1), jax.random.key(1))
+
+
+@pytest.mark.parametrize("estimator", ["marginal", "branch"])
+def test_no_gradient_promotes_one_type_to_another_by_itself(estimator):
+    options = {"policy": hp.policies.reference(), "wrt": "hypertension_decay", "num_steps": 3, "num_tapes": 32}
+    estimate = lambda key: gradients.estimate("return", key, estimator=estimator, **options).gradient
+    with jax.numpy_dtype_promotion("strict"), jax.debug_key_reuse(False):  # a tape is lived twice, as it is meant to be
+        jax.eval_shape(estimate, jax.random.key(0))
 
 
 @pytest.mark.parametrize("name", ["HeartPole-v0", "HeartPole-v1"])

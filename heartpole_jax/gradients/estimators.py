@@ -114,7 +114,7 @@ def _to_go(outcome: Outcome) -> Array:
 def zero_means(outcome: Outcome, scores: Sequence[str]) -> list[Outcome]:
     """Weights whose vector-Jacobian products have mean zero: `scores` times powers of the time."""
     num_steps = outcome.steps.shape[1]
-    time = 2.0 * jnp.arange(num_steps) / num_steps - 1.0
+    time = 2.0 * jnp.arange(num_steps, dtype=jnp.result_type(float)) / num_steps - 1.0
     nothing = jax.tree.map(jnp.zeros_like, outcome)
     return [
         dataclasses.replace(nothing, **{name: jnp.broadcast_to(time**power, outcome.steps.shape)})

@@ -70,6 +70,18 @@ def test_what_is_checked_keeps_what_jit_gives_a_function(train_state):
         assert callable(getattr(training.train, name))
 
 
+@pytest.mark.parametrize(
+    ("env", "config"),
+    [("HeartPole-v0", {"n_step": 2, "double": True}), ("HeartPole-v1", {"transform": "heartpole-v1"})],
+)
+def test_no_chunk_promotes_one_type_to_another_by_itself(env, config):
+    """Traced and not compiled: with strict promotion JAX raises where an int32 meets a float32."""
+    env, config = hp.make(env), dataclasses.replace(CONFIG, **config)
+    train_state = jax.eval_shape(lambda: dqn.init(KEY, HYPERPARAMS, config, env))
+    with jax.numpy_dtype_promotion("strict"):
+        jax.eval_shape(lambda state: dqn.train_chunk(state, HYPERPARAMS, config, env, num_iterations=1), train_state)
+
+
 def test_a_saved_policy_names_observations_that_are_no_numbers():
     weights = {"params/Dense_0/kernel": np.zeros((6, 4), np.float32), "params/Dense_0/bias": np.zeros(4, np.float32)}
     policy = saved_policy.SavedPolicy("HeartPole-v0", (6,), 4, (), "raw", False, weights, {})
