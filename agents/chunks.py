@@ -129,10 +129,19 @@ def check(hyperparams: Hyperparams, config: DQNConfig, env: Environment, num_ste
             f"learning_starts must be below the run's {num_steps:,} steps, or nothing is learned, "
             f"got {hyperparams.learning_starts:,.0f}"
         )
+    check_learns(hyperparams)
     wanted = TRANSFORMS[config.transform].env
     if wanted not in env.name:
         raise ValueError(f"transform {config.transform!r} is of {wanted}'s observations, got {env.name}; take 'raw'")
     dqn.checked_obs_size(config, env)
+
+
+def check_learns(hyperparams: Hyperparams) -> None:
+    """Raises ValueError for numbers by which nothing that is learned reaches the policy."""
+    for name in ("learning_rate", "average_tau", "target_tau"):
+        value = getattr(hyperparams, name)
+        if not np.all(validation.as_computed(value) > 0):
+            raise ValueError(f"{name} must be greater than 0, or nothing is learned, got {validation.shown(value)}")
 
 
 def train(

@@ -113,7 +113,7 @@ def _check_traced(study: "Study", env: Environment) -> None:
     params = {name: values for name, values in traced.items() if space.is_param(name)}
     for name in traced.keys() - params.keys():
         for value in traced[name]:
-            _try({name: value}, lambda changes: dataclasses.replace(study.hyperparams, **changes))
+            _try({name: value}, lambda changes: chunks.check_learns(dataclasses.replace(study.hyperparams, **changes)))
     # Parameters refuse one another in pairs, as a low above its high. All others stand at a value of their ranges.
     first = {name: values[0] for name, values in params.items()}
     for changes in _pairs(params):

@@ -165,6 +165,8 @@ def _picture(out: str) -> Path:
     style.check_kind(path)
     if path.is_dir():
         raise ValueError(f"--out must be a file, and {out!r} is a folder; name a file in it, as {path / 'a.png'}")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"--out must be a file, and {out!r} is a device; name another")
     validation.check_folder(path.parent)
     return path
 

@@ -5,6 +5,8 @@ import os
 import stat
 from pathlib import Path
 
+from heartpole_jax.terminal import printable
+
 MOST_BYTES = 2**28  # of a file that is read whole, where the caller names no other limit
 _NO_FOLLOW, _NO_WAIT, _CLOSED_BY_EXEC = (getattr(os, f"O_{name}", 0) for name in ("NOFOLLOW", "NONBLOCK", "CLOEXEC"))
 
@@ -13,8 +15,11 @@ def as_path(text: str | Path) -> Path:
     """The path that a user wrote, with ~ as their home: a shell leaves it in --out=~/runs as it is.
 
     Raises:
-      ValueError: for the home of a user who is not there.
+      ValueError: for the home of a user who is not there, and for control characters: a terminal would obey them
+        wherever the path is printed, and no file has a NUL in its name.
     """
+    if printable(str(text).replace("\n", "\r")) != str(text):
+        raise ValueError(f"a path must have no control characters, got {str(text)!r}; rename it")
     try:
         return Path(text).expanduser()
     except RuntimeError as error:

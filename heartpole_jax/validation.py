@@ -7,6 +7,7 @@ import abc
 import difflib
 import math
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -73,12 +74,15 @@ def check_arguments(arguments: Sequence[str], same: Mapping[str, str] = MappingP
 
 
 def check_folder(folder: Path) -> None:
-    """Raises ValueError where `folder` is none and cannot be made, or nothing can be written there. Makes nothing."""
+    """Raises ValueError where `folder` is none and cannot be made, or nothing can be written there. Leaves nothing."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise ValueError(
-            f"cannot write to {str(folder)!r}: {there} is {'not writable' if there.is_dir() else 'a file'}"
-        )
+    if not there.is_dir():
+        raise ValueError(f"cannot write to {str(folder)!r}: {there} is a file")
+    try:  # rather than ask for permissions, which root has where nothing can be written
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise ValueError(f"cannot write to {str(folder)!r}: {there} is not writable ({error.strerror})") from None
 
 
 class _Limits(NamedTuple):

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 import pytest
 
-from agents import chunks, runs, saved_policy, tutorial
+from agents import chunks, networks, runs, saved_policy, tutorial
 from agents.__main__ import main
 from agents.config import DQNConfig, Hyperparams
 from heartpole_jax import evaluation, policies
@@ -208,6 +208,11 @@ def test_the_module_runs_by_itself_without_a_warning(trained):
         ("train --recipe {recipe} --hyperparams.learning-rate nan", "learning_rate must be finite, got nan"),
         ("train --recipe {recipe} --hyperparams.learning-starts 4000",
          "learning_starts must be below the run's 3,072 steps, or nothing is learned, got 4,000"),
+        ("train --recipe {recipe} --hyperparams.learning-rate 1e-300",
+         "learning_rate must be greater than 0, or nothing is learned, got 1e-300"),
+        ("train --recipe {recipe} --hyperparams.average-tau 0", "average_tau must be greater than 0, or nothing is"),
+        ("train --recipe {recipe} --out a\x1b[31m", "a path must have no control characters, got 'a\\x1b[31m'"),
+        ("evaluate a\x1b[31m", "a path must have no control characters, got 'a\\x1b[31m'; rename it"),
         ("train --recipe {recipe} --out {tmp}", "{tmp} is there already, and not empty; name another folder"),
         ("train --recipe {recipe} --out /proc/nowhere", "cannot make the run folder /proc/nowhere: "),
         ("evaluate", "Missing from python -m agents evaluate: RUN"),
@@ -263,7 +268,7 @@ def pretend(monkeypatch, end, num_records):
                     raise end
                 os.kill(os.getpid(), end)
             state = lambda: {"buffer": np.zeros(2)}
-            weights = np.ones(11 * 8 + 8 + 8 * 4 + 4, np.float32)
+            weights = np.ones(networks.num_weights(config, env), np.float32)
             yield chunks.Chunk({**record, "env_steps": (i + 1) * plan.env_steps}, weights, state)
 
     monkeypatch.setattr(chunks, "train", train)

@@ -193,6 +193,7 @@ def _space(**ranges):
         ({"halving": {"keep_one_in": 3, "rungs": 2}}, "the evaluations must be a multiple of 3, got 32"),
         ({"num_steps": 32_768, "hyperparams": {"learning_starts": 9_000}, "halving": {"keep_one_in": 4, "rungs": 2}},
          "learning_starts must be below the 8,192 steps of the first rung, or it judges what has not learned, "),
+        (_space(learning_rate={"grid": [0.0, 1e-3]}), "allows learning_rate = 0.0, and learning_rate must be gr"),
         (_space(learning_starts={"grid": [10, 2_000_000]}), "learning_starts must be below the run's 1,000,000 steps"),
         ({"config": 3}, "config must be a table, [config], got 3"),
         ({"space": 3}, "[space] space must be a table, [space], got 3"),
