@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import heartpole_jax as hp
-from agents import chunks, dqn, networks, saved_policy, training
+from agents import chunks, dqn, evaluate_command, networks, saved_policy, training
 from agents.config import DQNConfig, Hyperparams
 
 KEY = jax.random.key(0)
@@ -87,6 +87,13 @@ def test_a_saved_policy_names_observations_that_are_no_numbers():
     policy = saved_policy.SavedPolicy("HeartPole-v0", (6,), 4, (), "raw", False, weights, {})
     with pytest.raises(TypeError, match="obs must be an array of numbers, got a str"):
         policy.act("x")
+
+
+@pytest.mark.parametrize("params", [{"nope": 1}, {"max_steps": 0}, {"fatigue_width": "x"}])
+def test_a_saved_policy_of_unknown_parameters_is_not_evaluated(params):
+    policy = saved_policy.SavedPolicy("HeartPole-v0", (6,), 4, (), "raw", False, {}, {"params": params})
+    with pytest.raises(ValueError, match=next(iter(params))):
+        evaluate_command._params(policy, hp.make("HeartPole-v0"))
 
 
 @pytest.mark.parametrize("steps", [49_000, 50_000])
