@@ -40,7 +40,7 @@ def as_parameter(command):
 @pytest.mark.parametrize("command", [as_parameter(command) for command in COMMANDS])
 def test_the_commands_of_the_readme_run(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    with compiling.optimised() if command.startswith("coffee") else contextlib.nullcontext():
+    with compiling.optimised() if command.startswith(("coffee", "sensitivity")) else contextlib.nullcontext():
         assert main(shlex.split(command)) == 0
     assert capsys.readouterr().out
 
