@@ -252,8 +252,10 @@ def _save_arrays(orbax: Any, path: Path, arrays: dict[str, Any]) -> None:
         try:
             checkpointer.save(path.resolve(), args=orbax.args.PyTreeSave(arrays))
         except Exception as error:  # tensorstore makes a ValueError of a full disk
-            reason = re.search(r"([^:]+) \[os_error_code", str(error))
-            raise error if isinstance(error, OSError) else OSError(reason[1] if reason else str(error)) from error
+            if isinstance(error, OSError):
+                raise
+            code = re.search(r"os_error_code='(\d+)'", str(error))
+            raise (OSError(int(code[1]), os.strerror(int(code[1]))) if code else OSError(str(error))) from error
 
 
 def _load(path: Path, tree: dict[str, Any]) -> dict[str, Any]:
