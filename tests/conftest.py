@@ -31,6 +31,12 @@ def pytest_sessionstart(session):
         compiling.remove_oldest()
 
 
+@pytest.fixture(scope="session")
+def warnings_raise(pytestconfig):
+    """Python's options for a process where warnings are errors, but for those that pytest's own -W lets pass."""
+    return ["-W", "error", *(f"-W{option}" for option in pytestconfig.getoption("pythonwarnings") or [])]
+
+
 @pytest.fixture
 def x64():
     """64-bit floats for one test."""

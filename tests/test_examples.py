@@ -14,11 +14,11 @@ REPOSITORY = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
-def physiology(tmp_path_factory):
+def physiology(tmp_path_factory, warnings_raise):
     """(what differentiable_physiology.py prints, {name: [numbers]}; the folder that it ran in)."""
     folder = tmp_path_factory.mktemp("physiology")
     run = subprocess.run(
-        [sys.executable, "-W", "error", str(REPOSITORY / "examples/differentiable_physiology.py")],
+        [sys.executable, *warnings_raise, str(REPOSITORY / "examples/differentiable_physiology.py")],
         cwd=folder, env=os.environ | {"MPLBACKEND": "agg"}, capture_output=True, text=True, timeout=900,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr

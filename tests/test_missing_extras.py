@@ -49,13 +49,13 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def found():
+def found(warnings_raise):
     """What the process found; whatever else it prints, as pygame's greeting, is an error."""
     needed = {}
     for package, (modules, *_) in NEEDED.items():
         needed.setdefault(package.rstrip("."), []).extend(modules)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", CODE, json.dumps(needed)], capture_output=True, text=True, timeout=300,
+        [sys.executable, *warnings_raise, "-c", CODE, json.dumps(needed)], capture_output=True, text=True, timeout=300,
         env=os.environ | {"SDL_VIDEODRIVER": "dummy"},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
