@@ -3,8 +3,8 @@
 # make test-all   that, then test-rest: test-clients, test-newest, test-jax-0.11.2, test-floors and test-slow
 # make test-clients   the tests that drive other libraries on us, in a virtual environment of their own (not on 3.12)
 # make test-newest, test-jax-0.11.2   tests not marked `slow` or `once` on python3.12 with the newest JAX, with that one
-# make test-floors   the tests on python3.11 with the oldest versions that pyproject.toml allows
-# make test-slow   the tests that take long
+# make test-floors   those and the ones marked `extras` on python3.11 with the oldest versions that pyproject.toml allows
+# make test-slow   the tests that take long: the only stage that .ci/run leaves out
 # make bench   ours and the peers side by side (in a virtual environment of its own)
 # make bench-dqn   the same for training a DQN
 # make bench-interop   the same for the interfaces of Gymnasium and Stable-Baselines3
@@ -18,6 +18,7 @@
 PYTHON ?= python3
 SELECT ?= not slow
 WORKERS ?= 2
+EXTRAS ?= test
 VENV ?= .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 RUN := $(VENV)/bin/python
 
@@ -62,10 +63,11 @@ test-newest:
 test-jax-0.11.2:
 	$(call on,$(PYTHON312),python3.12,VENV=.venv-3.12-jax-0.11.2 WITH=jax==0.11.2 SELECT='not slow and not once')
 
-# Old versions of others warn of one another.
+# Old versions of others warn of one another. PyTorch is named, lest stable-baselines3 choose a build of several GB.
+FLOORS = VENV=.venv-floors EXTRAS=test,sb3,stoa,brax WITH='torch==2.13.0 --constraint .floors.txt' \
+	SELECT='not slow and (extras or not once)' FLAGS='-W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning'
 test-floors: .floors.txt
-	$(call on,$(PYTHON311),python3.11,VENV=.venv-floors WITH='--constraint .floors.txt' \
-		FLAGS='-W default::DeprecationWarning -W default::PendingDeprecationWarning')
+	$(call on,$(PYTHON311),python3.11,$(FLOORS))
 
 # gymnax holds JAX below 0.12 there.
 ifeq ($(VENV),.venv-3.12)
@@ -120,7 +122,7 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml
 
 $(VENV)/.installed-test: $(VENV)/.created pyproject.toml
 	@echo "--- installing into $(VENV)"
-	$(RUN) -m pip install --quiet --editable '.[test]' $(WITH)
+	$(RUN) -m pip install --quiet --editable '.[$(EXTRAS)]' $(WITH)
 	$(RUN) -m pip install --quiet --no-deps heartpole==1.2
 	touch $@ $(VENV)/.installed
 

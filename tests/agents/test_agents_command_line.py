@@ -22,7 +22,7 @@ from agents.config import DQNConfig, Hyperparams
 from heartpole_jax import evaluation, policies
 from heartpole_jax.__main__ import main as library_main
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.extras]
 
 RECIPE = """
 env = "HeartPole-v0"

@@ -13,7 +13,7 @@ import scipy.stats
 from agents import networks, transforms
 from agents.config import DQNConfig
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.extras]
 
 WALK = dqn_oracle.walk()
 CONFIG = DQNConfig(hidden_sizes=(5, 3), buffer_size=64)

@@ -8,7 +8,7 @@ import pytest
 
 from agents import search, study
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.extras]
 
 optuna = pytest.importorskip("optuna")
 optuna_search = pytest.importorskip("agents.optuna_search")

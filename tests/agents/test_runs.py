@@ -18,7 +18,7 @@ from agents.sweep import Left
 from agents.sweep_progress import SweepProgress
 from heartpole_jax import disk, documents
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.extras]
 
 RECORD = {
     "env_steps": 4096,

@@ -18,7 +18,7 @@ from agents import environments, networks, saved_policy
 from agents.config import DQNConfig
 from heartpole_jax import menu
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.extras]
 
 ENV = hp.make("HeartPole-v0")
 PROVENANCE = {"seed": 3, "num_steps": 64, "hyperparams": {"discount": 0.99}}

@@ -219,6 +219,7 @@ def test_brax_trains_its_ppo_on_heartpole(old_jax):
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(params))
 
 
+@pytest.mark.once
 def test_braxs_ppo_learns_to_act_on_what_it_sees(old_jax):
     """The reward is obs[0] for action 1 and its negative for action 0: only who sees it gets 1."""
     evaluations, _ = train_ppo(to_brax(probe_environments.reward_by_action_and_obs()), 5, num_timesteps=8192)

@@ -8,6 +8,8 @@ from jax import export
 
 import heartpole_jax as hp
 
+pytest.importorskip("flatbuffers", reason="see tests/clients/requirements.txt")
+
 
 @pytest.mark.parametrize("name", ["HeartPole-v0", "HeartPole-v1"])
 def test_a_step_comes_back_from_its_bytes(name):

@@ -4,6 +4,9 @@ import warnings
 
 import gymnasium
 import numpy as np
+import pytest
+
+pytest.importorskip("moviepy", reason="see tests/clients/requirements.txt")
 
 NAME = "heartpole_jax.gym:HeartPole-v0"
 
@@ -20,6 +23,7 @@ def test_a_video_of_an_episode_can_be_recorded(tmp_path):
     assert [path.stat().st_size > 1000 for path in tmp_path.glob("*.mp4")] == [True]
 
 
+@pytest.mark.skipif(not hasattr(gymnasium.wrappers.vector, "RecordVideo"), reason="Gymnasium 1.1 has none for vectors")
 def test_a_video_of_all_lanes_can_be_recorded(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # moviepy's

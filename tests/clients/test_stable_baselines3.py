@@ -158,6 +158,7 @@ def test_bad_input_is_refused():
         envs.set_options(options)
 
 
+@pytest.mark.once
 def test_the_tutorials_agent_with_only_its_import_changed(capsys):
     """The tutorial's cells on the agent: make, train, evaluate, an example; fewer decisions than its 500,000."""
     from heartpole_jax.interop.tutorial_agents import DQN

@@ -13,7 +13,7 @@ gymnax = pytest.importorskip("gymnax", reason="gymnax pins jax < 0.12")
 
 from heartpole_jax.interop.gymnax import Params, from_gymnax  # noqa: E402
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.extras]
 
 CLASSIC = ("CartPole-v1", "MountainCar-v0", pytest.param("Acrobot-v1", marks=pytest.mark.slow))
 
