@@ -43,9 +43,7 @@ def check_params(env: Environment, params: Any) -> Any:
       TypeError: for another type.
       ValueError: for a menu with another number of actions than the environment has.
     """
-    expected = type(env.default_params)
-    if not isinstance(params, expected):
-        raise TypeError(f"params of {env.name!r} must be {expected.__name__}, got {arguments.described(params)}")
+    arguments.check_type(f"params of {env.name!r}", params, type(env.default_params))
     if isinstance(params, heartpole_v1.EnvParams) and len(params.menu.actions) != env.num_actions:
         raise ValueError(
             f"the menu of params has {len(params.menu.actions)} actions, and this {env.name!r} has {env.num_actions}; "
