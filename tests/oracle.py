@@ -28,12 +28,12 @@ def golden_traces():
         return dict(data)
 
 
-def as_state(values):
-    """An EnvState of JAX's default float out of numbers (6,) in the order of `NAMES`."""
-    floats = dict(zip(NAMES, values, strict=True))
+def as_state(values, version=hp.heartpole_v0):
+    """An EnvState of JAX's default float out of numbers in the order of the version's `OBS_NAMES`."""
+    floats = dict(zip(version.OBS_NAMES, values, strict=True))
     counters = {name: jnp.asarray(floats.pop(name), jnp.int32) for name in ("time_since_slept", "time_elapsed")}
     floats = {name: jnp.asarray(value, float) for name, value in floats.items()}
-    return hp.EnvState(**floats, **counters, num_steps=jnp.int32(0))
+    return version.EnvState(**floats, **counters, num_steps=jnp.int32(0))
 
 
 def as_noise(values):

@@ -1,7 +1,11 @@
-"""EnvParams: every field matters, sweeps, is differentiable, and is checked."""
+"""EnvParams of both versions: every field matters, sweeps, is differentiable, and is checked."""
 
 import copy
 import dataclasses
+import functools
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -11,105 +15,164 @@ import pytest
 from oracle import NO_ATTACK, as_noise, as_state
 
 import heartpole_jax as hp
+from heartpole_jax import heartpole_v0, heartpole_v1, menu
 
+SLEEP, COFFEE, BEER = {hp.Action.SLEEP}, {hp.Action.COFFEE}, {hp.Action.BEER}
 ALL = set(hp.Action)
-AWAKE = {hp.Action.NOTHING, hp.Action.COFFEE, hp.Action.BEER}  # who sleeps is past the Ballmer peak when at work
-# Each field: another value, and the actions whose step it changes (from STATE, with NOISE).
-FIELDS = {
-    "max_steps": (7.0, ALL),
-    "heart_attack_proclivity": (0.9, ALL),
-    "heart_attack_threshold": (5.0, ALL),
-    "heart_attack_penalty": (50.0, ALL),
-    "expected_penalty": (0.2, ALL),
-    "hypertension_decay": (0.9, ALL),
-    "intoxication_decay": (0.96, ALL),
-    "fatigue_onset": (30.0, ALL),
-    "fatigue_width": (5.0, ALL),
-    "anxiety_threshold": (2.0, ALL),
-    "ballmer_limit": (0.08, ALL),
-    "ballmer_steepness": (40.0, ALL),
-    "ballmer_peak": (0.13, AWAKE),
-    "ballmer_peak_width": (0.01, ALL),
-    "ballmer_peak_height": (3.0, AWAKE),
-    "wake_up_alertness_low": (0.5, {hp.Action.SLEEP}),
-    "wake_up_alertness_high": (1.5, {hp.Action.SLEEP}),
-    "coffee_alertness_low": (0.2, {hp.Action.COFFEE}),
-    "coffee_alertness_high": (1.2, {hp.Action.COFFEE}),
-    "coffee_hypertension_low": (0.1, {hp.Action.COFFEE}),
-    "coffee_hypertension_high": (0.4, {hp.Action.COFFEE}),
-    "beer_alertness_loss_low": (0.1, {hp.Action.BEER}),
-    "beer_alertness_loss_high": (0.7, {hp.Action.BEER}),
-    "beer_hypertension_low": (0.1, {hp.Action.BEER}),
-    "beer_hypertension_high": (0.4, {hp.Action.BEER}),
-    "beer_intoxication_low": (0.02, {hp.Action.BEER}),
-    "beer_intoxication_high": (0.04, {hp.Action.BEER}),
-}
-NAMES = [field.name for field in dataclasses.fields(hp.EnvParams)]
-STATE = (1.5, 5.0, 0.127, 45, 60, 20.0)
+AWAKE = ALL - SLEEP  # who sleeps is past the Ballmer peak when at work
+SOME = None
 NOISE = (0.5, 0.25, 0.75, NO_ATTACK)
-HALF_EXPECTED = hp.EnvParams(max_steps=8.0, expected_penalty=0.5)
 
 
-def outcomes(params):
-    """All that can be seen: a start, and one step from STATE with each action, as rows of numbers (4, 14)."""
-    state = dataclasses.replace(as_state(STATE), num_steps=jnp.int32(6))
+class Version(NamedTuple):
+    """A version of HeartPole, a patient of it, and another value for each of its parameters."""
+
+    module: ModuleType
+    params: Any
+    state: Callable[[], Any]  # of JAX's default float
+    num_actions: int
+    changes: dict[str, tuple[Any, set[int] | None]]  # another value, and the actions whose step it changes, or SOME
+
+
+V0 = Version(
+    heartpole_v0,
+    hp.EnvParams(max_steps=8.0, expected_penalty=0.5),
+    lambda: dataclasses.replace(as_state((1.5, 5.0, 0.127, 45, 60, 20.0)), num_steps=jnp.int32(6)),
+    4,
+    {
+        "max_steps": (7.0, ALL),
+        "heart_attack_proclivity": (0.9, ALL),
+        "heart_attack_threshold": (5.0, ALL),
+        "heart_attack_penalty": (50.0, ALL),
+        "expected_penalty": (0.2, ALL),
+        "hypertension_decay": (0.9, ALL),
+        "intoxication_decay": (0.96, ALL),
+        "fatigue_onset": (30.0, ALL),
+        "fatigue_width": (5.0, ALL),
+        "anxiety_threshold": (2.0, ALL),
+        "ballmer_limit": (0.08, ALL),
+        "ballmer_steepness": (40.0, ALL),
+        "ballmer_peak": (0.13, AWAKE),
+        "ballmer_peak_width": (0.01, ALL),
+        "ballmer_peak_height": (3.0, AWAKE),
+        "wake_up_alertness_low": (0.5, SLEEP),
+        "wake_up_alertness_high": (1.5, SLEEP),
+        "coffee_alertness_low": (0.2, COFFEE),
+        "coffee_alertness_high": (1.2, COFFEE),
+        "coffee_hypertension_low": (0.1, COFFEE),
+        "coffee_hypertension_high": (0.4, COFFEE),
+        "beer_alertness_loss_low": (0.1, BEER),
+        "beer_alertness_loss_high": (0.7, BEER),
+        "beer_hypertension_low": (0.1, BEER),
+        "beer_hypertension_high": (0.4, BEER),
+        "beer_intoxication_low": (0.02, BEER),
+        "beer_intoxication_high": (0.04, BEER),
+    },
+)
+V1_VALUES = {
+    "max_half_hours": 61.0, "heart_attack_proclivity": 0.4, "heart_attack_threshold": 5.0, "heart_attack_penalty": 50.0,
+    "expected_penalty": 0.2, "hypertension_decay": 0.9, "intoxication_elimination": 0.01, "stimulation_decay": 0.9,
+    "impairment_decay": 0.8, "fatigue_onset": 30.0, "fatigue_width": 5.0, "anxiety_threshold": 2.0,
+    "ballmer_limit": 0.08, "ballmer_steepness": 40.0, "ballmer_peak": 0.13, "ballmer_peak_width": 0.01,
+    "ballmer_peak_height": 3.0, "wake_up_alertness_low": 0.5, "wake_up_alertness_high": 1.5,
+    "bedtime_stimulation_cost": 0.6,
+}  # fmt: skip
+V1 = Version(
+    heartpole_v1,
+    heartpole_v1.EnvParams(max_half_hours=70.0, expected_penalty=0.5),
+    lambda: as_state((1.5, 5.0, 0.127, 45, 60, 20.0, 0.4, 0.2), heartpole_v1),
+    8,
+    {name: (value, SOME) for name, value in V1_VALUES.items()}
+    | {"menu": (menu.change(menu.default(), "coffee", stimulation=(0.5, 1.0)), COFFEE)},
+)
+VERSIONS = pytest.mark.parametrize("version", [V0, V1], ids=["v0", "v1"])
+
+
+def outcomes(version, params):
+    """All that can be seen: two starts, (2 x observations,), and a step with each action, (actions, 14)."""
 
     def one(action):
-        _, obs, reward, done, info = hp.transition_info(state, action, as_noise(NOISE), params)
+        _, obs, reward, done, info = version.module.transition_info(version.state(), action, as_noise(NOISE), params)
         return jnp.stack([*obs, reward, done, *jax.tree.leaves(info)]).astype(float)
 
-    start = jnp.concatenate([hp.observe(hp.initial_state(u, params)) for u in (0.25, 0.75)])
-    return start, jax.vmap(one)(jnp.arange(4, dtype=jnp.int32))
+    start = jnp.concatenate([version.module.observe(version.module.initial_state(u, params)) for u in (0.25, 0.75)])
+    return start, jax.vmap(one)(jnp.arange(version.num_actions, dtype=jnp.int32))
 
 
-@pytest.fixture(scope="module")
-def swept():
-    """`outcomes` of the default (row 0) and of one variant for each field, under one vmap."""
-    variants = [HALF_EXPECTED] + [dataclasses.replace(HALF_EXPECTED, **{name: FIELDS[name][0]}) for name in NAMES]
-    return jax.device_get(jax.jit(jax.vmap(outcomes))(jax.tree.map(lambda *x: jnp.stack(x), *variants)))
+@functools.cache
+def swept(version_name):
+    """`outcomes` of the version's parameters (row 0) and of one variant for each field, under one vmap."""
+    version = globals()[version_name]
+    variants = [dataclasses.replace(version.params, **{name: value}) for name, (value, _) in version.changes.items()]
+    stacked = jax.tree.map(lambda *x: jnp.stack(x), version.params, *variants)
+    return jax.device_get(jax.jit(jax.vmap(functools.partial(outcomes, version)))(stacked))
 
 
-def test_the_fields_and_defaults_are_those_of_the_spec():
-    assert set(NAMES) == set(FIELDS)
-    assert list(vars(hp.EnvParams()).values()) == [
-        1000, 0.5, 6, 100, 0, 0.97, 0.97, 40, 10, 3, 0.05, 50, 0.135, 0.005, 2,
-        0.7, 1.3, 0, 1, 0, 0.3, 0, 0.5, 0, 0.3, 0.01, 0.03,
-    ]  # fmt: skip
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        (V0, [1000, 0.5, 6, 100, 0, 0.97, 0.97, 40, 10, 3, 0.05, 50, 0.135, 0.005, 2,
+              0.7, 1.3, 0, 1, 0, 0.3, 0, 0.5, 0, 0.3, 0.01, 0.03]),
+        (V1, [1344, 0.5, 6, 100, 0, 0.97, 0.0075, 0.933, 0.841, 40, 10, 3, 0.05, 50, 0.135, 0.005, 2, 0.7, 1.3, 0.3,
+              menu.default()]),
+    ],
+    ids=["v0", "v1"],
+)  # fmt: skip
+def test_the_fields_and_defaults_are_those_of_the_spec(version, expected):
+    defaults = vars(type(version.params)())
+    assert list(defaults.values()) == expected
+    assert set(defaults) == set(version.changes)
 
 
-@pytest.mark.parametrize("name", FIELDS)
-def test_every_field_changes_what_it_should_and_nothing_else(swept, name):
-    starts, steps = swept
-    row = NAMES.index(name) + 1
-    changed = {action for action in hp.Action if (steps[row, action] != steps[0, action]).any()}
-    assert changed == FIELDS[name][1]
-    assert (starts[row] != starts[0]).any() == name.startswith("wake_up")
+@pytest.mark.parametrize(
+    ("version_name", "field"), [("V0", field) for field in V0.changes] + [("V1", field) for field in V1.changes]
+)
+def test_every_field_changes_what_it_should_and_nothing_else(version_name, field):
+    starts, steps = swept(version_name)
+    changes = globals()[version_name].changes
+    row = list(changes).index(field) + 1
+    changed = set(np.flatnonzero((steps[row] != steps[0]).any(axis=1)))
+    assert changed
+    if changes[field][1] is not SOME:
+        assert changed == changes[field][1]
+    assert (starts[row] != starts[0]).any() == field.startswith("wake_up")
 
 
-def test_a_sweep_under_vmap_is_a_python_loop_over_its_values(swept):
+@pytest.mark.parametrize(
+    ("version_name", "fields"),
+    [
+        ("V0", ("max_steps", "hypertension_decay", "coffee_alertness_high", "ballmer_peak_width")),
+        ("V1", ("hypertension_decay", "stimulation_decay", "menu")),
+    ],
+)
+def test_a_sweep_under_vmap_is_a_python_loop_over_its_values(version_name, fields):
     """Parameters as numbers of Python and as traced arrays, one at a time and all at once."""
-    for name in ("max_steps", "hypertension_decay", "coffee_alertness_high", "ballmer_peak_width"):
-        alone = jax.jit(outcomes)(dataclasses.replace(HALF_EXPECTED, **{name: FIELDS[name][0]}))
-        for ours, theirs in zip(alone, swept, strict=True):
-            np.testing.assert_allclose(ours, theirs[NAMES.index(name) + 1], rtol=1e-5)
+    version = globals()[version_name]
+    alone = jax.jit(functools.partial(outcomes, version))
+    for field in fields:
+        params = dataclasses.replace(version.params, **{field: version.changes[field][0]})
+        for ours, theirs in zip(alone(params), swept(version_name), strict=True):
+            np.testing.assert_allclose(ours, theirs[list(version.changes).index(field) + 1], rtol=1e-5)
 
 
-def test_gradients_of_every_field_are_those_of_finite_differences(x64):
-    """Of what a start and a step show, in some direction: 27 central differences in float64."""
+@VERSIONS
+def test_gradients_of_every_number_are_those_of_finite_differences(version, x64):
+    """Constants and doses: central differences in float64 of what starts and steps show, in some direction."""
 
     def loss(params):
-        start, steps = outcomes(params)
+        start, steps = outcomes(version, params)
         weights = jnp.cos(jnp.arange(steps.size, dtype=float)).reshape(steps.shape)
-        return start @ jnp.sin(jnp.arange(12.0)) + (weights * steps).sum()
+        return start @ jnp.sin(jnp.arange(start.size, dtype=float)) + (weights * steps).sum()
 
-    unflatten = lambda x: jax.tree.unflatten(jax.tree.structure(HALF_EXPECTED), list(x))
-    of_vector = lambda x: loss(unflatten(x))
-    values = jnp.stack([jnp.asarray(x, float) for x in jax.tree.leaves(HALF_EXPECTED)])
+    of_vector = lambda x: loss(jax.tree.unflatten(jax.tree.structure(version.params), list(x)))
+    values = jnp.stack([jnp.asarray(x, float) for x in jax.tree.leaves(version.params)])
+    assert values.size == (27 if version is V0 else 20 + 8 + 2 * 12)  # of v1: constants, hazards, doses
     gradient = jax.jit(jax.grad(of_vector))(values)
     steps = jnp.diag(1e-6 * jnp.maximum(jnp.abs(values), 1.0))
     many = jax.jit(jax.vmap(of_vector))
     difference = many(values[None] + steps) - many(values[None] - steps)
     np.testing.assert_allclose(gradient, difference / (2 * jnp.diag(steps)), rtol=1e-5, atol=1e-6)
+    assert (gradient != 0).sum() == values.size - 1  # but the time limit
 
 
 def test_a_gradient_is_an_env_params_that_trees_can_handle():
@@ -205,25 +268,45 @@ BAD = [
     ("fatigue_width", np.zeros(0), TypeError),
     ("expected_penalty", 1j, TypeError),
 ]
-
-
-@pytest.mark.parametrize(("name", "value", "error"), BAD, ids=lambda x: str(x))
-def test_a_bad_value_is_refused_by_name_and_value(name, value, error):
-    with pytest.raises(error) as raised:
-        hp.EnvParams(**{name: value})
-    assert f"EnvParams.{name} must be " in str(raised.value)
-    assert repr(value) in str(raised.value)
-    with pytest.raises(error):
-        dataclasses.replace(hp.EnvParams(), **{name: value})
+BAD_V1 = [
+    *[("max_half_hours", value, ValueError) for value in (0, -1, 1.5, 2**31)],
+    ("intoxication_elimination", -0.1, ValueError),
+    *[(name, -0.1, ValueError) for name in ("heart_attack_proclivity", "stimulation_decay")],
+    *[(name, 1.1, ValueError) for name in ("expected_penalty", "impairment_decay", "hypertension_decay")],
+    ("fatigue_width", 0.0, ValueError),
+    ("bedtime_stimulation_cost", float("nan"), ValueError),
+    ("stimulation_decay", np.array([0.9, 1.2]), ValueError),
+    ("stimulation_decay", "1", TypeError),
+    ("expected_penalty", True, TypeError),
+    ("menu", None, TypeError),
+    ("menu", "coffee.toml", TypeError),
+]
 
 
 @pytest.mark.parametrize(
-    "name", ["wake_up_alertness", "coffee_alertness", "coffee_hypertension", "beer_alertness_loss",
-             "beer_hypertension", "beer_intoxication"]
-)  # fmt: skip
-def test_a_range_that_is_upside_down_is_refused(name):
+    ("cls", "name", "value", "error"),
+    [(hp.EnvParams, *case) for case in BAD] + [(heartpole_v1.EnvParams, *case) for case in BAD_V1],
+    ids=lambda x: x.__module__ if isinstance(x, type) else str(x),
+)
+def test_a_bad_value_is_refused_by_name_and_value(cls, name, value, error):
+    with pytest.raises(error) as raised:
+        cls(**{name: value})
+    assert f"EnvParams.{name} must be " in str(raised.value)
+    assert repr(value) in str(raised.value)
+    with pytest.raises(error):
+        dataclasses.replace(cls(), **{name: value})
+
+
+RANGES = ["wake_up_alertness", "coffee_alertness", "coffee_hypertension", "beer_alertness_loss", "beer_hypertension",
+          "beer_intoxication"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"), [*((hp.EnvParams, name) for name in RANGES), (heartpole_v1.EnvParams, "wake_up_alertness")]
+)
+def test_a_range_that_is_upside_down_is_refused(cls, name):
     with pytest.raises(ValueError, match=rf"EnvParams\.{name}_low must not exceed {name}_high, got 2\.0 and 1\.5"):
-        hp.EnvParams(**{f"{name}_low": 2.0, f"{name}_high": 1.5})
+        cls(**{f"{name}_low": 2.0, f"{name}_high": 1.5})
 
 
 def test_a_range_that_is_infinite_in_float32_is_refused():

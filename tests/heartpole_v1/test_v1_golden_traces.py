@@ -5,28 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import oracle_v1
 import pytest
+from oracle import as_noise, as_state
 
-import heartpole_jax as hp
 from heartpole_jax import heartpole_v1, menu
-
-NOISE = ("alertness", "hypertension", "intoxication", "heart_attack")
 
 
 @pytest.fixture(scope="module")
 def golden():
     with np.load(oracle_v1.TRACES) as data:
         return {name: array.astype(float) if array.dtype == np.float32 else array for name, array in data.items()}
-
-
-def as_noise(values):
-    return hp.Noise(**{name: jnp.asarray(values[i], float) for i, name in enumerate(NOISE)})
-
-
-def as_state(values):
-    floats = dict(zip(oracle_v1.NAMES, values, strict=True))
-    counts = {name: jnp.asarray(floats.pop(name), jnp.int32) for name in ("time_since_slept", "time_elapsed")}
-    floats = {name: jnp.asarray(value, float) for name, value in floats.items()}
-    return heartpole_v1.EnvState(**floats, **counts, num_steps=jnp.int32(0))
 
 
 def replay(golden):
@@ -52,7 +39,7 @@ def one_step_each(golden):
     @jax.jit
     @jax.vmap
     def step(values, action, noise):
-        _, obs, reward, _, info = heartpole_v1.transition_info(as_state(values), action, as_noise(noise))
+        _, obs, reward, _, info = heartpole_v1.transition_info(as_state(values, heartpole_v1), action, as_noise(noise))
         return obs, reward, info
 
     states, actions = golden["states"][:, :-1].reshape(-1, 8), golden["actions"].reshape(-1)

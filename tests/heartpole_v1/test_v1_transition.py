@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracle_v1
 import pytest
-from test_v1_golden_traces import as_noise, as_state
+from oracle import as_noise, as_state
 
 import heartpole_jax as hp
 from heartpole_jax import heartpole_v1, menu
@@ -18,6 +18,10 @@ CALM = (0.5, 0.25, 0.75, NO_ATTACK)
 #       a    h    x     s   t   W     stimulation, impairment
 TIRED = (1.2, 2.0, 0.02, 38, 50, 21.0, 0.8, 0.3)
 ACTIONS = {row.name: number for number, row in enumerate(menu.default().actions)}
+
+
+def tired():
+    return as_state(TIRED, heartpole_v1)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,7 @@ def row(name, half_hours=0, **values):
 
 
 def test_sleep_lasts_sixteen_half_hours_and_one_of_work(transition):
-    state, _, reward, _, info = transition(as_state(TIRED), ACTIONS["sleep"], as_noise(CALM), heartpole_v1.EnvParams())
+    state, _, reward, _, info = transition(tired(), ACTIONS["sleep"], as_noise(CALM), heartpole_v1.EnvParams())
     assert (int(state.time_since_slept), int(state.time_elapsed), int(info.half_hours)) == (1, 67, 17)
     assert float(state.hypertension) == pytest.approx(2.0 * 0.97**17, rel=1e-6)
     assert float(state.intoxication) == 0.0
@@ -54,7 +58,7 @@ def test_alertness_comes_after_the_break_and_the_other_doses_before_it(transitio
     everything = row("everything", 1, alertness=(0.0, 1.0), hypertension=(0.0, 1.0), intoxication=(0.0, 0.04),
                      stimulation=(0.0, 2.0), impairment=(0.0, 0.4), hazard=3.0)  # fmt: skip
     params = heartpole_v1.EnvParams(menu=Menu((everything,)))
-    state, _, reward, _, info = transition(as_state(TIRED), 0, as_noise(CALM), params)
+    state, _, reward, _, info = transition(tired(), 0, as_noise(CALM), params)
     stimulation, impairment, x = 1.8 * 0.933, 0.5 * 0.841, 0.02 + 0.03 - 0.0075
     alertness = 1.2 - sigma(-0.2) + 0.5
     effective = alertness + stimulation - impairment
@@ -80,7 +84,7 @@ def test_a_menu_of_ones_own_does_what_the_oracle_does(half_hours, wakes_up, x64)
     step = jax.jit(heartpole_v1.transition_info)
     for noise in ((0.1, 0.9, 0.5, NO_ATTACK), (0.9, 0.1, 0.9, NO_ATTACK)):
         state, reward, risk, attack = oracle_v1.step(TIRED, theirs, noise)
-        _, obs, ours, _, info = step(as_state(TIRED), 1, as_noise(noise), params)
+        _, obs, ours, _, info = step(tired(), 1, as_noise(noise), params)
         np.testing.assert_allclose(obs, state, rtol=1e-12, atol=1e-12)
         assert float(info.heart_attack_risk) == pytest.approx(risk, rel=1e-12)
         assert float(ours) == pytest.approx(reward, rel=1e-12)
@@ -89,13 +93,13 @@ def test_a_menu_of_ones_own_does_what_the_oracle_does(half_hours, wakes_up, x64)
 
 def test_exercise_lowers_hypertension_but_not_below_zero(transition):
     for hypertension, expected in ((1.0, (1 - 0.33 + 0.27 * 0.25) * 0.97**2), (0.05, 0.0)):
-        state = dataclasses.replace(as_state(TIRED), hypertension=jnp.float32(hypertension))
+        state = dataclasses.replace(tired(), hypertension=jnp.float32(hypertension))
         after = transition(state, ACTIONS["exercise"], as_noise(CALM), heartpole_v1.EnvParams())[0]
         assert float(after.hypertension) == pytest.approx(expected, abs=1e-6)
 
 
 def test_alcohol_leaves_at_a_constant_rate(transition):
-    state = dataclasses.replace(as_state(TIRED), intoxication=jnp.float32(0.2))
+    state = dataclasses.replace(tired(), intoxication=jnp.float32(0.2))
     after = transition(state, ACTIONS["sleep"], as_noise(CALM), heartpole_v1.EnvParams())[0]
     assert float(after.intoxication) == pytest.approx(0.2 - 17 * 0.0075, rel=1e-5)
 
@@ -103,14 +107,14 @@ def test_alcohol_leaves_at_a_constant_rate(transition):
 def test_the_sleepless_do_no_work_rather_than_undo_it(transition):
     for alertness, impairment in ((-500.0, 0.0), (0.3, 0.5)):
         values = {"alertness": alertness, "stimulation": 0.1, "impairment": impairment}
-        state = dataclasses.replace(as_state(TIRED), **{k: jnp.float32(v) for k, v in values.items()})
+        state = dataclasses.replace(tired(), **{k: jnp.float32(v) for k, v in values.items()})
         after, _, reward, _, _ = transition(state, ACTIONS["nothing"], as_noise(CALM), heartpole_v1.EnvParams())
         assert float(reward) == 0.0
         assert float(after.work_done) == 21.0
 
 
 def test_a_heart_attack_costs_a_hundred_and_cleanses(transition):
-    state, params = dataclasses.replace(as_state(TIRED), hypertension=jnp.float32(20 / 0.97)), heartpole_v1.EnvParams()
+    state, params = dataclasses.replace(tired(), hypertension=jnp.float32(20 / 0.97)), heartpole_v1.EnvParams()
     risk = float(transition(state, 0, as_noise(CALM), params)[4].heart_attack_risk)
     assert risk == pytest.approx(0.5 * sigma(14.0), rel=1e-6)
     well = transition(state, 0, as_noise((0.5, 0.5, 0.5, risk)), params)
@@ -123,7 +127,7 @@ def test_a_heart_attack_costs_a_hundred_and_cleanses(transition):
 
 def test_a_risk_is_never_above_one_however_hazardous_the_action(transition):
     params = heartpole_v1.EnvParams(menu=menu.change(menu.default(), "sleep", hazard=50.0))
-    state = dataclasses.replace(as_state(TIRED), hypertension=jnp.float32(30.0))
+    state = dataclasses.replace(tired(), hypertension=jnp.float32(30.0))
     for action, expected in ((ACTIONS["cannabis"], 1.0), (ACTIONS["sleep"], 1.0), (ACTIONS["nothing"], 0.5)):
         _, _, _, _, info = transition(state, action, as_noise(CALM), params)
         assert float(info.heart_attack_risk) == pytest.approx(expected, rel=1e-6)
@@ -141,7 +145,7 @@ def test_a_risk_is_never_above_one_however_hazardous_the_action(transition):
 def test_the_mean_reward_is_the_same_for_every_expected_penalty(hypertension):
     """Over an even tape of 2^16 heart-attack uniforms, for a night: 17 half-hours of risk."""
     uniforms = (jnp.arange(2**16) + 0.5) / 2**16
-    state = dataclasses.replace(as_state(TIRED), hypertension=jnp.float32(hypertension))
+    state = dataclasses.replace(tired(), hypertension=jnp.float32(hypertension))
 
     def reward(beta, u):
         params = heartpole_v1.EnvParams(expected_penalty=beta)
@@ -167,7 +171,7 @@ def test_done_is_the_time_limit_in_half_hours_and_no_death(transition):
 
 def test_an_episode_lasts_four_weeks_by_default(transition):
     for time_elapsed, expected in ((1342, False), (1343, True)):
-        state = dataclasses.replace(as_state(TIRED), time_elapsed=jnp.int32(time_elapsed))
+        state = dataclasses.replace(tired(), time_elapsed=jnp.int32(time_elapsed))
         assert bool(transition(state, 0, as_noise(CALM), heartpole_v1.EnvParams())[3]) == expected
 
 
@@ -179,7 +183,7 @@ def test_a_patient_starts_rested_sober_and_calm():
 
 
 def test_inside_jit_an_action_out_of_range_acts_as_a_row_without_effects(transition):
-    state, noise = as_state(TIRED), as_noise(CALM)
+    state, noise = tired(), as_noise(CALM)
     for action in (-1, 8, 2**31 - 1):
         ours = transition(state, action, noise, heartpole_v1.EnvParams())
         for x, y in zip(
@@ -194,7 +198,7 @@ def test_inside_jit_an_action_out_of_range_acts_as_a_row_without_effects(transit
 )
 def test_a_bad_action_is_refused(action, error, message):
     with pytest.raises(error, match=message):
-        heartpole_v1.step(as_state(TIRED), action, jax.random.key(0))
+        heartpole_v1.step(tired(), action, jax.random.key(0))
 
 
 def test_step_is_its_dice_and_what_follows_and_they_are_v0s():
