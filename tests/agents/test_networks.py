@@ -28,9 +28,15 @@ def numbers(*shape, seed=0):
 @pytest.mark.parametrize("kernel", [(3, 4), (8, 16), (3, 43), (20, 30), (1, 5)], ids=str)
 def test_a_product_and_its_gradients_are_those_of_linear_algebra(x64, batch, kernel):
     x, k, cotangent = numbers(batch, kernel[0]), numbers(*kernel, seed=1), numbers(batch, kernel[1], seed=2)
-    product, pull_back = jax.vjp(networks.matmul, jnp.asarray(x), jnp.asarray(k))
+
+    @jax.jit
+    def both(x, k, cotangent):
+        product, pull_back = jax.vjp(networks.matmul, x, k)
+        return product, pull_back(cotangent)
+
+    product, pulled_back = both(x, k, cotangent)
     np.testing.assert_allclose(product, x @ k, rtol=1e-12, atol=1e-12)
-    for ours, expected in zip(pull_back(jnp.asarray(cotangent)), (cotangent @ k.T, x.T @ cotangent), strict=True):
+    for ours, expected in zip(pulled_back, (cotangent @ k.T, x.T @ cotangent), strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -54,11 +60,17 @@ def test_the_network_is_the_one_in_numpy(x64, batch, transform, dueling):
     weights = numbers(networks.num_weights(config, WALK))
     obs = np.stack([dqn_oracle.observation(*numbers(2, seed=i), i) for i in range(batch)])
     output = dqn_oracle.outputs(weights, obs, config)
-    tree = networks.weights_as_tree(jnp.asarray(weights), config, WALK)
-    np.testing.assert_allclose(networks.apply(tree, jnp.asarray(obs), config, WALK), output, rtol=1e-12, atol=1e-12)
+
+    @jax.jit
+    def ours(weights, obs):
+        tree = networks.weights_as_tree(weights, config, WALK)
+        q_values = networks.q_values(weights, obs, config, WALK)
+        return networks.apply(tree, obs, config, WALK), networks.value_scale(obs, config), q_values
+
+    applied, value_scale, values = ours(weights, obs)
+    np.testing.assert_allclose(applied, output, rtol=1e-12, atol=1e-12)
     scales = np.array([dqn_oracle.scale(one, config) for one in obs])
-    np.testing.assert_allclose(networks.value_scale(jnp.asarray(obs), config), scales, rtol=1e-12)
-    values = networks.q_values(jnp.asarray(weights), jnp.asarray(obs), config, WALK)
+    np.testing.assert_allclose(value_scale, scales, rtol=1e-12)
     assert values.shape == (batch, 3)
     np.testing.assert_allclose(values, scales[:, None] * output, rtol=1e-12, atol=1e-12)
     if dueling:  # the advantages average to 0: what is left is the value, the first column of the last layer
