@@ -1,6 +1,7 @@
 """A saved policy: the same numbers in NumPy as in JAX, and nothing but what was saved."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import pickle
@@ -31,10 +32,12 @@ NETWORKS = {
 }
 
 
+@functools.cache
 def weights_of(config, seed=0):
-    return networks.init_weights(jax.random.key(seed), config, ENV)
+    return jax.jit(lambda key: networks.init_weights(key, config, ENV))(jax.random.key(seed))
 
 
+@functools.cache
 def lived(num=400):
     """Observations that a developer at random comes to have."""
     policy = hp.policies.uniformly_random()
@@ -53,7 +56,7 @@ def test_numpy_agrees_with_jax(config, tmp_path):
     weights, obs = weights_of(config), lived()
     saved_policy.save(tmp_path, weights, config, "HeartPole-v0", PROVENANCE)
     policy = saved_policy.load(tmp_path)
-    expected = np.asarray(networks.q_values(weights, jnp.asarray(obs), config, ENV))
+    expected = np.asarray(jax.jit(lambda weights, obs: networks.q_values(weights, obs, config, ENV))(weights, obs))
     np.testing.assert_allclose(policy.q_values(obs), expected, rtol=1e-5, atol=1e-5)
     chosen = policy.act(obs)
     gap = np.sort(expected, axis=1)[:, -1] - np.take_along_axis(expected, chosen[:, None], axis=1)[:, 0]
