@@ -26,7 +26,11 @@ from agents.resume_command import Resume, resume
 from heartpole_jax import struct
 from heartpole_jax.drawing import style
 
-pytestmark = pytest.mark.once
+pytestmark = [
+    pytest.mark.once,
+    # Who is killed closes no files; here they are closed, with a warning, whenever garbage is collected.
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 CONFIG = """
 [config]
