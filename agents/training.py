@@ -164,7 +164,7 @@ def train_population(
     return run((keys, hyperparams))
 
 
-@arguments.checked(
+_checked = arguments.checked(
     weights=arguments.check_arrays,
     key=validation.check_key,
     config=DQNConfig,
@@ -172,6 +172,9 @@ def train_population(
     num_episodes=validation.check_size,
     params=arguments.check_arrays,
 )
+
+
+@_checked
 def evaluate(
     weights: Array,
     key: PRNGKey,
@@ -191,14 +194,7 @@ def evaluate(
     return jnp.mean(sums) - shift * jnp.mean(steps)
 
 
-@arguments.checked(
-    weights=arguments.check_arrays,
-    key=validation.check_key,
-    config=DQNConfig,
-    env=Environment,
-    num_episodes=validation.check_size,
-    params=arguments.check_arrays,
-)
+@_checked
 def episode_returns(
     weights: Array,
     key: PRNGKey,

@@ -23,7 +23,7 @@ hypothesis.settings.register_profile("fixed", derandomize=True, database=None, d
 hypothesis.settings.load_profile("fixed")
 
 
-gc.set_threshold(50_000, 20, 50)  # tracing makes many objects, and few cycles: else a twelfth of the time is spent here
+gc.set_threshold(50_000, 20, 50)  # tracing makes many objects, and few cycles
 
 
 def pytest_sessionstart(session):
