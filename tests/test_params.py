@@ -85,7 +85,7 @@ V1 = Version(
     {name: (value, SOME) for name, value in V1_VALUES.items()}
     | {"menu": (menu.change(menu.default(), "coffee", stimulation=(0.5, 1.0)), COFFEE)},
 )
-VERSIONS = pytest.mark.parametrize("version", [V0, V1], ids=["v0", "v1"])
+VERSIONS = {"v0": V0, "v1": V1}
 
 
 def outcomes(version, params):
@@ -102,7 +102,7 @@ def outcomes(version, params):
 @functools.cache
 def swept(version_name):
     """`outcomes` of the version's parameters (row 0) and of one variant for each field, under one vmap."""
-    version = globals()[version_name]
+    version = VERSIONS[version_name]
     variants = [dataclasses.replace(version.params, **{name: value}) for name, (value, _) in version.changes.items()]
     stacked = jax.tree.map(lambda *x: jnp.stack(x), version.params, *variants)
     return jax.device_get(jax.jit(jax.vmap(functools.partial(outcomes, version)))(stacked))
@@ -125,11 +125,11 @@ def test_the_fields_and_defaults_are_those_of_the_spec(version, expected):
 
 
 @pytest.mark.parametrize(
-    ("version_name", "field"), [("V0", field) for field in V0.changes] + [("V1", field) for field in V1.changes]
+    ("version_name", "field"), [("v0", field) for field in V0.changes] + [("v1", field) for field in V1.changes]
 )
 def test_every_field_changes_what_it_should_and_nothing_else(version_name, field):
     starts, steps = swept(version_name)
-    changes = globals()[version_name].changes
+    changes = VERSIONS[version_name].changes
     row = list(changes).index(field) + 1
     changed = set(np.flatnonzero((steps[row] != steps[0]).any(axis=1)))
     assert changed
@@ -141,13 +141,13 @@ def test_every_field_changes_what_it_should_and_nothing_else(version_name, field
 @pytest.mark.parametrize(
     ("version_name", "fields"),
     [
-        ("V0", ("max_steps", "hypertension_decay", "coffee_alertness_high", "ballmer_peak_width")),
-        ("V1", ("hypertension_decay", "stimulation_decay", "menu")),
+        ("v0", ("max_steps", "hypertension_decay", "coffee_alertness_high", "ballmer_peak_width")),
+        ("v1", ("hypertension_decay", "stimulation_decay", "menu")),
     ],
 )
 def test_a_sweep_under_vmap_is_a_python_loop_over_its_values(version_name, fields):
     """Parameters as numbers of Python and as traced arrays, one at a time and all at once."""
-    version = globals()[version_name]
+    version = VERSIONS[version_name]
     alone = jax.jit(functools.partial(outcomes, version))
     for field in fields:
         params = dataclasses.replace(version.params, **{field: version.changes[field][0]})
@@ -155,7 +155,7 @@ def test_a_sweep_under_vmap_is_a_python_loop_over_its_values(version_name, field
             np.testing.assert_allclose(ours, theirs[list(version.changes).index(field) + 1], rtol=1e-5)
 
 
-@VERSIONS
+@pytest.mark.parametrize("version", VERSIONS.values(), ids=VERSIONS)
 def test_gradients_of_every_number_are_those_of_finite_differences(version, x64):
     """Constants and doses: central differences in float64 of what starts and steps show, in some direction."""
 
