@@ -34,10 +34,12 @@ def matmul(x: Array, kernel: Array) -> Array:
     return _matmul(x, kernel)
 
 
+@functools.partial(jax.jit, inline=True)  # traced once for each shape
 def _matmul(x: Array, kernel: Array) -> Array:
     if kernel.size > _WRITTEN_OUT.here():
         return x @ kernel
-    return sum(x[:, i, None] * kernel[i][None] for i in range(kernel.shape[0]))
+    take = jax.lax.slice_in_dim  # plain indexing takes several times as long to trace
+    return sum(take(x, i, i + 1, axis=1) * take(kernel, i, i + 1) for i in range(kernel.shape[0]))
 
 
 # Entries of the largest matrix written out: measured on a CPU; on a GPU by the count of kernels (docs/performance.md).

@@ -1,8 +1,7 @@
 """How every test runs: JAX's own checks on, hypothesis without chance, programs as `compiling` says.
 
-Rank promotion raises everywhere. So does a key that is used twice, as far as JAX sees it: reading a key's words, which
-is what the library's own dice do, counts as no use, but `jax.random.split` and every other `jax.random` function does.
-Looking for leaked tracers makes JAX forget its compiled programs, so `leaks_raise` is for the tests that ask for it.
+Rank promotion raises everywhere. Looking for leaked tracers and for keys that are used twice takes JAX as long as all
+else, so `leaks_raise` and `reused_keys_raise` are for the tests that ask for them.
 """
 
 import compiling  # sets the environment, before JAX reads it
@@ -17,7 +16,6 @@ import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_debug_key_reuse", True)
 
 hypothesis.settings.register_profile("fixed", derandomize=True, database=None, deadline=None, max_examples=40)
 hypothesis.settings.load_profile("fixed")
@@ -48,6 +46,16 @@ def x64():
 def leaks_raise():
     """A leaked tracer is an error for one test. Slow: nothing compiled is reused."""
     with jax.check_tracer_leaks(True):
+        yield
+
+
+@pytest.fixture
+def reused_keys_raise():
+    """A key that is used twice is an error for one test, as far as JAX sees it.
+
+    Reading a key's words, which is what the library's own dice do, counts as no use; every `jax.random` function does.
+    """
+    with jax.debug_key_reuse(True):
         yield
 
 

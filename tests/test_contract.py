@@ -10,6 +10,8 @@ from contract import check_environment
 
 import heartpole_jax as hp
 
+pytestmark = pytest.mark.usefixtures("reused_keys_raise")
+
 HEARTPOLE = hp.make("HeartPole-v0")
 PROBES = {
     env.name: env

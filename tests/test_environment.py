@@ -16,6 +16,8 @@ from oracle import NO_ATTACK, as_noise, as_state
 import heartpole_jax as hp
 from heartpole_jax import gradients
 
+pytestmark = pytest.mark.usefixtures("reused_keys_raise")
+
 ENV = hp.make("HeartPole-v0")
 V1 = hp.make("HeartPole-v1")
 

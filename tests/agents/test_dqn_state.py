@@ -295,7 +295,7 @@ def test_in_32_bits_every_float_is_a_float32():
             assert leaf.dtype in (jnp.float32, jnp.int32) or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key), path
 
 
-def test_training_leaks_no_tracer(leaks_raise):
+def test_training_leaks_no_tracer_and_uses_no_key_twice(leaks_raise, reused_keys_raise):
     shapes()
 
 

@@ -13,7 +13,7 @@ import scipy.stats
 from agents import networks, transforms
 from agents.config import DQNConfig
 
-pytestmark = [pytest.mark.once, pytest.mark.extras]
+pytestmark = [pytest.mark.once, pytest.mark.extras, pytest.mark.usefixtures("reused_keys_raise")]
 
 WALK = dqn_oracle.walk()
 CONFIG = DQNConfig(hidden_sizes=(5, 3), buffer_size=64)

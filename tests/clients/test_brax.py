@@ -13,6 +13,8 @@ from contract import check_own_buffers
 
 import heartpole_jax as hp
 
+pytestmark = pytest.mark.usefixtures("reused_keys_raise")
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # brax imports jaxopt, which says goodbye
     pytest.importorskip("brax", reason="see tests/clients/requirements.txt")

@@ -26,7 +26,7 @@ MAX_STEPS = 50
 @pytest.fixture
 def their_habits():
     """rejax evaluates with a key and goes on with it, as gymnax's vector wrapper resets; rejax adds rows to batches."""
-    with jax.debug_key_reuse(False), jax.numpy_rank_promotion("allow"):
+    with jax.numpy_rank_promotion("allow"):
         yield
 
 

@@ -23,6 +23,8 @@ from stoa.core_wrappers.vmap import VmapWrapper
 
 from heartpole_jax.interop.stoa import to_stoa
 
+pytestmark = pytest.mark.usefixtures("reused_keys_raise")
+
 # stoa's automatic resets split the key of an episode that has ended, and select between it and the next one's; the
 # cached one begins every episode with the key of the first.
 keys_are_used_again = pytest.mark.usefixtures("key_reuse")

@@ -11,7 +11,7 @@ from oracle import as_noise, golden_traces
 import heartpole_jax as hp
 from heartpole_jax import identification
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("reused_keys_raise")]
 
 COFFEE, BEER, SLEEP, NOTHING = hp.Action.COFFEE, hp.Action.BEER, hp.Action.SLEEP, hp.Action.NOTHING
 

@@ -13,7 +13,7 @@ from heartpole_jax import identification
 from heartpole_jax.identification import ImpossibleTraceError, ObservationNoise, check_trace, make_trace
 from heartpole_jax.identification.traces import half_hours_awake, states_of
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("reused_keys_raise")]
 
 NOTHING, COFFEE, BEER, SLEEP = 0, 1, 2, 3
 NAMES = ("alertness", "hypertension", "intoxication", "work_done")

@@ -315,18 +315,17 @@ def test_a_first_functional_state_has_an_array_for_each_leaf():
 
 
 def test_gymnasiums_functional_environments_run_it():
-    with jax.debug_key_reuse(False):  # they use a key for the state and for the observation
-        env = FunctionalJaxEnv(FunctionalEnv())
-        obs, _ = env.reset(seed=0)
-        assert obs.shape == (6,)
-        total = sum(step[1] for step in play(env, 3))
-        assert np.isfinite(total)
-        envs = FunctionalJaxVectorEnv(FunctionalEnv(), num_envs=3, max_episode_steps=2)
-        assert envs.reset(seed=0)[0].shape == (3, 6)
-        results = [envs.step(np.array([0, 1, 3])) for _ in range(5)]
-        # The third step begins the second episode, with the time at 0.
-        assert [np.asarray(result[3]).tolist() for result in results] == [[False] * 3, [True] * 3] + [
-            [False] * 3
-        ] * 2 + [[True] * 3]
-        assert np.asarray(results[2][0])[:, 4].tolist() == [0, 0, 0]
-        assert np.asarray(results[3][0])[:, 4].tolist() == [1, 1, 17]
+    env = FunctionalJaxEnv(FunctionalEnv())
+    obs, _ = env.reset(seed=0)
+    assert obs.shape == (6,)
+    total = sum(step[1] for step in play(env, 3))
+    assert np.isfinite(total)
+    envs = FunctionalJaxVectorEnv(FunctionalEnv(), num_envs=3, max_episode_steps=2)
+    assert envs.reset(seed=0)[0].shape == (3, 6)
+    results = [envs.step(np.array([0, 1, 3])) for _ in range(5)]
+    # The third step begins the second episode, with the time at 0.
+    assert [np.asarray(result[3]).tolist() for result in results] == [[False] * 3, [True] * 3] + [[False] * 3] * 2 + [
+        [True] * 3
+    ]
+    assert np.asarray(results[2][0])[:, 4].tolist() == [0, 0, 0]
+    assert np.asarray(results[3][0])[:, 4].tolist() == [1, 1, 17]

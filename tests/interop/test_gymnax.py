@@ -213,14 +213,12 @@ def test_typed_and_raw_keys_give_the_same():
 @pytest.mark.parametrize("name", [*CLASSIC, "Catch-bsuite", "FrozenLake-misc", "UmbrellaChain-bsuite"])
 def test_a_gymnax_environment_keeps_the_contract(name):
     """Observations of two axes and of none, whole numbers as observations and rewards, and the ends of episodes."""
-    with jax.debug_key_reuse(False):  # the noise is a key, and the contract compares two ways on the same noise
-        check_environment(from_gymnax(name), num_steps=10)
+    check_environment(from_gymnax(name), num_steps=10)
 
 
 @pytest.mark.parametrize("name", CLASSIC)
 def test_a_gymnax_environment_keeps_the_contract_with_the_time_limit_within_reach_and_in_64_bits(name, x64):
-    with jax.debug_key_reuse(False):
-        check_environment(from_gymnax(*shortened(name, max_steps=4)))
+    check_environment(from_gymnax(*shortened(name, max_steps=4)))
 
 
 def test_a_rollout_adds_rewards_up_to_the_true_end():

@@ -18,6 +18,8 @@ from gymnax.environments.environment import Environment, EnvParams
 from heartpole_jax.interop.gymnax import to_gymnax
 from heartpole_jax.interop.to_gymnax import Params
 
+pytestmark = pytest.mark.usefixtures("reused_keys_raise")
+
 
 def test_it_is_an_environment_of_gymnax_with_the_tutorials_spaces():
     env = to_gymnax("HeartPole-v0")
