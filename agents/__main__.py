@@ -13,13 +13,17 @@ import jax
 import tyro
 from chex import Numeric
 
-from agents import chunks, cluster, flags, recipes, sweep_command, tutorial, xla
-from agents.evaluate_command import Evaluate, Leaderboard, evaluate, leaderboard
-from agents.report_command import Report, report
-from agents.resume_command import Resume, resume
-from agents.sweep_command import Sweep
-from agents.train_command import INTERRUPTED, Train, train
-from agents.tutorial import Tutorial
+from agents.commands import flags, xla
+from agents.commands import sweep as sweep_command
+from agents.commands.evaluate import Evaluate, Leaderboard, evaluate, leaderboard
+from agents.commands.report import Report, report
+from agents.commands.resume import Resume, resume
+from agents.commands.sweep import Sweep
+from agents.commands.train import INTERRUPTED, Train, train
+from agents.runs import loop, recipes
+from agents.sweeps import cluster
+from agents.tutorial import tutorial
+from agents.tutorial.tutorial import Tutorial
 from heartpole_jax.__main__ import use_all_cores, without_devices
 from heartpole_jax.terminal import one_line
 
@@ -44,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RuntimeError, AssertionError) as error:
         if (message := without_devices()) is not None:
             return _fail(message, 2)
-        if isinstance(error, chunks.Diverged | jax.errors.JaxRuntimeError):
+        if isinstance(error, loop.Diverged | jax.errors.JaxRuntimeError):
             return _fail(error, 1)
         raise
     except KeyboardInterrupt:

@@ -91,7 +91,8 @@ def build_ours(settings: Settings, num_steps: int) -> Callable:
     """Our own DQN; a population in slices, on as many CPU devices as there are (see `dqn_worker.main`)."""
     import jax
 
-    from agents import config, training
+    from agents import dqn
+    from agents.dqn import config
 
     dqn_config = config.DQNConfig(
         hidden_sizes=settings.hidden,
@@ -114,7 +115,7 @@ def build_ours(settings: Settings, num_steps: int) -> Callable:
 
     def train(keys):
         devices = tuple(jax.devices())
-        found = training.train_population(
+        found = dqn.train_population(
             keys, hyperparams, dqn_config, num_chunks=1, iterations_per_chunk=num_steps // settings.train_every,
             devices=devices if keys.shape[0] % len(devices) == 0 else None,
         )  # fmt: skip

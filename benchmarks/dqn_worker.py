@@ -154,7 +154,7 @@ def prepare_xla() -> None:
     """Our flags and a CPU device for each core, for all whose run is one program: who uses them is another matter."""
     import os
 
-    from agents import xla
+    from agents.commands import xla
 
     xla.prepare()
     import jax

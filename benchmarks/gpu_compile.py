@@ -93,8 +93,8 @@ def _bytes(shapes: str) -> int:
 def programs(args) -> dict:
     """name -> (function, args)."""
     import heartpole_jax as hp
-    from agents import training
-    from agents.config import DQNConfig, Hyperparams
+    from agents import dqn
+    from agents.dqn.config import DQNConfig, Hyperparams
 
     key, policy = jax.eval_shape(lambda: jax.random.key(0)), hp.policies.uniformly_random()
 
@@ -104,7 +104,7 @@ def programs(args) -> dict:
 
     def population(keys):
         config = DQNConfig(hidden_sizes=(16, 16), buffer_size=65_536)
-        train = lambda key: training.train(key, Hyperparams(), config, num_chunks=1, iterations_per_chunk=1024)
+        train = lambda key: dqn.train(key, Hyperparams(), config, num_chunks=1, iterations_per_chunk=1024)
         return jax.vmap(train)(keys).best_weights
 
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), args.members))

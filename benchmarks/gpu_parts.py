@@ -16,8 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 import heartpole_jax as hp
-from agents import chunks, dqn, environments, judging, networks, recipes, training
-from agents.config import DQNConfig, Hyperparams
+from agents import dqn
+from agents.dqn import networks
+from agents.dqn.config import DQNConfig, Hyperparams
+from agents.runs import environments, loop, recipes, scoring
 from heartpole_jax import heartpole_v0, heartpole_v1, rollout, threefry
 
 TRACES = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data"
@@ -351,10 +353,10 @@ def recipe(sizes: Sizes, rows: list) -> Iterator[dict]:
     """HeartPole-v0's recipe for many seeds, and the regret of what it trains, as on a CPU."""
     found = recipes.find("heartpole-v0")
     num_steps = sizes.recipe_steps or found.num_steps
-    plan = chunks.plan(num_steps, found.config, found.num_chunks if sizes.recipe_steps is None else 1)
+    plan = loop.plan(num_steps, found.config, found.num_chunks if sizes.recipe_steps is None else 1)
     env = environments.make(found.env)
     keys = jax.vmap(jax.random.key)(jnp.arange(5_000, 5_000 + sizes.seeds))
-    train = lambda keys: training.train_population(
+    train = lambda keys: dqn.train_population(
         keys, found.hyperparams, found.config, env, num_chunks=plan.num_chunks, iterations_per_chunk=plan.iterations,
         evaluation_episodes=found.evaluation_episodes,
     ).best_weights  # fmt: skip
@@ -364,7 +366,7 @@ def recipe(sizes: Sizes, rows: list) -> Iterator[dict]:
     yield row(f"recipe heartpole-v0, {num_steps:,} decisions a seed", sizes.seeds, time.perf_counter() - began, "s")
     policies = [networks.greedy(member, found.config, env) for member in weights]
     regrets = [
-        judging.evaluate(policy, env, num_episodes=sizes.episodes, seed=123, name="agent").regret.mean
+        scoring.evaluate(policy, env, num_episodes=sizes.episodes, seed=123, name="agent").regret.mean
         for policy in policies
     ]
     for what, value in (("median", np.median(regrets)), ("95 %", np.quantile(regrets, 0.95)), ("worst", max(regrets))):

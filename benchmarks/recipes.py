@@ -11,7 +11,7 @@ import argparse
 import os
 import time
 
-from agents import xla
+from agents.commands import xla
 
 xla.prepare()
 
@@ -19,17 +19,19 @@ import jax  # noqa: E402, after the flags
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
-from agents import chunks, environments, judging, networks, recipes, training  # noqa: E402
+from agents import dqn  # noqa: E402
+from agents.dqn import networks  # noqa: E402
+from agents.runs import environments, loop, recipes, scoring  # noqa: E402
 
 TAPE = 123
 
 
-def train(recipe: recipes.Recipe, seeds: range, num_chunks: int) -> tuple[training.Population, float]:
+def train(recipe: recipes.Recipe, seeds: range, num_chunks: int) -> tuple[dqn.Population, float]:
     """The population of `seeds`, and the seconds that it took with compiling."""
-    plan = chunks.plan(recipe.num_steps, recipe.config, num_chunks)
+    plan = loop.plan(recipe.num_steps, recipe.config, num_chunks)
     devices = tuple(jax.devices())
     started = time.perf_counter()
-    population = training.train_population(
+    population = dqn.train_population(
         jax.vmap(jax.random.key)(jnp.arange(seeds.start, seeds.stop)), recipe.hyperparams, recipe.config,
         environments.make(recipe.env), num_chunks=plan.num_chunks, iterations_per_chunk=plan.iterations,
         evaluation_episodes=recipe.evaluation_episodes, slice_members=8,
@@ -42,14 +44,14 @@ def judge(recipe: recipes.Recipe, weights: jax.Array, num_episodes: int | None) 
     """What each member is worth, by what that is called: from the best to the worst."""
     env = environments.make(recipe.env)
     policies = [networks.greedy(member, recipe.config, env) for member in weights]
-    if not judging.can_rank(env):
+    if not scoring.can_rank(env):
         episodes = num_episodes or 100
-        found = [judging.mean_return(policy, env, num_episodes=episodes, seed=TAPE).mean for policy in policies]
+        found = [scoring.mean_return(policy, env, num_episodes=episodes, seed=TAPE).mean for policy in policies]
         return {"mean return": np.sort(found)[::-1]}
     episodes = num_episodes or 1024
-    rows = [judging.evaluate(policy, env, num_episodes=episodes, seed=TAPE, name="agent") for policy in policies]
+    rows = [scoring.evaluate(policy, env, num_episodes=episodes, seed=TAPE, name="agent") for policy in policies]
     returns = {"expected return": np.sort([row.expected_return.mean for row in rows])[::-1]}
-    if not judging.has_regret(env):
+    if not scoring.has_regret(env):
         return returns
     return returns | {"regret": np.sort([row.regret.mean for row in rows])}
 

@@ -52,19 +52,18 @@ learning_rate = {{log_uniform = [3e-5, 1e-3], points = {configurations}}}
 """
 BARE = """
 import json, sys, time
-from agents import xla
+from agents.commands import xla
 xla.prepare()
 from heartpole_jax.__main__ import use_all_cores
 use_all_cores()
 import jax, numpy as np
-from agents import training
-from agents.config import DQNConfig, Hyperparams
+from agents import dqn
 members, steps, buffer = map(int, sys.argv[1:])
-config = DQNConfig(hidden_sizes=(16, 16), buffer_size=buffer, time_limit_is_terminal=True)
-rates = Hyperparams(learning_rate=np.geomspace(3e-5, 1e-3, members).astype(np.float32))
+config = dqn.DQNConfig(hidden_sizes=(16, 16), buffer_size=buffer, time_limit_is_terminal=True)
+rates = dqn.Hyperparams(learning_rate=np.geomspace(3e-5, 1e-3, members).astype(np.float32))
 keys = jax.random.split(jax.random.key(0), members)
 def run(steps):
-    train = lambda keys, rates: training.train_population(
+    train = lambda keys, rates: dqn.train_population(
         keys, rates, config, num_chunks=1, iterations_per_chunk=steps // 4, devices=tuple(jax.devices()))
     return jax.jit(train).lower(keys, rates).compile()
 program = run(steps)
@@ -129,7 +128,7 @@ def measure_sweep(members: int, steps: int, buffer: int) -> dict:
 
 def _info(folder: Path) -> dict:
     sys.path.insert(0, str(REPOSITORY))
-    from agents import results
+    from agents.sweeps import results
 
     return dict(results.read(folder)[1].info)
 

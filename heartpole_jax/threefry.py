@@ -103,6 +103,11 @@ def derive(key: PRNGKey, purpose: int) -> tuple[Array, Array]:
     return _block(key_words(key), (1 << 31) + purpose)
 
 
+def derived_key(key: PRNGKey, purpose: int) -> PRNGKey:
+    """A key for `purpose`, of the two words of `derive`."""
+    return key_at(derive(key, purpose), jnp.uint32(0), jnp.uint32(0))
+
+
 def key_at(words: tuple[Array, Array], lane: Array, time: Array) -> PRNGKey:
     """The key of one lane at one time, uint32 scalars: distinct for every pair, and free of cost.
 

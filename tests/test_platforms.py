@@ -7,7 +7,7 @@ import pytest
 
 import heartpole_jax as hp
 from agents import dqn
-from agents.config import DQNConfig, Hyperparams
+from agents.dqn.config import DQNConfig, Hyperparams
 from heartpole_jax import gradients, platforms
 
 pytestmark = pytest.mark.once

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from agents.results import CURVES, Member, Summary
+from agents.sweeps.results import CURVES, Member, Summary
 
 NUM_STEPS, NUM_EVALUATIONS = 1_600_000, 16
 SUMMARY = Summary(

@@ -1,0 +1,183 @@
+"""`python -m agents evaluate` and `leaderboard`: what saved policies are worth."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from agents.dqn import env_params
+from agents.runs import environments, saved_policy, scoring
+from agents.runs.saved_policy import SavedPolicy
+from heartpole_jax import Environment, Policy, disk, evaluation, evaluation_v1, tables, validation
+from heartpole_jax.terminal import printable
+
+Episodes = Annotated[
+    int | None,
+    tyro.conf.arg(
+        metavar="INT",
+        help_behavior_hint=f"(default: {evaluation.NUM_EPISODES:,} on HeartPole-v0, "
+        f"{evaluation_v1.NUM_EPISODES:,} on HeartPole-v1, {scoring.OTHER_EPISODES} elsewhere)",
+    ),
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """What a saved policy is worth: its expected return, regret and their parts, and what it does."""
+
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """a folder that `train` has written"""
+    episodes: Episodes = None
+    """whole episodes"""
+    seed: int = 0
+    """of the noise tape"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaderboard:
+    """The scripted policies of a HeartPole and saved ones on one noise tape, best first."""
+
+    runs: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[RUN ...]", help_behavior_hint="")
+    ] = ()
+    """folders that `train` has written, all for one environment and its same parameters"""
+    episodes: Episodes = None
+    """for each policy"""
+    seed: int = 0
+    """of the noise tape"""
+    format: Literal["table", "json", "csv", "markdown"] = "table"
+    """of what is printed"""
+    out: Annotated[str | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: nowhere)")] = None
+    """also write leaderboard.md, .json and .csv there"""
+
+
+def evaluate(options: Evaluate) -> int:
+    """Runs the command; returns the exit status. Raises ValueError for a policy that cannot be loaded."""
+    check(options.episodes, options.seed)
+    folder = disk.as_path(options.run)
+    saved = saved_policy.load(folder)
+    env, policy, name = environments.make(saved.env), saved.as_policy(), _name(folder)
+    params, episodes = _params(saved, env), options.episodes or scoring.num_episodes(env)
+    seed, steps = saved.provenance.get("seed", "?"), saved.provenance.get("num_steps", 0)
+    print(printable(f"{name}: {saved.env}") + f", trained for {steps:,} steps, seed {seed}")
+    if not scoring.can_rank(env, params):
+        _mean_return(policy, env, episodes, options.seed, params)
+        return 0
+    result = scoring.evaluate(policy, env, num_episodes=episodes, seed=options.seed, name=name, params=params)
+    for label, text in tables.summary(result).items():
+        print(f"{label:<22}{text}")
+    if result.regret is None:
+        print(f"{'regret':<22}unknown: this menu cannot be solved")
+    print(f"{episodes:,} episodes; ± is one standard error")
+    return 0
+
+
+def leaderboard(options: Leaderboard) -> int:
+    """Runs the command; returns the exit status.
+
+    Raises:
+      ValueError: for a policy that cannot be loaded, or is of another environment or other parameters than the first,
+        or two of one name.
+      OSError: where the tables cannot be written.
+    """
+    check(options.episodes, options.seed)
+    env, params, agents = _contestants([disk.as_path(run) for run in options.runs])
+    folder = disk.as_path(options.out) if options.out else None
+    if folder:
+        validation.check_folder(folder)
+    episodes = options.episodes or scoring.num_episodes(env)
+    rows = scoring.leaderboard(agents, env, num_episodes=episodes, seed=options.seed, progress=_announce, params=params)
+    texts = {
+        "table": tables.as_text(rows, params) + "\n",
+        "json": tables.as_json(rows, params, options.seed) + "\n",
+        "csv": tables.as_csv(rows),
+        "markdown": tables.as_markdown(rows, params, options.seed),
+    }
+    print(printable(texts[options.format]), end="")
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        for kind, suffix in (("json", "json"), ("csv", "csv"), ("markdown", "md")):
+            disk.write_atomic(folder / f"leaderboard.{suffix}", texts[kind].encode())
+        print(f"\nwritten: {folder}/leaderboard.md, .json, .csv", file=sys.stderr)
+    return 0
+
+
+def _contestants(folders: Sequence[Path]) -> tuple[Environment, Any, dict[str, Policy]]:
+    """The environment of all these runs, HeartPole-v0 for none, its parameters in them, and their policies by name."""
+    if not folders:
+        env = environments.make("HeartPole-v0")
+        return env, env.default_params, {}
+    saved = [saved_policy.load(folder) for folder in folders]
+    first, env = saved[0], environments.make(saved[0].env)
+    agents: dict[str, Policy] = {}
+    for folder, other in zip(folders, saved, strict=True):
+        if not scoring.is_heartpole(environments.make(other.env)):
+            raise ValueError(f"the leaderboard is of HeartPoles, got {folder} for {other.env}; see `evaluate {folder}`")
+        if other.env != first.env:
+            raise ValueError(f"the runs must be for one environment, got {first.env} and, in {folder}, {other.env}")
+        if _params(other, env) != _params(first, env):
+            raise ValueError(
+                f"the runs must be for the same parameters, got {_told(first)} and, in {folder}, {_told(other)}"
+            )
+        if _name(folder) in agents:
+            raise ValueError(f"two of the runs are called {_name(folder)!r}: rename a folder")
+        agents[_name(folder)] = other.as_policy()
+    return env, _params(first, env), agents
+
+
+def judge(folder: Path, env: Environment, episodes: int | None, params: Any = None) -> dict[str, Any]:
+    """Prints what the policy saved in `folder` is worth, beside the scripted ones where there are such; a report of it.
+
+    `params` are the environment's, its defaults where None.
+    """
+    policy = saved_policy.load(folder).as_policy()
+    params = env.default_params if params is None else params
+    episodes = episodes or scoring.num_episodes(env)
+    if scoring.can_rank(env, params):
+        rows = scoring.leaderboard(
+            {_name(folder): policy}, env, num_episodes=episodes, seed=0, progress=_announce, params=params
+        )
+        print(printable(tables.as_text(rows, params)))
+        return json.loads(tables.as_json(rows, params, seed=0))
+    value = _mean_return(policy, env, episodes, 0, params)
+    return {"env": env.name, "episodes": episodes, "seed": 0, "mean_return": value.mean,
+            "mean_return_standard_error": value.standard_error}  # fmt: skip
+
+
+def _mean_return(policy: Policy, env: Environment, episodes: int, seed: int, params: Any) -> evaluation.Estimate:
+    """The mean return, which it prints: all that is known where policies cannot be ranked."""
+    value = scoring.mean_return(policy, env, num_episodes=episodes, seed=seed, params=params)
+    print(f"mean return {tables.format_estimate(value)}, {episodes:,} episodes; ± is one standard error")
+    return value
+
+
+def _params(saved: SavedPolicy, env: Environment) -> Any:
+    """The environment's parameters that the policy was trained with. Raises ValueError for what are none of its."""
+    return env_params.replaced(env, env_params.read(env, saved.provenance.get("params") or {}))
+
+
+def _told(saved: SavedPolicy) -> str:
+    """The same for a message: those that are not the environment's own."""
+    values = saved.provenance.get("params") or {}
+    return ", ".join(f"{name}={value!r}" for name, value in values.items()) or "the defaults"
+
+
+def check(episodes: int | None, seed: int) -> None:
+    """Raises ValueError for a number of episodes that has no standard error, or a seed that is none."""
+    if episodes is not None and not 4 <= episodes < 2**31:
+        raise ValueError(f"episodes must be at least 4 and below 2^31, got {episodes}")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be in 0 .. 2^32 - 1, got {seed}")
+
+
+def _name(run: Path | str) -> str:
+    """What a run is called in a table: its folder."""
+    return Path(run).resolve().name
+
+
+def _announce(name: str) -> None:
+    print(printable(f"evaluating {name} ..."), file=sys.stderr)

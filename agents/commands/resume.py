@@ -1,0 +1,180 @@
+"""`python -m agents resume`: a run that was stopped or killed goes on, as if it had not been."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from agents.commands import installed
+from agents.commands import sweep as sweep_command
+from agents.commands import train as train_command
+from agents.commands.sweep import Processes
+from agents.commands.train import Task, Train
+from agents.dqn.config import DQNConfig, Hyperparams
+from agents.runs import checkpoints, environments, files, manifests, records, run_folder, saved_policy
+from agents.runs.checkpoints import Checkpoint
+from agents.runs.records import Record
+from agents.sweeps import study_folder
+from heartpole_jax import disk, documents
+
+
+@dataclasses.dataclass(frozen=True)
+class Resume:
+    """Goes on with a run that is unfinished, from its newest checkpoint. The result is as if it had not been left."""
+
+    run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
+    """a folder that `train` or `sweep` has begun"""
+    skip_damaged: bool = False
+    """go on from the newest checkpoint that is whole"""
+    processes: Annotated[Processes, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=Processes)
+
+
+def resume(options: Resume) -> int:
+    """Runs the command; returns the exit status.
+
+    Raises:
+      ValueError: for a folder that is no run or in use, a checkpoint that is damaged or another run's.
+      OSError: where the folder cannot be written.
+      chunks.Diverged: where the loss is not finite.
+    """
+    folder = disk.as_path(options.run)
+    if study_folder.is_sweep(folder):
+        return sweep_command.resume(folder, options.processes, options.skip_damaged)
+    if options.processes != Processes():
+        raise ValueError(f"--distributed is for sweeps, and {folder} is a single run")
+    installed.check_train()
+    config = read_config(folder)
+    with run_folder.lock(folder):
+        files.remove_leftovers(folder, run_folder.FILES)
+        if not run_folder.is_unfinished(folder):
+            checkpoints.remove(folder / run_folder.CHECKPOINTS)  # where it was killed between the two
+            _check_finished(folder, config)
+            print(f"{folder} is finished; its policy is judged in {folder / run_folder.EVALUATION}")
+            return 0
+        try:
+            environments.check_menu(config["env"], config.get("menu"), "the run was begun")
+            task = train_command.task_of(_options(config, folder))
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise ValueError(f"{folder / run_folder.CONFIG}: {_told(error)}") from error
+        if (known := _records_of_trained(folder, task, options.skip_damaged)) is not None:
+            print(f"{folder} is trained, and is now judged\n", flush=True)
+            with run_folder.Run(folder, config, known) as run:
+                return train_command.finish(run, task)
+        found = checkpoints.restore(
+            folder / run_folder.CHECKPOINTS, task.described, skip_damaged=options.skip_damaged
+        )  # fmt: skip
+        if found is None:
+            print(f"{folder} has no checkpoint: from the beginning", file=sys.stderr)
+            known = []
+        else:
+            known = _records_of(found, folder, options.skip_damaged)
+            print(f"{folder} goes on after {found.step:,} of {task.plan.num_steps:,} steps", flush=True)
+        with run_folder.Run(folder, config, known) as run:
+            return train_command.go_on(run, task, found)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The config.json of a run. Raises ValueError where there is none."""
+    path = folder / run_folder.CONFIG
+    try:
+        return documents.read(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(
+            f"{folder} is no run: {run_folder.CONFIG} is missing; name a folder that `python -m agents train` has begun"
+        ) from None
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{error}; copy it again, or train again") from error
+
+
+def _check_finished(folder: Path, config: dict[str, Any]) -> None:
+    """Raises ValueError where a file of a finished run is not what was written, or another run's."""
+    provenance = saved_policy.load(folder).provenance
+    others = [name for name in provenance if name != "versions" and provenance[name] != config.get(name)]
+    if others:
+        raise ValueError(
+            f"{folder / saved_policy.DESCRIPTION} is another run's: its {others[0]} is {provenance[others[0]]!r:.200}, "
+            f"and {run_folder.CONFIG} has {config.get(others[0])!r:.200}; put it back, or train again"
+        )
+    run_folder.read_evaluation(folder)
+    run_folder.read_metrics(folder)
+
+
+def _records_of(checkpoint: Checkpoint, folder: Path, skip_damaged: bool) -> list[Record]:
+    """The records that the checkpoint was saved with. The run's own must be the same, or be skipped."""
+    known: list[Record] = [*records.from_arrays(checkpoint.arrays["records"])]
+    path = folder / run_folder.METRICS
+    try:
+        there = run_folder.read_metrics(folder)[: len(known)]
+        if len(there) < len(known):
+            raise ValueError(f"{path} has {len(there)} records, fewer than the {len(known)} of the checkpoint")
+        for number, (record, expected) in enumerate(zip(there, known, strict=True), 1):
+            if record != expected:
+                raise ValueError(f"{path} is of another run: line {number} is another than the checkpoint's")
+    except (ValueError, OSError) as error:
+        if not skip_damaged:
+            raise ValueError(
+                f"{_told(error)}; put it back, or go on from the checkpoint's records with {checkpoints.SKIP_DAMAGED}"
+            ) from error
+        print(f"skipped, and written anew from the checkpoint: {_told(error)}", file=sys.stderr)
+    return known
+
+
+def _records_of_trained(folder: Path, task: Task, skip_damaged: bool) -> list[Record] | None:
+    """All records of a run that is trained to its end and only not judged; None where some training is left."""
+    if not _is_trained(folder, task):
+        return None
+    path = folder / run_folder.METRICS
+    try:
+        known: list[Record] = [*run_folder.read_metrics(folder)]
+        if len(known) != task.plan.num_chunks:
+            raise ValueError(f"{path} has {len(known)} records of {task.plan.num_chunks}")
+    except (ValueError, OSError) as error:
+        if not skip_damaged:
+            raise ValueError(
+                f"{_told(error)}; put it back, or train again what comes after the newest checkpoint with "
+                f"{checkpoints.SKIP_DAMAGED}"
+            ) from error
+        return None
+    return known
+
+
+def _options(config: dict[str, Any], folder: Path) -> Train:
+    """The options that the run was begun with. Raises KeyError, TypeError, ValueError."""
+    return Train(
+        recipe=config["recipe"],
+        env=config["env"],
+        num_steps=config["num_steps"],
+        config=DQNConfig(**config["config"]),
+        hyperparams=Hyperparams(**config["hyperparams"]),
+        seed=config["seed"],
+        out=str(folder),
+        num_chunks=config["num_chunks"],
+        keep=config["keep"],
+        evaluation_episodes=config["evaluation_episodes"],
+        episodes=config["episodes"],
+        params=tuple(f"{name}={value!r}" for name, value in config["params"].items()),
+        checkpoint_every=config["checkpoint_every"],
+        keep_checkpoints=config["keep_checkpoints"],
+    )
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"cannot read {error.filename}: {error.strerror}"
+    if isinstance(error, KeyError):
+        return f"{error.args[0]} is missing; the run was begun with another version of this project: train again"
+    return str(error)
+
+
+def _is_trained(folder: Path, task: Task) -> bool:
+    """Whether the policy of the whole run is there, and only its judgement is not."""
+    try:
+        provenance = saved_policy.load(folder).provenance
+    except ValueError:  # none yet, or damaged: the checkpoint is what counts
+        return False
+    whole = manifests.as_json(train_command.provenance(task, task.plan.num_steps))
+    return {**provenance, "versions": None} == {**whole, "versions": None}

@@ -1,0 +1,305 @@
+"""`python -m agents sweep`: a study from its file or flags to its ranked configurations, on one machine or many."""
+
+import contextlib
+import dataclasses
+import math
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import jax
+import tyro
+
+from agents.commands import installed, sweep_output
+from agents.commands.sweep_progress import SweepProgress
+from agents.dqn import memory
+from agents.runs import environments, recipes, run_folder, scoring, stop_signals
+from agents.runs.checkpoint_timer import Pacing
+from agents.runs.stop_signals import Stopping
+from agents.sweeps import cluster, objectives, schedule, slices, space, study_checks, study_folder, sweep
+from agents.sweeps import study as studies
+from agents.sweeps.fleet import Fleet
+from agents.sweeps.study import Study
+from agents.sweeps.tasks import rung_ends
+from heartpole_jax import disk, validation
+from heartpole_jax.platforms import ByPlatform
+
+LOST = 1  # the exit status where another process is gone
+_SHARE_OF_MEMORY = 0.8
+# Of a slice, at most: a CPU's fit its cache; a GPU is bound by launches until some thousands of them.
+_LANES = ByPlatform(cpu=16, accelerator=4096)
+
+
+@dataclasses.dataclass(frozen=True)
+class Processes:
+    """How several processes, on one machine or many, train one study together."""
+
+    distributed: bool = False
+    """join the other processes; SLURM, Kubernetes, Open MPI and TPU pods are detected, elsewhere say:"""
+    coordinator: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
+    """of process 0, the same for all"""
+    num_processes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """of all machines together"""
+    process_id: Annotated[int | None, tyro.conf.arg(metavar="I")] = None
+    """this one's, 0 to N - 1"""
+    timeout: float = 300.0
+    """seconds to wait for the others at the beginning"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Trains a study: configurations x seeds, in one program. Flags override its file. An unfinished one goes on."""
+
+    study: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[STUDY.toml]")] = None
+    """see agents/studies; without a file the flags say it all"""
+    out: Annotated[str | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: by name in runs/)")] = None
+    """the run's folder: new, or of the same study"""
+    space: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME=RANGE ...]")] = ()
+    """what is swept, as learning_rate=log_uniform:1e-4,1e-2 or discount=0.9,0.99"""
+    env: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """as for train"""
+    recipe: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")] = None
+    """what is not swept is as there"""
+    num_steps: int | None = None
+    """of a member"""
+    seeds: Annotated[str | None, tyro.conf.arg(metavar="N|FIRST-LAST")] = None
+    """members for each configuration: N of them, from 0 on, or these"""
+    search: Literal["grid", "random", "optuna"] | None = None
+    """where configurations come from"""
+    num_configurations: int | None = None
+    """of a search that is no grid"""
+    num_evaluations: int | None = None
+    """of a member while it is trained, evenly"""
+    halving: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="KEEP_ONE_IN RUNGS")] = None
+    """after each rung but the last, one configuration in so many goes on"""
+    slice_lanes: int | None = None
+    """members trained at a time on each device; it sets how results round, the number of devices does not"""
+    checkpoint_every: Annotated[Literal["auto"] | int, tyro.conf.arg(metavar="auto|INT")] = "auto"
+    """chunks; auto: as many as it takes for saving to cost 2 % of the time"""
+    skip_damaged: bool = False
+    """go on from the newest checkpoints that are whole"""
+    processes: Annotated[Processes, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=Processes)
+
+
+def run(options: Sweep, arguments: Sequence[str] = ()) -> int:
+    """Runs the command, which `arguments` asked for; returns the exit status.
+
+    Raises:
+      ValueError: for a study that cannot be, a folder of another one or in use, a damaged file, processes that do not
+        go together.
+      ImportError: where something that the sweep needs is not installed.
+      OSError: where the folder cannot be written.
+    """
+    join(options.processes)
+    study = study_of(options)
+    installed.check_sweep(study.search)
+    folder = disk.as_path(options.out) if options.out else run_folder.ROOT / recipes.slug(study.name)
+    every = None if options.checkpoint_every == "auto" else options.checkpoint_every
+    for name, size in (("checkpoint_every", every), ("slice_lanes", options.slice_lanes)):
+        if size is not None:
+            validation.check_size(name, size)
+    command = shlex.join(["python", "-m", "agents", *arguments])
+    with _held(folder):
+        cluster.check_same(studies.digest(study), "study")
+        fleet = Fleet()
+        lanes = options.slice_lanes or default_slice_lanes(study, fleet)
+        _check_memory(study, lanes, fleet)
+        kept = study_folder.prepare(folder, study, command, lanes, every)
+        if options.slice_lanes not in (None, kept.slice_lanes):
+            raise ValueError(f"{folder} was begun with --slice-lanes {kept.slice_lanes}, got {options.slice_lanes}")
+        return _go_on(folder, kept, fleet, every, options.skip_damaged)
+
+
+def resume(folder: Path, processes: Processes, skip_damaged: bool) -> int:
+    """Goes on with the sweep in `folder`, on these processes; returns the exit status. Raises as `run`."""
+    join(processes)
+    with _held(folder):
+        kept = study_folder.read(folder)
+        cluster.check_same(studies.digest(kept.study), "study")
+        fleet = Fleet()
+        _check_memory(kept.study, kept.slice_lanes, fleet)
+        return _go_on(folder, kept, fleet, kept.checkpoint_every, skip_damaged)
+
+
+def join(processes: Processes) -> None:
+    """Joins the other processes, where that is asked for. Raises ValueError as `cluster.start`."""
+    if processes.distributed:
+        cluster.start(processes.coordinator, processes.num_processes, processes.process_id, timeout_s=processes.timeout)
+    elif processes != Processes():
+        raise ValueError("--coordinator, --num-processes, --process-id and --timeout go with --distributed")
+
+
+def study_of(options: Sweep) -> Study:
+    """The study that the file and the flags describe. Raises ValueError for one that cannot be."""
+    names = ("env", "recipe", "num_steps", "search", "num_configurations", "num_evaluations")
+    flags: dict[str, Any] = {name: value for name in names if (value := getattr(options, name)) is not None}
+    if options.seeds is not None:
+        flags["seeds"] = _read_seeds(options.seeds)
+    if options.halving:
+        flags["halving"] = dict(zip(("keep_one_in", "rungs"), options.halving, strict=True))
+    if options.space:
+        flags["space"] = _read_space(options.space)
+    if options.study is None and not flags:
+        raise ValueError("name a study file, as agents/studies/heartpole-v0.toml, or say with flags what to sweep")
+    content = studies.content(options.study) if options.study else {"env": "HeartPole-v0"}
+    if "recipe" in flags and "env" not in flags and not options.study:
+        del content["env"]
+    name = Path(options.study).stem if options.study else "sweep"
+    try:
+        return studies.read(studies.merge(content, flags), name)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{options.study}: {error}" if options.study else str(error)) from error
+
+
+def _go_on(
+    folder: Path, kept: study_folder.Kept, fleet: Fleet, checkpoint_every: int | None, skip_damaged: bool
+) -> int:
+    """Trains what is left of the study in `folder`; returns the exit status."""
+    study, first = kept.study, cluster.is_first()
+    if first:
+        study_folder.tidy(folder, study)
+        _announce(study, folder, kept.slice_lanes, fleet)
+    measure = "regret" if objectives.metric(study) == "regret" else "return"
+    progress = SweepProgress(fleet.size, _steps_a_chunk(study, kept.slice_lanes), measure)
+    began = time.monotonic()
+    with Stopping("stopping after these chunks", resume_command(folder)) as asked:
+        means = sweep.Means(
+            folder=folder, slice_lanes=kept.slice_lanes, fleet=fleet, pacing=Pacing(checkpoint_every),
+            stop_requested=lambda: asked.requested, skip_damaged=skip_damaged,
+            watch=progress.update if first else lambda left: None, compiled=progress.compiled,
+        )  # fmt: skip
+        try:
+            with progress if first else contextlib.nullcontext():
+                outcome = sweep.train(study, means)
+        except schedule.Stopped as stopped:
+            if first:
+                print(f"{stopped}; all is saved in {folder}: go on with `{resume_command(folder)}`", file=sys.stderr)
+            return stop_signals.status(stopped.signal_number)
+        except (cluster.Lost, jax.errors.JaxRuntimeError) as lost:  # JAX tells it wherever it was waiting
+            if not cluster.is_joined():
+                raise
+            print(
+                f"error: another process is gone, or failed ({lost}); what is saved in {folder} goes on, with any "
+                f"number of processes: `{resume_command(folder)}`", file=sys.stderr,
+            )  # fmt: skip
+            cluster.leave(LOST)
+    if first:
+        sweep_output.write(study, folder, outcome, kept, time.monotonic() - began, progress, means.pacing)
+    cluster.gather(0)
+    return 0
+
+
+def resume_command(folder: Path) -> str:
+    """What goes on with the sweep."""
+    return shlex.join(["python", "-m", "agents", "resume", str(folder)])
+
+
+def default_slice_lanes(study: Study, fleet: Fleet) -> int:
+    """Lanes of a slice: as many as are fast, no more than half of the members, and as fit into memory.
+
+    With halving whole configurations. Raises ValueError where not one member fits.
+    """
+    seeds = len(study.seeds)
+    lanes = min(_LANES.here(), math.ceil(studies.batch_size(study) * seeds / 2))
+    unit = seeds if study.halving else 1
+    lanes = max(1, lanes // unit) * unit
+    available = memory.available_bytes()
+    if available is None:
+        return lanes
+    most = int(_SHARE_OF_MEMORY * available / _lane_bytes(study, fleet))
+    if most < unit:
+        what = f"one configuration of {seeds} members" if study.halving else "one member"
+        would = unit * _lane_bytes(study, fleet) / 2**30
+        raise ValueError(
+            f"{what} on each of {len(fleet.local)} devices would hold {would:.1f} GiB, and there are "
+            f"{available / 2**30:.1f} GiB: take a smaller buffer_size (now {study.config.buffer_size:,})"
+        )
+    return min(lanes, most // unit * unit)
+
+
+def _check_memory(study: Study, lanes: int, fleet: Fleet) -> None:
+    """Raises ValueError where slices of so many lanes cannot be held."""
+    available = memory.available_bytes()
+    if available is not None and (needed := lanes * _lane_bytes(study, fleet)) > available:
+        raise ValueError(
+            f"slices of {lanes:,} members on {len(fleet.local)} devices would hold {needed / 2**30:,.1f} GiB, and "
+            f"there are {available / 2**30:.1f} GiB: begin with a smaller --slice-lanes"
+        )
+
+
+def _lane_bytes(study: Study, fleet: Fleet) -> int:
+    """Of a member on each of the devices that share a memory, as CPUs do, at most."""
+    sharing = len(fleet.local) if jax.default_backend() == "cpu" else 1
+    return sharing * max(_member_bytes(study, config) for config in study_checks.configs(study))
+
+
+def _member_bytes(study: Study, config: Any) -> int:
+    return slices.member_bytes(config, environments.make(study.env))
+
+
+def _read_space(texts: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, table in map(space.parse, texts):
+        if name in found:
+            raise ValueError(f"--space must name what is swept once, got {name} twice: {' '.join(texts)}")
+        found[name] = table
+    return found
+
+
+def _read_seeds(text: str) -> int | list[int]:
+    first, hyphen, last = text.partition("-")
+    if not first.isdigit() or (hyphen and not (last.isdigit() and int(first) <= int(last))):
+        raise ValueError(f"--seeds must be how many, or the first and the last as in 100-131, got {text!r}")
+    if hyphen and int(last) - int(first) >= study_checks.MOST_MEMBERS:
+        raise ValueError(f"--seeds must be at most {study_checks.MOST_MEMBERS:,}, got {text!r}")
+    return list(range(int(first), int(last) + 1)) if hyphen else int(first)
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """The folder, made and held by process 0 for all of them."""
+    if not cluster.is_first():
+        cluster.gather(0)
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"cannot make the run folder {folder}: {error.strerror}; see --out") from error
+    with run_folder.lock(folder):
+        cluster.gather(0)
+        yield
+
+
+def _announce(study: Study, folder: Path, lanes: int, fleet: Fleet) -> None:
+    configurations, seeds = studies.count(study), len(study.seeds)
+    swept = f"{study.search} search of {', '.join(study.space)}" if study.space else "nothing swept"
+    print(f"{study.name}: {study.env}, recipe {study.recipe}, {swept}")
+    print(f"{configurations:,} configurations x {seeds:,} seeds = {configurations * seeds:,} members")
+    steps = sweep.num_steps(study)
+    rounded = (
+        f", {study.num_steps:,} rounded to {study.num_evaluations} equal chunks" if steps != study.num_steps else ""
+    )
+    print(f"{steps:,} steps each{rounded}")
+    if study.halving:
+        ends = [steps * end // study.num_evaluations for end in rung_ends(study.num_evaluations, study.halving)[:-1]]
+        after = " and ".join(f"{end:,}" for end in ends)
+        print(f"halving: after {after} steps one configuration in {study.halving.keep_one_in} goes on")
+    member = max(_member_bytes(study, config) for config in study_checks.configs(study))
+    here = lanes * len(fleet.local)
+    local = f", {len(fleet.local)} of them here" if len(fleet.local) < fleet.size else ""
+    print(
+        f"memory: {member / 2**20:,.1f} MiB a member; slices of {lanes} on {fleet.size} devices{local}: "
+        f"{here * member / 2**20:,.0f} MiB"
+    )
+    print(f"run folder: {folder}", flush=True)
+    env, solved = environments.make(study.env), len(objectives.environments_of(study))
+    if scoring.is_heartpole(env) and solved > 1:
+        print(f"regrets: the best returns in {solved:,} environments are computed first", flush=True)
+
+
+def _steps_a_chunk(study: Study, lanes: int) -> int:
+    return lanes * sweep.num_steps(study) // study.num_evaluations

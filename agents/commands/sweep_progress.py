@@ -1,0 +1,141 @@
+"""How a sweep is going: an estimate at the start, then a line now and then, or a live display on a terminal."""
+
+import datetime
+import math
+import statistics
+import time
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.progress_bar import ProgressBar
+from rich.text import Text
+
+from agents.runs import progress
+from agents.sweeps.sweep import Left
+
+_LINE_EVERY_S = 10.0
+_ROUNDS = 8  # of chunks, before there is an estimate where no slice is done as soon
+
+
+class Pace:
+    """What a round of chunks takes, and what the end of a slice takes beside it: medians of what was seen.
+
+    The first round touches memory for the first time and the first end loads what writes files: neither counts once
+    there is another.
+    """
+
+    def __init__(self) -> None:
+        self.rounds: list[float] = []  # seconds, of those at whose end no slice was done
+        self.ends: list[tuple[float, int]] = []  # seconds of the others, and slices done
+
+    def add(self, seconds: float, slices_done: int) -> None:
+        """A round took so many seconds, with all that was done after it."""
+        if slices_done:
+            self.ends.append((seconds, slices_done))
+        else:
+            self.rounds.append(seconds)
+
+    def seconds(self, rounds: int, slices: int) -> float:
+        """Of so many rounds in which so many slices end; NaN before anything was seen."""
+        ends = self.ends[1:] or self.ends
+        plain = self.rounds[1:] or self.rounds or [seconds for seconds, _ in ends]
+        if not plain:
+            return math.nan
+        a_round = statistics.median(plain)
+        an_end = statistics.median([max(seconds - a_round, 0.0) / done for seconds, done in ends] or [0.0])
+        return rounds * a_round + slices * an_end
+
+
+class SweepProgress:
+    """Shows how far a sweep is; a context manager.
+
+    Args:
+      num_devices: slices that are trained at a time.
+      steps_a_chunk: decisions of all members of a slice in a chunk.
+      measure: what the members are compared by, "regret" or "return"; a return's objective is minus it.
+      console: stdout's by default.
+    """
+
+    def __init__(self, num_devices: int, steps_a_chunk: int, measure: str, console: Console | None = None):
+        self._num_devices, self._steps_a_chunk, self._measure = num_devices, steps_a_chunk, measure
+        self._console = console or progress.stdout_console()
+        self._live = progress.live(self._console)
+        self._pace = Pace()
+        self._chunks = 0
+        self._trained_s = 0.0  # since compiling
+        self._began = self._last = time.monotonic()
+        self._shown = -math.inf
+        self.compiling_s = 0.0
+        self._best = math.inf
+        self.estimate_s: float | None = None  # of the whole, as it was printed
+
+    def compiled(self) -> None:
+        """A program is ready: what has passed since the last round was spent on it."""
+        now = time.monotonic()
+        self.compiling_s += now - self._last
+        self._last = now
+
+    def update(self, left: Left) -> None:
+        """Shows what is left after a round of chunks."""
+        self._best = min(self._best, left.best)
+        now = time.monotonic()
+        if left.chunks:
+            self._chunks += left.chunks
+            self._trained_s += now - self._last
+            self._pace.add(now - self._last, left.tasks)
+        self._last = now
+        seen = len(self._pace.ends) >= 2 or len(self._pace.rounds) >= _ROUNDS
+        if self.estimate_s is None and (seen or not left.chunks_left):
+            self.estimate_s = now - self._began + self._seconds_left(left)
+            until = datetime.datetime.now() + datetime.timedelta(seconds=self._seconds_left(left))
+            self._print(f"estimate: {clock(self.estimate_s)} in all, until about {until:%H:%M:%S}")
+        if self._live is not None:
+            self._live.update(self._display(left), refresh=True)
+        elif (self.estimate_s and now - self._shown >= _LINE_EVERY_S) or not left.chunks_left:
+            self._shown = now
+            self._console.print(self.line(left), soft_wrap=True, markup=False)
+
+    def line(self, left: Left) -> str:
+        """Where it is, in one line."""
+        done = self._chunks / max(self._chunks + left.chunks_left, 1)
+        extreme, value = ("highest", -self._best) if self._measure == "return" else ("lowest", self._best)
+        best = f"{value:.{2 if self._measure == 'return' else 4}f}" if math.isfinite(value) else "-"
+        return (
+            f"{100 * done:5.1f} %  slices left {left.tasks_left:>5,}  steps/s {self._steps_per_second():>11,.0f}  "
+            f"{extreme} {self._measure} {best:>9}  {clock(self._seconds_left(left))} left"
+        )
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True, markup=False)
+
+    def _display(self, left: Left) -> Group:
+        bar = ProgressBar(total=self._chunks + left.chunks_left, completed=self._chunks)
+        return Group(bar, Text(self.line(left)))
+
+    def _steps_per_second(self) -> float:
+        return self._chunks * self._steps_a_chunk / self._trained_s if self._trained_s else 0.0
+
+    def _seconds_left(self, left: Left) -> float:
+        return self._pace.seconds(math.ceil(left.chunks_left / self._num_devices), left.tasks_left)
+
+    def __enter__(self) -> "SweepProgress":
+        self._began = self._last = time.monotonic()
+        if self._live is not None:
+            self._live.start()
+            self._live.update(Text("compiling ..."), refresh=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    if not math.isfinite(seconds):
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

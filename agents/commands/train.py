@@ -1,0 +1,253 @@
+"""`python -m agents train`: a run from its recipe to its saved, judged policy."""
+
+import dataclasses
+import math
+import re
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+import tyro
+
+from agents.commands import evaluate as evaluate_command
+from agents.commands import installed
+from agents.dqn import env_params, memory
+from agents.dqn.config import DQNConfig, Hyperparams
+from agents.runs import checkpoints, environments, loop, recipes, records, run_folder, saved_policy, stop_signals
+from agents.runs.checkpoint_timer import Pacing
+from agents.runs.checkpoints import Checkpoint
+from agents.runs.progress import Progress
+from agents.runs.stop_signals import Stopping
+from heartpole_jax import Environment, disk, validation
+
+INTERRUPTED = stop_signals.status(stop_signals.signal.SIGINT)
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Trains a DQN and judges it. Flags override the recipe, whose values are the defaults shown here."""
+
+    recipe: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")]
+    """a recipe in agents/recipes, or a TOML file; by default the one for --env"""
+    env: Annotated[str, tyro.conf.arg(metavar="NAME")]
+    """HeartPole-v0, HeartPole-v1, HeartPole-v1:MENU.toml, or gymnax:NAME for one of gymnax's with discrete actions"""
+    num_steps: int
+    """decisions of all lanes together, rounded to whole chunks"""
+    config: Annotated[DQNConfig, tyro.conf.arg(help="What sets shapes and the program.")]
+    hyperparams: Annotated[Hyperparams, tyro.conf.arg(help="Numbers. Steps are decisions of all lanes together.")]
+    seed: int = 0
+    """everything random comes from it"""
+    out: Annotated[str | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: by name in runs/)")] = None
+    """the run's folder, which must be new or empty"""
+    num_chunks: int = 50
+    """about so many times the policy is evaluated and a line of metrics written"""
+    keep: Literal["last", "best"] = "last"
+    """the policy at the end, or that of the chunk whose greedy policy did best"""
+    evaluation_episodes: int = 16
+    """of the greedy policy after every chunk"""
+    episodes: evaluate_command.Episodes = None
+    """in the final evaluation"""
+    params: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME=NUMBER ...]")] = ()
+    """parameters of the environment other than its defaults, all of them in the place of the recipe's"""
+    checkpoint_every: Annotated[Literal["auto"] | int, tyro.conf.arg(metavar="auto|INT")] = "auto"
+    """chunks; auto: as many as it takes for saving to cost 2 % of the time"""
+    keep_checkpoints: int = 2
+    """the newest ones, while the run is unfinished"""
+
+    @classmethod
+    def of(cls, recipe: recipes.Recipe, called: str) -> "Train":
+        """The command with the recipe's values, and `called` for its name."""
+        return cls(
+            called, recipe.env, recipe.num_steps, recipe.config, recipe.hyperparams,
+            num_chunks=recipe.num_chunks, keep=recipe.keep,  # type: ignore[arg-type]
+            evaluation_episodes=recipe.evaluation_episodes,
+            params=tuple(f"{name}={value!r}" for name, value in recipe.params.items()),
+        )  # fmt: skip
+
+
+class Task(NamedTuple):
+    """What the options come to."""
+
+    options: Train
+    env: Environment
+    plan: loop.Plan
+    params: Any  # of the environment, None where they are its defaults
+    described: dict[str, Any]  # all that it takes to repeat the run: JSON
+
+
+def train(options: Train, arguments: Sequence[str] = ()) -> int:
+    """Runs the command, which `arguments` asked for; returns the exit status.
+
+    Raises:
+      ValueError: for options that cannot be, before anything is written.
+      ImportError: where something that training needs is not installed, likewise.
+      OSError: where the run's folder cannot be made.
+      chunks.Diverged: where the loss is not finite.
+    """
+    task = task_of(options)
+    installed.check_train()
+    needed = memory.check_fits(options.config, task.env)
+    name = Path(options.recipe).stem
+    folder = disk.as_path(options.out) if options.out else run_folder.default_folder(options.env, name, options.seed)
+    command = shlex.join(["python", "-m", "agents", *arguments])
+    versions = {"versions": run_folder.versions(), "command": command}
+    with run_folder.Run(folder, task.described | _how_saved(options) | versions) as run:
+        _announce(task, needed, folder)
+        return go_on(run, task)
+
+
+def task_of(options: Train) -> Task:
+    """What the options come to. Raises ValueError for options that cannot be."""
+    options = dataclasses.replace(options, env=environments.located(options.env))
+    env = environments.make(options.env)
+    evaluate_command.check(options.episodes, options.seed)
+    plan = loop.plan(options.num_steps, options.config, options.num_chunks)
+    loop.check(options.hyperparams, options.config, env, plan.num_steps)
+    if options.keep not in ("last", "best"):
+        raise ValueError(f"keep must be 'last' or 'best', got {options.keep!r}")
+    validation.check_size("evaluation_episodes", options.evaluation_episodes)
+    validation.check_size("keep_checkpoints", options.keep_checkpoints)
+    if options.checkpoint_every != "auto":
+        validation.check_size("checkpoint_every", options.checkpoint_every)
+    values = env_params.read(env, _read_params(options.params))
+    described = {
+        "env": options.env,
+        "recipe": options.recipe,
+        "seed": options.seed,
+        "num_steps": plan.num_steps,
+        "num_chunks": plan.num_chunks,
+        "keep": options.keep,
+        "evaluation_episodes": options.evaluation_episodes,
+        "episodes": options.episodes,
+        "config": dataclasses.asdict(options.config),
+        "hyperparams": dict(vars(options.hyperparams)),
+        "params": values,
+    }
+    if (menu := environments.menu_digest(options.env)) is not None:
+        described["menu"] = menu
+    return Task(options, env, plan, env_params.replaced(env, values) if values else None, described)
+
+
+def _how_saved(options: Train) -> dict[str, Any]:
+    """Options that change no result."""
+    return {"checkpoint_every": options.checkpoint_every, "keep_checkpoints": options.keep_checkpoints}
+
+
+def _read_params(texts: Sequence[str]) -> dict[str, int | float]:
+    """NAME=NUMBER of each. Raises ValueError for what is not that."""
+    values: dict[str, int | float] = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        if name in values:
+            raise ValueError(f"params must name a parameter once, got {name} twice: {' '.join(texts)}")
+        try:
+            values[name] = int(number) if re.fullmatch(r"[+-]?\d+", number) else float(number)
+        except ValueError:
+            raise ValueError(f"params must be NAME=NUMBER, got {text!r}") from None
+    return values
+
+
+def _announce(task: Task, num_bytes: int, folder: Path) -> None:
+    options, plan = task.options, task.plan
+    rounded = f", {options.num_steps:,} rounded to whole chunks" if plan.num_steps != options.num_steps else ""
+    print(f"{options.env}, recipe {options.recipe}, seed {options.seed}")
+    print(f"{plan.num_steps:,} steps in {plan.num_chunks} chunks of {plan.env_steps:,}{rounded}")
+    print(f"memory: {num_bytes / 2**20:,.1f} MiB, for {options.config.buffer_size:,} transitions and the networks")
+    print(f"run folder: {folder}", flush=True)
+
+
+def go_on(run: run_folder.Run, task: Task, checkpoint: Checkpoint | None = None) -> int:
+    """Trains from the beginning, or from the checkpoint, to the judged policy; returns the exit status."""
+    with Stopping(resume=resume_command(run.folder)) as asked:
+        weights, steps = _train(run, task, checkpoint, asked)
+    saved_policy.save(run.folder, weights, task.options.config, task.options.env, provenance(task, steps))
+    if asked.requested:
+        _draw_learning_curve(run, task, steps)
+        saved = "a checkpoint are" if steps < task.plan.num_steps else "all records are"
+        print(
+            f"stopped after {steps:,} of {task.plan.num_steps:,} steps: the policy so far and {saved} saved in "
+            f"{run.folder}; go on with `{resume_command(run.folder)}`",
+            file=sys.stderr,
+        )
+        return stop_signals.status(asked.requested)
+    print(f"trained; the policy is saved in {run.folder}\n", flush=True)
+    return finish(run, task)
+
+
+def finish(run: run_folder.Run, task: Task) -> int:
+    """Draws the learning curve, judges the trained policy and tidies up; returns the exit status."""
+    _draw_learning_curve(run, task, task.plan.num_steps)
+    try:
+        report = evaluate_command.judge(run.folder, task.env, task.options.episodes, task.params)
+    except KeyboardInterrupt:
+        print(f"interrupted, and the policy is trained: judge it with `{resume_command(run.folder)}`", file=sys.stderr)
+        return INTERRUPTED
+    run_folder.write_evaluation(run.folder, report)
+    checkpoints.remove(run.folder / run_folder.CHECKPOINTS)
+    written = sorted(path.name for path in run.folder.iterdir() if not path.name.startswith("."))
+    print(f"\nwritten: {run.folder}/{{{','.join(written)}}}", file=sys.stderr)
+    return 0
+
+
+def resume_command(folder: Path) -> str:
+    """What goes on with the run."""
+    return shlex.join(["python", "-m", "agents", "resume", str(folder)])
+
+
+def provenance(task: Task, num_steps: int) -> dict[str, Any]:
+    """What a policy is saved with that was trained for so many steps."""
+    return task.described | {"num_steps": num_steps, "versions": run_folder.versions()}
+
+
+def _train(run: run_folder.Run, task: Task, checkpoint: Checkpoint | None, asked: Stopping) -> tuple[np.ndarray, int]:
+    """The policy's weights, and the steps done: all of them, or as many as there were when somebody asked to stop."""
+    options, plan = task.options, task.plan
+    weights: Any = None  # until the first chunk
+    best, steps, start, seconds = -math.inf, 0, None, 0.0
+    if checkpoint is not None:
+        weights, best = checkpoint.arrays["kept"]["weights"], float(checkpoint.arrays["kept"]["value"])
+        steps, start = checkpoint.step, checkpoint.arrays["train_state"]
+        seconds = run.records[-1]["seconds"] or 0.0
+    pacing = Pacing(None if options.checkpoint_every == "auto" else options.checkpoint_every)
+    key = jax.random.key(options.seed)
+    with Progress(plan.num_steps) as progress:
+        before = time.perf_counter()
+        for record, latest, state in loop.train(
+            key, options.hyperparams, options.config, task.env, plan, options.evaluation_episodes, task.params,
+            start=start, seconds_before=seconds,
+        ):  # fmt: skip
+            steps, value = int(record["env_steps"] or 0), record["greedy_return"]
+            if options.keep == "last" or weights is None or (value is not None and value > best):
+                weights, best = latest, value if value is not None else -math.inf
+            run.record(record)
+            progress.update(record)
+            loop.check_finite(record, latest)  # before it is saved: nobody goes on from there
+            pacing.worked(time.perf_counter() - before)
+            if steps < plan.num_steps and (asked.requested or pacing.due()):
+                kept = {"weights": weights, "value": np.float64(best)}
+                told = records.as_arrays(run.records)
+                pacing.save(lambda: _save(run, task, steps, {"train_state": state(), "kept": kept, "records": told}))  # noqa: B023
+            if asked.requested:
+                break
+            before = time.perf_counter()
+    return weights, steps
+
+
+def _save(run: run_folder.Run, task: Task, steps: int, arrays: Mapping[str, Any]) -> None:
+    run.sync()
+    checkpoints.save(
+        run.folder / run_folder.CHECKPOINTS, steps, arrays, task.described, keep=task.options.keep_checkpoints
+    )  # fmt: skip
+
+
+def _draw_learning_curve(run: run_folder.Run, task: Task, steps: int) -> None:
+    from agents.reports import learning_curve  # here, since matplotlib is slow to import
+    from heartpole_jax.drawing import style
+
+    title = f"{run.folder.name}: {task.options.env}, {steps:,} steps"
+    style.save(learning_curve.draw(run.records, title, task.options.evaluation_episodes), run.folder / run_folder.CURVE)

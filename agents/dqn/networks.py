@@ -1,0 +1,161 @@
+"""The Q-network: raw observations in, one value an action out. All weights are one flat vector.
+
+One vector makes Adam and its clipping a handful of operations, whatever the number of layers.
+"""
+
+import dataclasses
+import functools
+import itertools
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from chex import Array, ArrayTree, PRNGKey
+from jax.flatten_util import ravel_pytree
+
+from agents.dqn.config import DQNConfig
+from agents.dqn.transforms import TRANSFORMS
+from heartpole_jax import Environment, Policy, arguments
+from heartpole_jax.environment import HEARTPOLE_V0
+from heartpole_jax.platforms import ByPlatform
+
+
+@jax.custom_vjp
+def matmul(x: Array, kernel: Array) -> Array:
+    """`x @ kernel`, (batch, inputs) by (inputs, outputs), with gradients that XLA runs fast on a CPU.
+
+    Autodiff contracts the batch as a leading axis, which misses the fast kernels for small products: a copied transpose
+    in front of a plain product takes half the time for layers of 16. The smallest products are written out as sums,
+    which fuse with what is around them. Reverse mode only. See docs/performance.md.
+    """
+    return _matmul(x, kernel)
+
+
+@functools.partial(jax.jit, inline=True)  # traced once for each shape
+def _matmul(x: Array, kernel: Array) -> Array:
+    if kernel.size > _WRITTEN_OUT.here():
+        return x @ kernel
+    take = jax.lax.slice_in_dim  # plain indexing takes several times as long to trace
+    return sum(take(x, i, i + 1, axis=1) * take(kernel, i, i + 1) for i in range(kernel.shape[0]))
+
+
+# Entries of the largest matrix written out: measured on a CPU; on a GPU by the count of kernels (docs/performance.md).
+_WRITTEN_OUT = ByPlatform(cpu=128, accelerator=256)
+
+matmul.defvjp(
+    lambda x, kernel: (_matmul(x, kernel), (x, kernel)),
+    lambda saved, cotangent: (_matmul(cotangent, saved[1].T), saved[0].T @ cotangent),
+)
+
+
+class Dense(nn.Module):
+    """A linear layer, initialised as PyTorch's: uniform within one over the root of the inputs, biases too."""
+
+    size: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        bound = 1.0 / math.sqrt(x.shape[-1])
+        uniform = lambda key, shape: jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+        kernel = self.param("kernel", uniform, (x.shape[-1], self.size))
+        bias = self.param("bias", uniform, (self.size,))
+        return matmul(x, kernel) + bias[None]
+
+
+class QNetwork(nn.Module):
+    """A multilayer perceptron with rectifiers; dueling (Wang et al. 2016): a value and advantages that average to 0."""
+
+    hidden_sizes: tuple[int, ...]
+    num_actions: int
+    dueling: bool = False
+
+    @nn.compact
+    def __call__(self, features: Array) -> Array:
+        """(batch, num_features) to (batch, num_actions), before the value scale."""
+        x = features
+        for size in self.hidden_sizes:
+            x = nn.relu(Dense(size)(x))
+        if not self.dueling:
+            return Dense(self.num_actions)(x)
+        heads = Dense(self.num_actions + 1)(x)
+        value, advantages = heads[:, :1], heads[:, 1:]
+        return value + advantages - advantages.mean(axis=1, keepdims=True)
+
+
+def init_weights(key: PRNGKey, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Array:
+    """Fresh weights, (num_weights,)."""
+    return ravel_pytree(_init(key, config, env))[0]
+
+
+def num_weights(config: DQNConfig, env: Environment = HEARTPOLE_V0) -> int:
+    """The length of a flat vector of weights."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(_shapes(config, env)))
+
+
+def weights_as_tree(weights: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> ArrayTree:
+    """Flat weights as the flax network's parameters."""
+    leaves, treedef = jax.tree.flatten(_shapes(config, env))
+    sizes = [math.prod(leaf.shape) for leaf in leaves]
+    ends = list(itertools.accumulate(sizes))
+    if np.shape(weights) != (ends[-1],):
+        raise ValueError(
+            f"weights must be of shape ({ends[-1]},), all of the network's in one array, got "
+            f"{arguments.described(weights)}"
+        )
+    parts = [weights[end - size : end].reshape(leaf.shape) for leaf, size, end in zip(leaves, sizes, ends, strict=True)]
+    return jax.tree.unflatten(treedef, parts)
+
+
+def apply(tree: ArrayTree, obs: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Array:
+    """The network's output before the value scale: raw observations (batch, size) to (batch, num_actions).
+
+    `tree` is what `weights_as_tree` makes of flat weights.
+    """
+    features = TRANSFORMS[config.transform].features(obs, jnp)
+    return _module(config, env).apply(tree, features)
+
+
+def value_scale(obs: Array, config: DQNConfig) -> Array:
+    """What the output is multiplied by to give values, (batch,)."""
+    return TRANSFORMS[config.transform].value_scale(obs, jnp)
+
+
+def q_values(weights: Array, obs: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Array:
+    """The values of all actions, in the units of `reward_scale`: raw observations (batch, size) to (batch, actions)."""
+    return value_scale(obs, config)[:, None] * apply(weights_as_tree(weights, config, env), obs, config, env)
+
+
+@arguments.checked(weights=(np.ndarray, jax.Array), config=DQNConfig, env=Environment)
+def greedy(weights: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Policy:
+    """The policy that takes the best action by flat `weights`: of a train state, its `average_params`."""
+    return Policy(act=_Greedy(config, env), params=weights)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Greedy:
+    """An `act` of a `Policy`: equal for equal networks, so that jit finds its program again."""
+
+    config: DQNConfig
+    env: Environment
+
+    def __call__(self, weights: Array, carry: Any, obs: Array, draw: Any) -> tuple[Array, Any]:
+        tree = weights_as_tree(weights, self.config, self.env)
+        output = apply(tree, obs.reshape(1, -1), self.config, self.env)[0]  # the scale is positive
+        return jnp.argmax(output).astype(jnp.int32), carry
+
+
+def _module(config: DQNConfig, env: Environment) -> QNetwork:
+    return QNetwork(config.hidden_sizes, env.num_actions, config.dueling)
+
+
+def _init(key: PRNGKey, config: DQNConfig, env: Environment) -> ArrayTree:
+    features = TRANSFORMS[config.transform].features(jnp.zeros((1, math.prod(env.obs_shape))), jnp)
+    return _module(config, env).init(key, features)
+
+
+@functools.cache
+def _shapes(config: DQNConfig, env: Environment) -> ArrayTree:
+    return jax.eval_shape(lambda: _init(jax.random.key(0), config, env))

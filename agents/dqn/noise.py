@@ -1,0 +1,101 @@
+"""What an iteration of the DQN needs that does not depend on the iterations before it: random numbers and schedules.
+
+Every random number is a hash of the run's key, its purpose, the environment's index and the time.
+"""
+
+import jax
+import jax.numpy as jnp
+from chex import Array, ArrayTree, Numeric
+
+from agents.dqn import loss, packing, replay
+from agents.dqn.config import DQNConfig, Hyperparams
+from heartpole_jax import Environment, struct, threefry
+
+# What a key's random numbers are for. Not 0 to 2, which are a rollout's: its noise under the same key is another.
+NOISE, POLICY, START, SAMPLE, NETWORK = range(16, 21)
+
+
+def epsilon_at(env_steps: Numeric, hyperparams: Hyperparams) -> Array:
+    """The share of random actions after `env_steps` steps: 1 until `learning_starts`, linear from start to end."""
+    env_steps = jnp.asarray(env_steps, jnp.result_type(float))
+    progress = jnp.clip(env_steps / hyperparams.epsilon_steps, 0.0, 1.0)
+    scheduled = hyperparams.epsilon_start + progress * (hyperparams.epsilon_end - hyperparams.epsilon_start)
+    return jnp.where(env_steps < hyperparams.learning_starts, 1.0, scheduled)
+
+
+@struct.dataclass
+class StepNoise:
+    """The random numbers of one environment's step."""
+
+    noise: ArrayTree  # of the environment
+    start: ArrayTree  # of a reset, if one comes
+    explore: Array  # bool: the action is random
+    random_action: Array  # int32
+
+
+@struct.dataclass
+class NoisePlan:
+    """What is known of an iteration before it: random numbers and schedules."""
+
+    steps: Array  # int32 (steps, num_envs, words), packed `StepNoise`
+    slot: Array  # int32, where in the buffer the iteration's steps go
+    sample: Array  # int32 (updates, batch_size), which transitions the updates read
+    learn: Array  # bool, updates count
+    learning_rate: Array
+    target_share: Array  # of the online network in the target network's update, 0 where none is due
+
+
+def plan(key, first_iteration, num_iterations: int, hyperparams, config: DQNConfig, env: Environment) -> NoisePlan:
+    """The plans of some iterations, leaves of shape (num_iterations, ...).
+
+    All together, since every operation in the innermost loop costs XLA on a CPU about 80 ns, however small it is.
+    """
+    noise, policy, start, sample = (threefry.derive(key, use) for use in (NOISE, POLICY, START, SAMPLE))
+    num_steps, num_envs, num_updates = config.steps_per_iteration, config.num_envs, config.updates_per_iteration
+    iteration = first_iteration + jnp.arange(num_iterations, dtype=jnp.int32)
+
+    def step_noise(time, env_index):
+        explore, chance = threefry.random_words(threefry.key_at(policy, env_index, time.astype(jnp.uint32)), 2)
+        return packing.pack(
+            StepNoise(
+                noise=env.sample_noise(threefry.key_at(noise, env_index, time.astype(jnp.uint32))),
+                start=env.sample_start(threefry.key_at(start, env_index, time.astype(jnp.uint32) + 1)),
+                explore=threefry.as_uniform(explore) < epsilon_at(time * num_envs, hyperparams),
+                random_action=replay.random_below(chance, env.num_actions),
+            )
+        )
+
+    time = iteration[:, None] * num_steps + jnp.arange(num_steps, dtype=jnp.int32)[None]
+    env_index = jnp.arange(num_envs, dtype=jnp.uint32)
+    over_envs = jax.vmap(step_noise, in_axes=(None, 0))
+    over_steps = jax.vmap(over_envs, in_axes=(0, None))
+
+    update = (iteration[:, None] * num_updates + jnp.arange(num_updates, dtype=jnp.int32)[None]).astype(jnp.uint32)
+    pair = jnp.arange(-(-config.batch_size // 2), dtype=jnp.uint32)
+    words = jnp.concatenate(threefry.threefry2x32(sample, (update[..., None], pair[None, None])), axis=-1)
+    written = (iteration + 1) * num_steps
+    num_slots = config.buffer_size // num_envs
+    where = replay.choose(words[..., : config.batch_size], written[:, None, None], config.n_step, num_slots, num_envs)
+
+    before = iteration * config.env_steps_per_iteration
+    after = before + config.env_steps_per_iteration
+    period = jnp.asarray(hyperparams.target_period, jnp.int32)
+    return NoisePlan(
+        steps=jax.vmap(over_steps, in_axes=(0, None))(time, env_index),
+        slot=jax.lax.rem(iteration * num_steps, jnp.int32(num_slots)),
+        sample=where,
+        learn=(after.astype(jnp.result_type(float)) > hyperparams.learning_starts) & (written >= config.n_step),
+        learning_rate=loss.learning_rate_at(before, hyperparams),
+        target_share=jnp.where(after // period > before // period, hyperparams.target_tau, 0.0),
+    )
+
+
+def form_of_step(env: Environment) -> StepNoise:
+    """The shapes and types of a `StepNoise`."""
+
+    def step_noise():
+        key = jax.random.key(0)
+        return StepNoise(noise=env.sample_noise(key), start=env.sample_start(key), explore=jnp.array(True),
+                     random_action=jnp.int32(0))  # fmt: skip
+
+    return jax.eval_shape(step_noise)

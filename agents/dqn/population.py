@@ -1,0 +1,92 @@
+"""A population: `train` for many keys and hyperparameters in one program, divided into slices that fit the cache."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from chex import Array, PRNGKey
+from jax.sharding import Mesh, PartitionSpec
+
+from agents.dqn import agent, training
+from agents.dqn.config import DQNConfig, Hyperparams
+from heartpole_jax import Environment, struct
+from heartpole_jax.environment import HEARTPOLE_V0
+from heartpole_jax.platforms import ByPlatform
+
+_SLICE_MEMBERS = ByPlatform(cpu=16, accelerator=None)
+
+
+@struct.dataclass
+class Population:
+    """What `train_population` returns, leaves of shape (num_members, ...)."""
+
+    weights: Array  # each member's average_params at the end
+    best_weights: Array  # as of `Training`
+    metrics: agent.Metrics  # (num_members, num_chunks)
+    mean_return: Array  # (num_members, num_chunks)
+
+
+@functools.partial(
+    jax.jit,
+    static_argnames=(
+        "config", "env", "num_chunks", "iterations_per_chunk", "evaluation_episodes", "slice_members", "devices",
+    ),
+)  # fmt: skip
+def train_population(
+    keys: PRNGKey,
+    hyperparams: Hyperparams,
+    config: DQNConfig,
+    env: Environment = HEARTPOLE_V0,
+    *,
+    num_chunks: int,
+    iterations_per_chunk: int,
+    evaluation_episodes: int = 0,
+    params: Any = None,
+    slice_members: int | None = None,
+    devices: tuple[jax.Device, ...] | None = None,
+) -> Population:
+    """`train` for every key, in slices of `slice_members`, divided among `devices`. One program.
+
+    Only a slice's buffers exist at a time, on each device.
+
+    Args:
+      keys: (num_members,) of them, a multiple of the devices. Each device's share that is no multiple of
+        `slice_members` is one slice.
+      slice_members: trained at a time on a device; on a CPU by default as many as fit the cache, elsewhere all.
+      hyperparams: leaves of shape () or (num_members,).
+    """
+    num_members = keys.shape[0]
+    num_devices = len(devices) if devices else 1
+    if num_members % num_devices:
+        raise ValueError(f"the members must be a multiple of the {num_devices} devices, got {num_members}")
+    share = num_members // num_devices
+    slice_members = slice_members or _SLICE_MEMBERS.here() or share
+    members = share if share % slice_members else slice_members
+    hyperparams = jax.tree.map(lambda x: jnp.broadcast_to(jnp.asarray(x), (num_members,)), hyperparams)
+
+    def one(member):
+        key, hyperparams = member
+        result = training.train(
+            key, hyperparams, config, env, num_chunks=num_chunks, iterations_per_chunk=iterations_per_chunk,
+            evaluation_episodes=evaluation_episodes, params=params,
+        )  # fmt: skip
+        return Population(
+            weights=result.train_state.average_params,
+            best_weights=result.best_weights,
+            metrics=result.metrics,
+            mean_return=result.mean_return,
+        )
+
+    def run(population):
+        if members == 1:  # a program without the axis of members is faster
+            return jax.lax.map(one, population)
+        slices = jax.tree.map(lambda x: x.reshape(-1, members, *x.shape[1:]), population)
+        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), jax.lax.map(jax.vmap(one), slices))
+
+    if devices:
+        split = PartitionSpec("members")
+        mesh = Mesh(np.array(devices), ("members",))
+        run = jax.shard_map(run, mesh=mesh, in_specs=(split,), out_specs=split, check_vma=False)
+    return run((keys, hyperparams))

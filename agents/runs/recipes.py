@@ -1,0 +1,200 @@
+"""Recipes: which environment, for how long, and with what numbers. One TOML file each; those of this project by name.
+
+    env = "HeartPole-v0"
+    num_steps = 2_000_000  # decisions of all lanes together
+    keep = "last"  # or "best": the policy of the chunk whose greedy policy did best
+    num_chunks = 50  # about so many times the policy is evaluated: what "best" is the best of
+    evaluation_episodes = 16  # of the greedy policy after every chunk
+
+    [config]  # fields of DQNConfig other than its defaults
+    hidden_sizes = [64, 64]
+
+    [hyperparams]  # fields of Hyperparams, likewise
+    discount = 0.99
+
+    [params]  # of the environment, likewise
+    heart_attack_penalty = 50.0
+
+Keys that are none, and values of another type, are refused.
+"""
+
+import dataclasses
+import re
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chex import Numeric
+
+from agents.dqn import env_params
+from agents.dqn.config import DQNConfig, Hyperparams
+from agents.runs import environments, toml_text
+from heartpole_jax import arguments, disk, documents, validation
+
+FOLDER = Path(__file__).parent.parent / "recipes"
+
+# What the values of each type are called, and how they come from TOML.
+_KINDS = {
+    str: "a text",
+    int: "a whole number",
+    bool: "true or false",
+    tuple[int, ...]: "a list of whole numbers",
+    Numeric: "a number",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What to train on and how."""
+
+    name: str
+    env: str  # as `environments.make` knows it
+    num_steps: int  # decisions of all lanes together
+    config: DQNConfig
+    hyperparams: Hyperparams  # plain floats
+    keep: str = "last"  # which policy a run ends with, that of the last chunk or of the best: "last" or "best"
+    num_chunks: int = 50  # about so many times the policy is evaluated
+    evaluation_episodes: int = 16  # of the greedy policy after every chunk
+    params: Mapping[str, float] = dataclasses.field(default_factory=dict)  # the environment's, other than its defaults
+
+
+def named(name: str) -> Recipe:
+    """The recipe of this project called `name`. Raises ValueError if there is none."""
+    return load(validation.look_up(_shipped(), name, "recipe"))
+
+
+@arguments.checked(name_or_file=str)
+def find(name_or_file: str) -> Recipe:
+    """The recipe in a file, where the name ends in ".toml", or else the one of this project called so.
+
+    Raises:
+      ValueError: as `load` and `named`.
+    """
+    return load(name_or_file) if name_or_file.endswith(".toml") else named(name_or_file)
+
+
+@arguments.checked(env=str)
+def for_env(env: str) -> Recipe:
+    """This project's recipe for the environment `env`, or where it has none the defaults, and a million steps."""
+    recipes = [load(path) for path in _shipped().values()]
+    own = env.partition(":")[0] if env.startswith("HeartPole") else env  # a menu of one's own changes no recipe
+    fitting = sorted((recipe for recipe in recipes if recipe.env == own), key=lambda recipe: recipe.name != slug(own))
+    if fitting:
+        return dataclasses.replace(fitting[0], env=env)
+    return Recipe("defaults", env, 1_000_000, DQNConfig(), _floats(Hyperparams()))
+
+
+@arguments.checked(path=arguments.check_path)
+def load(path: Path | str) -> Recipe:
+    """The recipe in the TOML file `path`.
+
+    Raises:
+      ValueError: if the file cannot be read, is no TOML, lacks `env` or `num_steps`, or holds an unknown key or a value
+        that is not what the key takes.
+    """
+    path = disk.as_path(path)
+    content = documents.read_toml(path, "recipe")
+    known = {"env": str, "num_steps": int, "keep": str, "num_chunks": int, "evaluation_episodes": int}
+    tables = dict.fromkeys(("config", "hyperparams", "params"), dict)
+    try:
+        for key in content:
+            validation.look_up(known | tables, key, "key")
+        for key in ("env", "num_steps"):
+            if key not in content:
+                raise ValueError(f"{key} is missing")
+        for key in content.keys() - tables:
+            check_kind(key, content[key], known[key])
+        validation.check_size("num_steps", content["num_steps"])
+        rest = {key: content[key] for key in ("keep", "num_chunks", "evaluation_episodes") if key in content}
+        return Recipe(
+            name=path.stem,
+            env=content["env"],
+            num_steps=content["num_steps"],
+            config=read_config(content),
+            hyperparams=read_hyperparams(content),
+            params=read_params(content, content["env"]),
+            **rest,
+        )
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def as_toml(recipe: Recipe) -> str:
+    """The recipe as a file, every value of it: `load` gives it back, under the file's name."""
+    return toml_text.document(
+        {
+            "env": recipe.env,
+            "num_steps": recipe.num_steps,
+            "keep": recipe.keep,
+            "num_chunks": recipe.num_chunks,
+            "evaluation_episodes": recipe.evaluation_episodes,
+            "config": dataclasses.asdict(recipe.config),
+            "hyperparams": vars(recipe.hyperparams),
+            "params": recipe.params,
+        }
+    )
+
+
+def slug(name: str) -> str:
+    """`name` as part of a file name: small letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _shipped() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(FOLDER.glob("*.toml"))}
+
+
+def read_config(content: Mapping[str, Any], base: DQNConfig | None = None) -> DQNConfig:
+    """The table [config] of `content`, and `base`, or else the defaults, where it says nothing. Raises ValueError."""
+    return _read("config", content, base or DQNConfig())
+
+
+def read_hyperparams(content: Mapping[str, Any], base: Hyperparams | None = None) -> Hyperparams:
+    """The table [hyperparams], likewise, every number as a float."""
+    return _floats(_read("hyperparams", content, base or Hyperparams()))
+
+
+def read_params(content: Mapping[str, Any], env: str) -> dict[str, float]:
+    """The table [params], parameters of the environment called `env`: it is made only where there are any."""
+    values = table("params", content)
+    try:
+        return env_params.read(environments.make(env), values) if values else {}
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"[params] {error}") from error
+
+
+def table(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The table called `name`, empty where there is none. Raises ValueError where it is something else."""
+    values = content.get(name, {})
+    if not isinstance(values, dict):
+        raise ValueError(f"{name} must be a table, [{name}], got {values!r}")
+    return values
+
+
+def _read(name: str, content: Mapping[str, Any], base: Any) -> Any:
+    """`base` with the table's values."""
+    values = table(name, content)
+    kinds = typing.get_type_hints(type(base))
+    try:
+        for key, value in values.items():
+            check_kind(key, value, validation.look_up(kinds, key, "key"))
+        read = {key: validation.as_float(value) if kinds[key] == Numeric else value for key, value in values.items()}
+        return dataclasses.replace(base, **read)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"[{name}] {error}") from error
+
+
+def check_kind(key: str, value: Any, kind: Any) -> None:
+    """Raises ValueError where `value` is not of the type that a field of this `kind` takes from TOML."""
+    if kind == tuple[int, ...]:
+        fits = isinstance(value, list) and all(type(item) is int for item in value)
+    else:
+        fits = type(value) in ((int, float) if kind == Numeric else (kind,))  # type and not isinstance: True is an int
+    if not fits:
+        raise ValueError(f"{key} must be {_KINDS[kind]}, got {value!r}")
+
+
+def _floats(hyperparams: Hyperparams) -> Hyperparams:
+    """With every number as a float, since 1 and 1.0 make different programs."""
+    return Hyperparams(**{name: float(value) for name, value in vars(hyperparams).items()})

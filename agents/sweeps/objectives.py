@@ -1,0 +1,45 @@
+"""What the members of a study are compared by: regret where the best return is known for all of them, else the return.
+
+A regret and a return cannot be compared. So it is one of them for the whole study, known before it is trained.
+"""
+
+import math
+from typing import Any
+
+from agents.dqn import env_params
+from agents.runs import environments, scoring
+from agents.sweeps import search
+from agents.sweeps import study as studies
+from agents.sweeps.study import Study
+from heartpole_jax import Environment
+
+
+def metric(study: Study) -> str:
+    """ "regret" where the best return is known in each of `environments_of`, "return" elsewhere.
+
+    They are solved for that, one after the other until one cannot be: of HeartPole-v1 half a minute each. A process
+    solves none twice.
+    """
+    env = environments.make(study.env)
+    known = (scoring.has_regret(env, env_params.replaced(env, params)) for params in environments_of(study))
+    return "regret" if all(known) else "return"
+
+
+def environments_of(study: Study) -> list[dict[str, float]]:
+    """The distinct environments that members live in, each by its parameters that are not the defaults.
+
+    Those of an adaptive search are not known beforehand: the one without swept parameters stands for them.
+    """
+    swept = studies.swept_params(study)
+    if not swept or study.search == "optuna":
+        return [dict(study.params)]
+    distinct = dict.fromkeys(tuple(float(values[name]) for name in swept) for values in search.configurations(study))
+    return [dict(study.params) | dict(zip(swept, values, strict=True)) for values in distinct]
+
+
+def loss(mean_return: float, metric: str, env: Environment, params: Any) -> float:
+    """What a member with this mean return counts as, the lower the better: infinite where its regret is unknown."""
+    if metric == "return":
+        return -mean_return
+    regret = scoring.regret(env, mean_return, params)
+    return math.inf if regret is None else regret

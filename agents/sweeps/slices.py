@@ -1,0 +1,223 @@
+"""Training of one slice of members: the programs, for all devices at once.
+
+A chunk is training and one evaluation, for `slice_lanes` members in one vmapped program; hyperparameters and swept
+parameters of the environment are arrays, (slice_lanes,). A member whose loss or weights are no longer finite is frozen
+as it was a chunk before: it costs what it did and disturbs nobody, since lanes share nothing.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from chex import Array, ArrayTree
+
+from agents import dqn
+from agents.dqn import env_params, memory
+from agents.dqn.config import DQNConfig, Hyperparams
+from agents.sweeps.fleet import Fleet
+from heartpole_jax import Environment, struct, threefry
+
+_FINAL_EVALUATION = 101  # what a key's random numbers are for, apart from those of the DQN
+
+
+@struct.dataclass
+class Inputs:
+    """What tells the members of a slice apart, leaves of shape (slice_lanes, ...)."""
+
+    key: Array  # uint32 (slice_lanes, 2), raw
+    hyperparams: Hyperparams
+    params: dict[str, Array]  # swept parameters of the environment
+
+
+@struct.dataclass
+class SliceState:
+    """All there is of a slice's training, leaves of shape (slice_lanes, ...)."""
+
+    train_state: dqn.TrainState  # but `iteration`, which all share: ()
+    alive: Array  # bool: loss and weights have been finite so far
+    best_value: Array  # the greatest mean return of an evaluation
+    best_weights: Array  # and the policy that it was of
+
+
+@struct.dataclass
+class Record:
+    """What happened in a chunk, leaves of shape (slice_lanes,)."""
+
+    metrics: dqn.Metrics
+    mean_return: Array  # of the greedy policy, NaN for the frozen
+    alive: Array
+
+
+@struct.dataclass
+class Judgement:
+    """What the kept policies are worth, leaves of shape (slice_lanes, ...)."""
+
+    mean_return: Array
+    standard_error: Array
+    weights: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """What a slice's programs are compiled for."""
+
+    config: DQNConfig
+    env: Environment
+    slice_lanes: int
+    iterations: int  # a chunk
+    evaluation_episodes: int
+    final_episodes: int
+    keep: str = "last"  # or "best"
+    params: Mapping[str, float] = dataclasses.field(default_factory=dict)  # of the environment, other than its defaults
+    swept_params: tuple[str, ...] = ()
+
+
+class Programs(NamedTuple):
+    """Compiled, of global arrays: see `Fleet`."""
+
+    init: Callable[[Inputs], SliceState]  # with an empty buffer, ()
+    chunk: Callable[[SliceState, Inputs], tuple[SliceState, Record]]  # takes the state's memory
+    judge: Callable[[SliceState, Inputs], Judgement]
+    state_form: SliceState  # of one slice, shapes alone
+    record_form: Record  # likewise
+    judgement_form: Judgement
+
+
+def build(setup: Setup, fleet: Fleet) -> Programs:
+    """The programs, compiled. Raises what `dqn.init` and `dqn.train_chunk` raise."""
+    inputs = _inputs_form(setup)
+    state = jax.eval_shape(functools.partial(_init, setup=setup), inputs)
+    small = _without_buffer(state)
+    return Programs(
+        init=fleet.compile(lambda inputs: _without_buffer(_init(inputs, setup)), inputs),
+        chunk=fleet.compile(functools.partial(_chunk, setup=setup), state, inputs, donate=(0,)),
+        judge=fleet.compile(functools.partial(_judge, setup=setup), small, inputs),
+        state_form=state,
+        record_form=jax.eval_shape(functools.partial(_chunk, setup=setup), state, inputs)[1],
+        judgement_form=jax.eval_shape(functools.partial(_judge, setup=setup), small, inputs),
+    )
+
+
+def member_bytes(config: DQNConfig, env: Environment) -> int:
+    """Bytes of memory for each member: `memory.memory_bytes`, and two networks more."""
+    return memory.memory_bytes(config, env) + 2 * memory.weights_bytes(config, env)
+
+
+def inputs_of(seeds: list[int], hyperparams: list[Hyperparams], params: list[Mapping[str, float]]) -> Inputs:
+    """The inputs of members with these seeds, hyperparameters and swept parameters, as NumPy arrays."""
+    number = jnp.result_type(float)
+    column = lambda values: np.asarray(values, number)
+    return Inputs(
+        key=np.stack([np.asarray(jax.random.key_data(jax.random.key(seed))) for seed in seeds]),
+        hyperparams=jax.tree.map(lambda *values: column(values), *hyperparams),
+        params={name: column([values[name] for values in params]) for name in params[0]},
+    )
+
+
+def map_lanes(function: Callable[..., Any], *states: SliceState) -> SliceState:
+    """The state of `function(axis, *leaves)` for every leaf.
+
+    `axis` is the leaf's axis of lanes, None where all share it, and `leaves` are those of each of the states.
+    """
+    axes = jax.tree.map(lambda _: 0, states[0])
+    shared = dataclasses.replace(axes.train_state, iteration=None)
+    leaves, treedef = jax.tree.flatten(states[0])
+    named = jax.tree.leaves(dataclasses.replace(axes, train_state=shared), is_leaf=lambda x: x is None)
+    rest = [jax.tree.leaves(state) for state in states[1:]]
+    return jax.tree.unflatten(
+        treedef, [function(axis, *parts) for axis, *parts in zip(named, leaves, *rest, strict=True)]
+    )
+
+
+def _init(inputs: Inputs, setup: Setup) -> SliceState:
+    def one(inputs):
+        return dqn.init(inputs.key, inputs.hyperparams, setup.config, setup.env, _params(inputs, setup))
+
+    train_state = jax.vmap(one, out_axes=dqn.POPULATION_AXES)(inputs)
+    return SliceState(
+        train_state=train_state,
+        alive=jnp.ones(setup.slice_lanes, bool),
+        best_value=jnp.full(setup.slice_lanes, -jnp.inf),
+        best_weights=train_state.average_params,
+    )
+
+
+def _chunk(state: SliceState, inputs: Inputs, setup: Setup) -> tuple[SliceState, Record]:
+    def train(train_state, inputs):
+        return dqn.train_chunk(
+            train_state, inputs.hyperparams, setup.config, setup.env, setup.iterations, _params(inputs, setup)
+        )
+
+    def evaluate(inputs, weights):
+        key = dqn.evaluation_key(inputs.key)
+        return dqn.evaluate(weights, key, setup.config, setup.env, setup.evaluation_episodes, _params(inputs, setup))
+
+    axes = dqn.POPULATION_AXES
+    train_state, metrics = jax.vmap(train, in_axes=(axes, 0), out_axes=(axes, 0))(state.train_state, inputs)
+    healthy = _finite(train_state.online_params) & _finite(train_state.average_params)
+    alive = state.alive & healthy & (jnp.isfinite(metrics.loss) | (metrics.num_updates == 0))
+    train_state = _freeze(state.train_state, train_state, alive)
+    mean_return = jax.vmap(evaluate)(inputs, train_state.average_params)
+    mean_return = jnp.where(alive, mean_return, jnp.nan)
+    better = mean_return > state.best_value  # never for NaN
+    return SliceState(
+        train_state=train_state,
+        alive=alive,
+        best_value=jnp.where(better, mean_return, state.best_value),
+        best_weights=jnp.where(better[:, None], train_state.average_params, state.best_weights),
+    ), Record(metrics=metrics, mean_return=mean_return, alive=alive)
+
+
+def _judge(state: SliceState, inputs: Inputs, setup: Setup) -> Judgement:
+    weights = state.best_weights if setup.keep == "best" else state.train_state.average_params
+
+    def judge(inputs, weights):
+        key = threefry.derived_key(inputs.key, _FINAL_EVALUATION)
+        returns = dqn.episode_returns(
+            weights, key, setup.config, setup.env, setup.final_episodes, _params(inputs, setup)
+        )
+        return jnp.mean(returns), jnp.std(returns, ddof=1) / np.sqrt(setup.final_episodes)
+
+    mean_return, standard_error = jax.vmap(judge)(inputs, weights)
+    return Judgement(mean_return=mean_return, standard_error=standard_error, weights=weights)
+
+
+def _freeze(old: dqn.TrainState, new: dqn.TrainState, alive: Array) -> dqn.TrainState:
+    """`new`, with what learns as in `old` where a member is not alive. Environment and buffer go on, unused."""
+    keep = lambda new, old: jnp.where(alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+    learned = ("online_params", "target_params", "average_params", "opt_state")
+    kept = {name: jax.tree.map(keep, getattr(new, name), getattr(old, name)) for name in learned}
+    return dataclasses.replace(new, **kept)
+
+
+def _finite(weights: Array) -> Array:
+    return jnp.all(jnp.isfinite(weights), axis=-1)
+
+
+def _params(inputs: Inputs, setup: Setup) -> Any:
+    """The environment's parameters of a member, None where they are its defaults."""
+    changes = {**setup.params, **inputs.params}
+    return env_params.replaced(setup.env, changes) if changes else None
+
+
+def _inputs_form(setup: Setup) -> Inputs:
+    lanes = setup.slice_lanes
+    number = jax.ShapeDtypeStruct((lanes,), jnp.result_type(float))
+    return Inputs(
+        key=jax.ShapeDtypeStruct((lanes, 2), jnp.uint32),
+        hyperparams=jax.tree.map(lambda _: number, Hyperparams()),
+        params=dict.fromkeys(setup.swept_params, number),
+    )
+
+
+def _without_buffer(state: SliceState) -> SliceState:
+    return with_buffer(state, ())
+
+
+def with_buffer(state: SliceState, buffer: ArrayTree) -> SliceState:
+    """The state with another replay buffer."""
+    return dataclasses.replace(state, train_state=dataclasses.replace(state.train_state, buffer=buffer))

@@ -1,0 +1,1 @@
+"""The published tutorial, with this project's DQN."""

@@ -1,0 +1,110 @@
+"""Arguments of training that are wrong, each told by name and before anything is compiled."""
+
+import dataclasses
+import inspect
+
+import jax
+import numpy as np
+import pytest
+
+import heartpole_jax as hp
+from agents import dqn
+from agents.commands import evaluate as evaluate_command
+from agents.dqn import networks
+from agents.dqn.config import DQNConfig, Hyperparams
+from agents.runs import loop, saved_policy
+
+KEY = jax.random.key(0)
+CONFIG = DQNConfig(hidden_sizes=(4,), buffer_size=64, num_envs=2, batch_size=4)
+HYPERPARAMS = Hyperparams()
+
+
+@pytest.fixture(scope="module")
+def train_state():
+    return jax.jit(lambda: dqn.init(KEY, HYPERPARAMS, CONFIG))()
+
+
+COMMON = {"hyperparams": HYPERPARAMS, "config": CONFIG}
+CASES = {
+    "weights of another shape": (dqn.evaluate, {"weights": np.zeros(3)}),
+    "a number as weights": (dqn.episode_returns, {"weights": 0}),
+    "several networks": (dqn.evaluate, {"weights": np.zeros((2, 48))}),
+    "no number": (dqn.evaluate, {"weights": "x"}),
+    "a number as params": (dqn.evaluate, {"params": 3}),
+    "a huge number as params": (dqn.train_chunk, {"params": 10**40}),
+    "a function as params": (dqn.train_chunk, {"params": len}),
+    "params of init": (dqn.init, {"params": object()}),
+    "half an episode": (dqn.train, {"evaluation_episodes": 0.5}),
+    "episodes below 0": (dqn.train, {"evaluation_episodes": -1}),
+    "params of train": (dqn.train, {"params": "x"}),
+    "a folder": (saved_policy.load, {"folder": 3}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_training_names_the_argument_that_is_wrong(case, train_state):
+    function, bad = CASES[case]
+    good = COMMON | {"key": KEY, "train_state": train_state, "weights": train_state.online_params}
+    good |= {"num_chunks": 1, "iterations_per_chunk": 1, "num_iterations": 1, "num_episodes": 2}
+    known = inspect.signature(function).parameters
+    with pytest.raises((TypeError, ValueError), match=rf"^{next(iter(bad))} must be "):
+        function(**{name: value for name, value in good.items() if name in known} | bad)
+
+
+@pytest.mark.parametrize(
+    ("other", "name"),
+    [({"hidden_sizes": (5,)}, "online_params"), ({"num_envs": 4}, "env_state"), ({"buffer_size": 128}, "buffer")],
+)
+def test_a_train_state_of_another_configuration_is_refused(other, name, train_state):
+    config = dataclasses.replace(CONFIG, **other)
+    with pytest.raises(ValueError, match=rf"train_state must be of this configuration and environment, got {name} of "):
+        dqn.train_chunk(train_state, HYPERPARAMS, config, num_iterations=1)
+
+
+def test_a_train_state_of_another_environment_is_refused(train_state):
+    with pytest.raises(ValueError, match="train_state must be of this configuration and environment, got env_state"):
+        dqn.train_chunk(train_state, HYPERPARAMS, CONFIG, hp.make("HeartPole-v1"), num_iterations=1)
+
+
+def test_what_is_checked_keeps_what_jit_gives_a_function(train_state):
+    lowered = jax.eval_shape(lambda state: dqn.train_chunk(state, HYPERPARAMS, CONFIG, num_iterations=1), train_state)
+    assert dqn.train_chunk.eval_shape(train_state, HYPERPARAMS, CONFIG, num_iterations=1) == lowered
+    for name in ("lower", "trace", "clear_cache"):
+        assert callable(getattr(dqn.train, name))
+
+
+@pytest.mark.parametrize(
+    ("env", "config"),
+    [("HeartPole-v0", {"n_step": 2, "double": True}), ("HeartPole-v1", {"transform": "heartpole-v1"})],
+)
+def test_no_chunk_promotes_one_type_to_another_by_itself(env, config):
+    """Traced and not compiled: with strict promotion JAX raises where an int32 meets a float32."""
+    env, config = hp.make(env), dataclasses.replace(CONFIG, **config)
+    train_state = jax.eval_shape(lambda: dqn.init(KEY, HYPERPARAMS, config, env))
+    with jax.numpy_dtype_promotion("strict"):
+        jax.eval_shape(lambda state: dqn.train_chunk(state, HYPERPARAMS, config, env, num_iterations=1), train_state)
+
+
+def test_a_saved_policy_names_observations_that_are_no_numbers():
+    weights = {"params/Dense_0/kernel": np.zeros((6, 4), np.float32), "params/Dense_0/bias": np.zeros(4, np.float32)}
+    policy = saved_policy.SavedPolicy("HeartPole-v0", (6,), 4, (), "raw", False, weights, {})
+    with pytest.raises(TypeError, match="obs must be an array of numbers, got a str"):
+        policy.act("x")
+
+
+@pytest.mark.parametrize("params", [{"nope": 1}, {"max_steps": 0}, {"fatigue_width": "x"}])
+def test_a_saved_policy_of_unknown_parameters_is_not_evaluated(params):
+    policy = saved_policy.SavedPolicy("HeartPole-v0", (6,), 4, (), "raw", False, {}, {"params": params})
+    with pytest.raises(ValueError, match=next(iter(params))):
+        evaluate_command._params(policy, hp.make("HeartPole-v0"))
+
+
+@pytest.mark.parametrize("steps", [49_000, 50_000])
+def test_steps_are_kept_within_two_percent(steps):
+    plan = loop.plan(steps, DQNConfig(num_envs=16, buffer_size=64, steps_per_iteration=4))
+    assert abs(plan.num_steps - steps) <= 0.02 * steps
+
+
+def test_flat_weights_have_the_length_of_the_network():
+    with pytest.raises(ValueError, match=r"weights must be of shape \(48,\), all of the network's in one array"):
+        networks.weights_as_tree(np.zeros(47), CONFIG)

@@ -1,0 +1,252 @@
+"""The page about a run: well-formed, by itself, harmless, and with the numbers in it."""
+
+import dataclasses
+import html.parser
+import re
+
+import numpy as np
+import pytest
+import synthetic_sweep
+from synthetic_sweep import SUMMARY, member
+
+from agents.__main__ import main
+from agents.commands import report
+from agents.runs import records, run_folder
+from agents.sweeps import results
+from heartpole_jax import documents
+
+VOID = {"meta", "img", "br", "link"}
+RATE = "hyperparams.learning_rate"
+RECORD = {
+    "env_steps": 4096, "num_updates": 256.0, "loss": 1.25, "q_value": -3.0, "grad_norm": 2.0, "num_episodes": 4.0,
+    "episode_return": -150.5, "epsilon": 0.5, "learning_rate": 0.001, "greedy_return": -125.0, "regret": 1.6957,
+    "seconds": 2.0, "steps_per_second": 123456.7,
+}  # fmt: skip
+CONFIG = {
+    "env": "HeartPole-v0", "recipe": "heartpole-v0", "seed": 3, "num_steps": 8192, "keep": "last",
+    "evaluation_episodes": 16,
+    "config": {"hidden_sizes": [64, 64]}, "hyperparams": {"learning_rate": 0.001}, "versions": {"jax": "0.10.2"},
+    "command": "python -m agents train --seed 3",
+}  # fmt: skip
+
+
+class Page(html.parser.HTMLParser):
+    """A page taken apart: every tag that is opened is closed, in order."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+    def addresses(self) -> list[str]:
+        return [
+            own[name] for _, own in self.tags for name in ("src", "href", "srcset", "data", "action") if name in own
+        ]
+
+
+def _sweep(folder, members, summary=SUMMARY):
+    folder.mkdir(exist_ok=True)
+    (folder / "study.json").write_text("{}")
+    results.write(folder, members, summary)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    folder = _sweep(tmp_path_factory.mktemp("runs") / "sweep", synthetic_sweep.members(24, num_seeds=4))
+    (folder / "best.toml").write_text("")
+    (folder / "best" / "seed-0").mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(sweep):
+    return Page(report.write(sweep).read_text())
+
+
+def test_the_page_of_a_sweep_has_the_answer_first(sweep, page):
+    best = results.rank(results.read(sweep)[0])[0]
+    number = results.number_text(best.interquartile_mean.value)
+    assert page.text.index(f"The best of 24 is configuration {best.index}") < page.text.index(
+        "The configurations in order"
+    )
+    _, answer = page.text.split("The best of 24 is", 1)
+    low, high = map(results.number_text, best.interquartile_mean[1:])
+    assert f"Regret {number} 95 % interval {low} to {high}" in answer
+    assert f"python -m agents train --recipe {sweep}/best.toml python -m agents evaluate {sweep}/best/seed-0" in answer
+    optimum = -123.304
+    assert (
+        f"expected return of {optimum - best.interquartile_mean.value:.3f}; the best known policy has -123.304"
+        in answer
+    )
+
+
+def test_the_page_has_all_its_parts_in_order_and_its_numbers_explained(page):
+    parts = ["The configurations in order", "What each value does", "Learning curves",
+             "Members that diverged or were stopped", "How it was run"]  # fmt: skip
+    assert [tag for tag, _ in page.tags if tag in ("h1", "h2", "h3")] == ["h1"] + 6 * ["h2"]
+    assert [page.text.index(part) for part in parts] == sorted(page.text.index(part) for part in parts)
+    assert "Regret is what a policy's expected return lacks of the best known one, so 0 is optimal" in page.text
+    for told in ("python -m agents sweep study.toml", "jax 0.10.2", "slice lanes 16", "seconds 1,234.5"):
+        assert told in page.text
+
+
+def test_the_page_needs_nothing_else_and_links_only_files_that_are_there(sweep, page):
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert "link" not in {tag for tag, _ in page.tags}
+    for address in page.addresses():
+        assert address.startswith("data:image/svg+xml;base64,") or (sweep / address).exists()
+    (css,) = re.findall(r"<style>(.*?)</style>", (sweep / "report.html").read_text(), re.S)
+    assert "url(" not in css
+    assert "@import" not in css
+
+
+def test_every_figure_has_a_text_in_its_place_and_every_table_headers(page):
+    pictures = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(pictures) == 4 + 4 + 1  # swept names, best configurations, overview
+    assert all(len(attributes["alt"]) > 20 for attributes in pictures)
+    assert all(attributes["scope"] in ("col", "row") for tag, attributes in page.tags if tag == "th")
+    assert ("html", {"lang": "en"}) in page.tags
+
+
+def test_names_and_values_are_escaped(tmp_path):
+    evil = "<script>alert('&\"')</script>"
+    summary = dataclasses.replace(
+        SUMMARY, name=evil, env=evil, swept=(evil,), info={evil: evil, "versions": {evil: evil}}
+    )
+    members = [member(i, s, 1.0 + i, values={evil: evil + str(i)}) for i in range(3) for s in range(2)]
+    text = report.write(_sweep(tmp_path / "run", members, summary)).read_text()
+    assert "<script" not in text
+    assert Page(text).text.count(evil) > 10
+
+
+def test_diverged_members_are_told_with_their_values(tmp_path):
+    members = [*(member(0, s, 0.2) for s in range(2)), member(1, 0, 0.1, "diverged", diverged_at=50), member(1, 1, 0.1)]
+    summary = dataclasses.replace(SUMMARY, swept=(RATE,))
+    text = Page(report.write(_sweep(tmp_path / "run", members, summary)).read_text()).text
+    assert "The best of 2 is configuration 0" in text
+    assert "Of 4 members: 3 finished, 0 stopped early by halving, 1 diverged." in text
+    assert "configuration seed at step learning_rate 1 0 50 0.002" in text
+
+
+def test_a_sweep_without_a_best_says_so(tmp_path):
+    summary = dataclasses.replace(SUMMARY, swept=(RATE,))
+    folder = _sweep(tmp_path / "run", [member(0, 0, np.nan, "diverged", diverged_at=0)], summary)
+    text = Page(report.write(folder).read_text()).text
+    assert "There is no best configuration" in text
+    assert "Of 1 member: 0 finished, 0 stopped early by halving, 1 diverged." in text
+
+
+def test_where_no_best_return_is_known_the_page_tells_mean_returns(tmp_path):
+    folder = _sweep(tmp_path / "run", synthetic_sweep.members(8, num_seeds=3, regret=False))
+    text = Page(report.write(folder).read_text()).text
+    assert "Mean return -123." in text
+    assert "optimal" not in text
+
+
+def test_the_same_results_make_the_same_page(tmp_path):
+    folder = _sweep(tmp_path / "run", synthetic_sweep.members(6, num_seeds=2))
+    first = report.write(folder).read_bytes()
+    assert report.write(folder, tmp_path / "again.html").read_bytes().replace(b'"./run/', b'"./') == first
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = tmp_path / "a<b"
+    folder.mkdir()
+    documents.write(folder / "config.json", CONFIG)
+    told = [RECORD, RECORD | {"env_steps": 8192, "regret": 0.5, "loss": None}]
+    lines, _ = records.encode_all(told, records.origin(CONFIG))
+    (folder / "metrics.jsonl").write_bytes(lines)
+    return folder
+
+
+def _row(name, regret):
+    numbers = {"expected_return": -123.3 - regret, "regret": regret, "score": 0.3, "heart_attacks": 1.2,
+               "excess_heart_attacks": 0.0, "drinks_a_day": 0.25, "share_asleep": 0.5, "behind_first": 0.0}  # fmt: skip
+    return {"policy": name, "num_episodes": 65536} | numbers | {f"{name}_standard_error": 0.0001 for name in numbers}
+
+
+def test_the_page_of_a_training_run_has_its_regret_and_its_place(run):
+    evaluation = {"best_known_return": -123.304, "policies": [_row("optimal", 0.0), _row("a<b", 0.0162)]}
+    run_folder.write_evaluation(run, evaluation)
+    found = Page(report.write(run).read_text())
+    assert "Regret 0.01620 ± 0.00010 0 is optimal" in found.text
+    assert "a<b (this one)" in found.text
+    assert f"python -m agents evaluate '{run}'" in found.text
+    assert "recipe heartpole-v0, seed 3, 8,192 of 8,192 steps" in found.text
+    for told in ("hidden_sizes [64, 64]", "learning_rate 0.001", "python -m agents train --seed 3"):
+        assert told in found.text
+    assert all(address.startswith("data:") or (run / address).exists() for address in found.addresses())
+
+
+def test_the_page_of_a_training_run_elsewhere_has_the_mean_return(run):
+    evaluation = {"env": "gymnax:CartPole-v1", "episodes": 100, "seed": 0, "mean_return": 498.5,
+                  "mean_return_standard_error": 0.25}  # fmt: skip
+    run_folder.write_evaluation(run, evaluation)
+    assert "Mean return 498.50 ± 0.25 100 episodes" in Page(report.write(run).read_text()).text
+
+
+def test_the_page_of_a_run_whose_menu_cannot_be_solved_says_that_regret_is_unknown(run):
+    row = {"policy": run.name, "num_episodes": 128, "expected_return": 512.5, "expected_return_standard_error": 0.25,
+           "work_done": 700.0, "heart_attacks": 2.0, "decisions": 720.0}  # fmt: skip
+    run_folder.write_evaluation(run, {"best_known_return": None, "policies": [row]})
+    found = Page(report.write(run).read_text())
+    assert "Regret unknown this menu cannot be solved" in found.text
+    assert "Expected return 512.50 ± 0.25" in found.text
+
+
+def test_an_unfinished_training_run_is_told_to_be_one(run):
+    assert "It is unfinished, and its policy not judged yet." in Page(report.write(run).read_text()).text
+
+
+def test_the_command_writes_the_page_where_it_is_told(sweep, tmp_path, capsys):
+    out = tmp_path / "page.html"
+    assert main(["report", str(sweep), "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"written: {out}\n"
+    for address in Page(out.read_text()).addresses():
+        assert address.startswith("data:") or (out.parent / address).resolve().exists()
+
+
+def test_what_is_no_run_or_has_no_results_is_an_error(tmp_path, capsys):
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "study.json").write_text("{}")
+    (tmp_path / "train").mkdir()
+    documents.write(tmp_path / "train" / "config.json", CONFIG)
+    (tmp_path / "odd").mkdir()
+    odd: dict = {"num_steps": []}
+    documents.write(tmp_path / "odd" / "config.json", odd)
+    (tmp_path / "odd" / "metrics.jsonl").write_bytes(records.encode_all([RECORD], records.origin(odd))[0])
+    for folder, message in (
+        ("", "is no run: it has neither config.json nor study.json; name a run's folder"),
+        ("nowhere", "nowhere is no folder; name the folder of a run, as in runs/"),
+        (
+            "sweep",
+            f"results.parquet is missing: the sweep is not finished; go on with `python -m agents resume {tmp_path}/",
+        ),
+        ("train", "train has no results yet: no chunk is finished; go on with `python -m agents resume"),
+        ("odd", "odd has not what a run has written: 'env' is missing"),
+    ):
+        assert main(["report", str(tmp_path / folder)]) == 2
+        assert f"{message}" in capsys.readouterr().err
+        assert not (tmp_path / folder / "report.html").exists()

@@ -1,0 +1,270 @@
+"""Killed at any file event and resumed, a run and a sweep are what they are undisturbed, and nothing else is left.
+
+Training and evaluation are made up, as quick as can be: what is written, and in which order, is not.
+"""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import killing
+import numpy as np
+import pyarrow.parquet
+import pytest
+from chex import Array
+
+from agents import dqn
+from agents.__main__ import _parse
+from agents.commands import evaluate as evaluate_command
+from agents.commands.resume import Resume, resume
+from agents.reports import learning_curve
+from agents.runs import checkpoints, loop, scoring
+from agents.sweeps import objectives, slices
+from heartpole_jax import struct
+from heartpole_jax.drawing import style
+
+pytestmark = [
+    pytest.mark.once,
+    # Who is killed closes no files; here they are closed, with a warning, whenever garbage is collected.
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+CONFIG = """
+[config]
+hidden_sizes = []
+transform = "raw"
+buffer_size = 1_024
+num_envs = 4
+batch_size = 16
+[hyperparams]
+learning_starts = 64.0
+"""
+RECIPE = 'env = "HeartPole-v0"\nnum_steps = 1_536\nkeep = "best"\n' + CONFIG
+STUDY = """
+env = "HeartPole-v0"
+recipe = "heartpole-v0"
+num_steps = 4_096
+seeds = 2
+num_evaluations = 4
+""" + CONFIG  # fmt: skip
+HALVING = 'search = "grid"\nhalving = {keep_one_in = 2, rungs = 2}\n' + STUDY + """
+[space]
+learning_rate = {grid = [1e-4, 2e-4, 3e-3]}
+"""  # fmt: skip
+OPTUNA = 'search = "optuna"\nnum_configurations = 4\n' + STUDY + """
+[space]
+learning_rate = {log_uniform = [1e-4, 1e-2]}
+"""  # fmt: skip
+NUM_WEIGHTS = 6 * 4 + 4
+CURVES = (
+    "num_updates", "loss", "grad_norm", "episode_return", "greedy_return", "regret", "epsilon", "seconds",
+    "steps_per_second",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def made_up(monkeypatch):
+    """Training that computes almost nothing, and a picture that shows nothing. Nobody cuts the power meanwhile."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+    monkeypatch.setattr(loop, "train", _train)
+    monkeypatch.setattr(evaluate_command, "judge", lambda *_: {"mean_return": 1.5})
+    monkeypatch.setattr(learning_curve, "draw", lambda *_: style.new_figure((0.1, 0.1)))
+    monkeypatch.setattr(slices, "build", _programs)
+    monkeypatch.setattr(scoring, "regret", lambda env, value, params=None: -value)
+    monkeypatch.setattr(objectives, "loss", lambda value, *_: -value)
+
+
+@pytest.fixture
+def quick_checkpoints(monkeypatch):
+    """Checkpoints of one file of NumPy's in the place of Orbax's twenty."""
+
+    def flat(tree, name=""):
+        if not isinstance(tree, dict):
+            return {name: tree}
+        return {key: leaf for part in tree for key, leaf in flat(tree[part], f"{name}/{part}").items()}
+
+    def nested(tree, arrays, name=""):
+        if not isinstance(tree, dict):
+            return arrays[name]
+        return {part: nested(tree[part], arrays, f"{name}/{part}") for part in tree}
+
+    def save(orbax, path, arrays):
+        path.mkdir()
+        with open(path / "arrays.npz", "wb") as file:
+            np.savez(file, **flat(arrays))
+
+    def load(path, tree):
+        with np.load(path / "arrays.npz") as arrays:
+            return nested(tree, arrays)
+
+    monkeypatch.setattr(checkpoints, "_orbax", lambda: None)
+    monkeypatch.setattr(checkpoints, "_save_arrays", save)
+    monkeypatch.setattr(checkpoints, "_load", load)
+
+
+def _train(key, hyperparams, config, env, plan, evaluation_episodes, params, *, start, seconds_before):
+    for i in range(0 if start is None else int(start["done"]), plan.num_chunks):
+        steps = {"env_steps": (i + 1) * plan.env_steps}
+        told = dict.fromkeys(CURVES, 1.0) | steps | {"loss": 0.1 * i, "greedy_return": float(-i % 3)}
+        yield loop.Chunk(told, np.full(NUM_WEIGHTS, i, np.float32), lambda i=i: {"done": np.int32(i + 1)})
+
+
+@struct.dataclass
+class TrainState:
+    iteration: Array
+    buffer: Array
+    weights: Array
+
+
+def _programs(setup, fleet):
+    lanes = setup.slice_lanes
+    number = lambda *shape: np.zeros(shape, np.float32)
+    metrics = dqn.Metrics(**dict.fromkeys(dqn.Metrics.__dataclass_fields__, number(lanes)))
+    begun = slices.SliceState(
+        train_state=TrainState(iteration=np.int32(0), buffer=(), weights=number(lanes, NUM_WEIGHTS)),
+        alive=np.ones(lanes, bool), best_value=number(lanes), best_weights=number(lanes, NUM_WEIGHTS),
+    )  # fmt: skip
+    state_form = slices.with_buffer(begun, number(lanes, 2))
+    record_form = slices.Record(metrics=metrics, mean_return=number(lanes), alive=begun.alive)
+    judgement_form = slices.Judgement(
+        mean_return=number(lanes), standard_error=number(lanes), weights=begun.best_weights
+    )
+
+    def on_each(function):
+        def program(*trees):
+            pieces = [fleet.split(tree) for tree in trees]
+            made = {i: function(*(jax.tree.map(np.asarray, piece[i]) for piece in pieces)) for i in fleet.local}
+            if isinstance(next(iter(made.values())), tuple):
+                return tuple(fleet.put({i: made[i][k] for i in made}) for k in range(2))
+            return fleet.put(made)
+
+        return program
+
+    def chunk(state, inputs):
+        done = state.train_state.iteration[0] + setup.iterations
+        speed = inputs.hyperparams.learning_rate + inputs.key[:, 1].astype(np.float32)
+        weights = state.train_state.weights + speed[:, None]
+        steps = np.full(lanes, done * setup.config.env_steps_per_iteration, np.float32)
+        train_state = TrainState(iteration=np.int32(done), buffer=state.train_state.buffer + 1, weights=weights)
+        record = record_form.replace(metrics=metrics.replace(env_steps=steps), mean_return=weights[:, 0])
+        return state.replace(train_state=train_state, best_value=weights[:, 0], best_weights=weights), record
+
+    def judge(state, inputs):
+        weights = state.train_state.weights
+        return slices.Judgement(mean_return=weights[:, 0], standard_error=number(lanes) + 1, weights=weights)
+
+    return slices.Programs(
+        on_each(lambda inputs: begun), on_each(chunk), on_each(judge), state_form, record_form, judgement_form
+    )
+
+
+class Scenario(NamedTuple):
+    """A command, and the folder that it writes."""
+
+    begin: Callable[[], int]
+    folder: Path
+    before: Path | None = None  # what the folder is at first, where it is not new
+
+
+def _scenario(name, tmp_path):
+    folder = tmp_path / "run"
+    flags = ["--out", str(folder), "--checkpoint-every", "1"]
+    if name in ("train", "resume"):
+        (tmp_path / "tiny.toml").write_text(RECIPE)
+        words = ["train", "--recipe", str(tmp_path / "tiny.toml"), "--num-chunks", "3", "--episodes", "4", *flags]
+    else:
+        (tmp_path / "tiny.toml").write_text({"halving": HALVING, "optuna": OPTUNA}[name])
+        words = ["sweep", str(tmp_path / "tiny.toml"), "--slice-lanes", "2", *flags]
+    options, function = _parse(words)  # once: it takes longer than all the rest
+    begin = lambda: function(options)
+    if name != "resume":
+        return Scenario(begin, folder)
+    events = killing.watch(folder, begin)
+    shutil.rmtree(folder)
+    appended = [i for i, event in enumerate(events, 1) if event == killing.APPEND]
+    killing.watch(folder, begin, appended[-2])  # in the last line of the records, before that of events
+    return Scenario(begin, folder, shutil.move(folder, tmp_path / "killed"))
+
+
+def _go_on(scenario):
+    """The status of what one would do who sees the folder as it is now."""
+    begun = any((scenario.folder / name).exists() for name in ("config.json", "study.json"))
+    return resume(Resume(str(scenario.folder))) if begun else scenario.begin()
+
+
+def _begin_anew(scenario):
+    shutil.rmtree(scenario.folder, ignore_errors=True)
+    if scenario.before:
+        shutil.copytree(scenario.before, scenario.folder)
+
+
+def _content(folder):
+    """What is in each file but dates and times, by path."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name, content = str(path.relative_to(folder)), path.read_bytes() if path.is_file() else None
+        if "tfevents" in name:  # its name and the times in it are of no certain value
+            name, content = "events", len(content)
+        elif path.name in ("study.json", "config.json", "manifest.json", "policy.json"):
+            content = {key: value for key, value in json.loads(content).items() if not key.endswith("sha256")}
+            content |= dict.fromkeys(("begun", "command", "sha256_of", "size_of"))
+        elif path.name == "results.parquet":
+            content = pyarrow.parquet.read_table(path).to_pylist()
+        elif path.name == "optuna.db":
+            with contextlib.closing(sqlite3.connect(path)) as database:
+                values = "SELECT * FROM trial_values", "SELECT trial_id, param_name, param_value FROM trial_params"
+                content = [database.execute(query).fetchall() for query in values]
+        assert name not in found
+        found[name] = content
+    return found
+
+
+def _undisturbed(scenario):
+    """The number of events, and what is there at the end, which resuming again does not change."""
+    _begin_anew(scenario)
+    events = killing.watch(scenario.folder, lambda: _go_on(scenario))
+    expected = _content(scenario.folder)
+    assert _go_on(scenario) == 0
+    assert _content(scenario.folder) == expected
+    return len(events), expected
+
+
+def _assert_survives(scenario, kill_at, expected):
+    _begin_anew(scenario)
+    (event,) = killing.watch(scenario.folder, lambda: _go_on(scenario), kill_at)[-1:]
+    assert _go_on(scenario) == 0
+    assert _content(scenario.folder) == expected, f"killed at event {kill_at}, {event}"
+
+
+@pytest.mark.parametrize(("name", "least"), [("train", 40), ("halving", 100)])
+def test_killed_at_some_file_events_it_is_the_same_once_resumed(name, least, tmp_path, quick_checkpoints):
+    scenario = _scenario(name, tmp_path)
+    number, expected = _undisturbed(scenario)
+    assert number > least
+    for kill_at in random.Random(0).sample(range(1, number + 1), 10):
+        _assert_survives(scenario, kill_at, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["train", "resume", "halving", "optuna"])
+def test_killed_at_any_file_event_it_is_the_same_once_resumed(name, tmp_path, quick_checkpoints):
+    _at_each_event(name, tmp_path)
+
+
+@pytest.mark.slow
+def test_killed_at_any_file_event_of_orbax_it_is_the_same_once_resumed(tmp_path):
+    _at_each_event("train", tmp_path)
+
+
+def _at_each_event(name, tmp_path):
+    scenario = _scenario(name, tmp_path)
+    number, expected = _undisturbed(scenario)
+    for kill_at in range(1, number + 1):
+        _assert_survives(scenario, kill_at, expected)

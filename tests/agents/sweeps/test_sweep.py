@@ -1,0 +1,275 @@
+"""Studies trained in this process: what comes of members, halving, stopping anywhere, divergence."""
+
+import dataclasses
+import itertools
+import tomllib
+
+import jax
+import numpy as np
+import pytest
+import tiny_study
+
+from agents import dqn
+from agents.runs import loop
+from agents.runs.checkpoint_timer import Pacing
+from agents.sweeps import schedule, search, slice_files, sweep
+from agents.sweeps import study as studies
+from agents.sweeps.fleet import Fleet
+from agents.sweeps.slice_files import Result
+from agents.sweeps.sweep import Means
+from agents.sweeps.tasks import Lane, Task
+from heartpole_jax.heartpole_v0 import EnvParams
+from heartpole_jax.optimum import sober_optimum
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once():
+    """Programs of one study and slice size are compiled once for all tests of this file."""
+    build = sweep._programs
+    kept = {}
+
+    def programs(study, means, config):
+        key = str(dataclasses.replace(study, search_seed=0, num_configurations=None, space=list(study.space))), config
+        if (*key, means.slice_lanes) not in kept:
+            kept[*key, means.slice_lanes] = build(study, means, config)
+        return kept[*key, means.slice_lanes]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep, "_programs", programs)
+        yield
+
+
+def study_of(changes="", **content):
+    described = tomllib.loads(tiny_study.TOML if not changes else changes + tiny_study.TOML)
+    return studies.read(studies.merge(described, content), "tiny")
+
+
+def train(study, folder, slice_lanes=4, **means):
+    folder.mkdir(exist_ok=True)
+    means = {"pacing": Pacing(), "fleet": Fleet(jax.devices()[:1])} | means
+    return sweep.train(study, Means(folder=folder, slice_lanes=slice_lanes, **means))
+
+
+def assert_same(found, expected):
+    assert len(found.members) == len(expected.members)
+    for one, other in zip(found.members, expected.members, strict=True):
+        for field in dataclasses.fields(one):
+            if field.name == "curve":
+                for name in one.curve:
+                    np.testing.assert_array_equal(one.curve[name], other.curve[name], err_msg=name)
+            else:
+                assert getattr(one, field.name) == getattr(other, field.name), field.name
+    assert found.weights.keys() == expected.weights.keys()
+    for lane in found.weights:
+        np.testing.assert_array_equal(found.weights[lane], expected.weights[lane])
+
+
+@pytest.fixture(scope="module")
+def trained(compiled_once, tmp_path_factory):
+    return train(study_of(), tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="module")
+def halved(compiled_once, tmp_path_factory):
+    return train(study_of(tiny_study.HALVING), tmp_path_factory.mktemp("halved"))
+
+
+def test_every_configuration_is_trained_with_every_seed(trained):
+    lanes = [(member.configuration, member.seed) for member in trained.members]
+    assert lanes == list(itertools.product(range(4), range(2)))
+    values = [tuple(member.values.values()) for member in trained.members[::2]]
+    assert values == [(1e-4, 0.9), (1e-4, 0.99), (3e-3, 0.9), (3e-3, 0.99)]
+    assert {member.status for member in trained.members} == {"finished"}
+    assert {member.env_steps for member in trained.members} == {8192}
+    assert all(list(member.curve["env_steps"]) == [2048, 4096, 6144, 8192] for member in trained.members)
+    assert set(trained.weights) == {Lane(*lane) for lane in lanes}
+
+
+@pytest.mark.slow
+def test_a_member_is_what_training_it_alone_gives(trained):
+    study = study_of()
+    setting = studies.resolve(study, {"learning_rate": 3e-3, "discount": 0.9})
+    (member,) = (m for m in trained.members if (m.configuration, m.seed) == (2, 1))
+    params = dataclasses.replace(jax.tree.map(lambda x: x, sweep.environments.make(study.env).default_params),
+                                 **setting.params)  # fmt: skip
+    alone = dqn.train(
+        jax.random.key(1), setting.hyperparams, setting.config, num_chunks=4,
+        iterations_per_chunk=loop.iterations_a_chunk(8192, 4, setting.config), evaluation_episodes=2, params=params,
+    )  # fmt: skip
+    np.testing.assert_allclose(member.curve["loss"], alone.metrics.loss, rtol=2e-3)
+    np.testing.assert_allclose(member.curve["mean_return"], alone.mean_return, atol=0.05)
+    np.testing.assert_allclose(trained.weights[Lane(2, 1)], alone.train_state.average_params, atol=2e-3)
+
+
+def test_stopped_anywhere_and_resumed_it_is_the_same_to_the_bit(halved, tmp_path):
+    """Two slices of two chunks, then one of two more: six chunks, stopped after every one; and in and after a slice."""
+    study = study_of(tiny_study.HALVING)
+    for stop_after in (3, 4):
+        rounds = []
+        watch = lambda left, rounds=rounds: rounds.append(left.chunks)
+        stop = lambda rounds=rounds, most=stop_after: 15 if len(rounds) >= most - 1 else None
+        folder = tmp_path / str(stop_after)
+        with pytest.raises(schedule.Stopped, match="stopped by SIGTERM"):
+            train(study, folder, stop_requested=stop, watch=watch)
+        assert len(rounds) == stop_after
+        assert_same(train(study, folder), halved)
+    folder = tmp_path / "every"
+    for _ in range(6):
+        with pytest.raises(schedule.Stopped):
+            train(study, folder, stop_requested=lambda: 15)
+    assert_same(train(study, folder), halved)
+
+
+def test_what_is_done_is_not_done_again(trained, tmp_path):
+    train(study_of(), tmp_path / "run")
+    path = next((tmp_path / "run" / "slices").glob("*.safetensors"))
+    before = path.stat().st_mtime_ns
+    rounds = []
+    assert_same(train(study_of(), tmp_path / "run", watch=rounds.append), trained)
+    assert not rounds
+    assert path.stat().st_mtime_ns == before
+
+
+def test_halving_trains_the_best_half_to_the_end(halved, trained):
+    statuses = {member.configuration: member.status for member in halved.members}
+    assert sorted(statuses.values()) == ["finished", "finished", "stopped", "stopped"]
+    assert {m.env_steps for m in halved.members if m.status == "stopped"} == {4096}
+    halfway = {i: np.mean([m.regret for m in halved.members if m.configuration == i]) for i in range(4)}
+    stopped = [i for i in statuses if statuses[i] == "stopped"]
+    whole = {(m.configuration, m.seed): m for m in trained.members}
+    for member in halved.members:  # who goes on is what it would have been without anybody having stopped
+        curve = whole[member.configuration, member.seed].curve["loss"]
+        np.testing.assert_allclose(member.curve["loss"], curve[: len(member.curve["loss"])], rtol=1e-3)
+        if member.status == "finished":
+            assert len(member.curve["loss"]) == 4
+    assert all(np.isfinite(halfway[i]) for i in stopped)
+
+
+def test_the_states_of_a_rung_are_removed_when_the_next_is_done(tmp_path):
+    train(study_of(tiny_study.HALVING), tmp_path / "run")
+    assert {path.suffix for path in (tmp_path / "run" / "slices").iterdir()} == {".safetensors"}
+
+
+def test_a_member_that_diverges_is_frozen_reported_and_not_contagious(trained, tmp_path):
+    """With a learning rate of 1e30 in the place of 3e-3: the others do not notice."""
+    study = study_of(space={"learning_rate": {"grid": [1e-4, 1e30]}})
+    outcome = train(study, tmp_path / "run")
+    for member, other in zip(outcome.members, trained.members, strict=True):
+        if member.values["learning_rate"] == 1e30:
+            assert member.status == "diverged"
+            assert member.diverged_at == 2048
+            assert np.isnan(member.curve["mean_return"]).all()
+            assert np.isfinite(outcome.weights[Lane(member.configuration, member.seed)]).all()
+        else:
+            assert member.mean_return == other.mean_return
+            np.testing.assert_array_equal(member.curve["loss"], other.curve["loss"])
+
+
+def test_a_member_diverged_where_it_was_frozen_first():
+    """Of two seeds one is frozen after 2,048 steps, and goes through the second rung as it was."""
+    study = study_of(tiny_study.HALVING)
+    lanes = (Lane(0, 0), Lane(0, 1))
+
+    def result(first, diverged_at):
+        curves = {name: np.full((2, 2), -100.0) for name in slice_files.CURVES}
+        curves["env_steps"] = np.tile([[first, first + 2048.0]], (2, 1))
+        numbers = {name: np.zeros(2) for name in ("objective", "mean_return", "standard_error", "weights")}
+        return Result(lanes=lanes, diverged_at=np.array(diverged_at), curves=curves, **numbers)
+
+    trained = [
+        (Task("a", 0, 0, 2, lanes), result(2048, [-1, 2048])),
+        (Task("b", 1, 2, 4, parents=("a",)), result(6144, [-1, 6144])),
+    ]
+    values = {"learning_rate": 1e-4, "discount": 0.9}
+    members = sweep._members(trained, {0: values}, {0: studies.resolve(study, values)}, study)
+    assert [(member.status, member.diverged_at) for member in members] == [("finished", None), ("diverged", 2048)]
+    assert list(members[1].curve["env_steps"]) == [2048, 4096, 6144, 8192]
+
+
+@pytest.mark.slow
+def test_slices_that_are_not_full_change_nothing(trained, tmp_path):
+    """Eight members in slices of three: the last slice has two and one of them twice."""
+    outcome = train(study_of(), tmp_path / "run", slice_lanes=3)
+    for member, other in zip(outcome.members, trained.members, strict=True):
+        np.testing.assert_allclose(member.curve["loss"], other.curve["loss"], rtol=2e-3)
+    results = [slice_files.read(tmp_path / "run", path.stem, studies.digest(study_of()))
+               for path in sorted((tmp_path / "run" / "slices").glob("*.safetensors"))]  # fmt: skip
+    assert [len(result.lanes) for result in results] == [3, 3, 2]
+
+
+@pytest.mark.slow
+def test_parameters_of_the_environment_are_swept(tmp_path):
+    study = study_of(space={"learning_rate": None, "discount": None, "heart_attack_penalty": {"grid": [50, 100]}})
+    outcome = train(study, tmp_path / "run")
+    for i, penalty in enumerate((50.0, 100.0)):
+        optimum = sober_optimum(EnvParams(max_steps=100, heart_attack_penalty=penalty)).expected_return
+        for member in outcome.members[2 * i : 2 * i + 2]:
+            assert member.regret == optimum - member.mean_return  # each against the optimum of its own parameters
+    losses = [outcome.members[i].curve["loss"] for i in (0, 2)]
+    assert not np.any(losses[0] == losses[1])
+
+
+@pytest.mark.slow
+def test_where_one_environment_has_no_regret_all_are_compared_by_return(tmp_path):
+    """Of a wake_up_alertness_high of 3.0 the best return is unknown."""
+    space = {"learning_rate": None, "discount": None, "wake_up_alertness_high": {"grid": [1.3, 3.0, 2.0, 1.5]}}
+    study = study_of(tiny_study.HALVING, space=space)
+    outcome = train(study, tmp_path / "run", slice_lanes=4)
+    assert [member.regret is None for member in outcome.members[::2]] == [False, True, False, False]
+    for path in (tmp_path / "run" / "slices").glob("*.safetensors"):
+        result = slice_files.read(tmp_path / "run", path.stem, studies.digest(study))
+        np.testing.assert_array_equal(result.objective, -result.mean_return)
+
+
+@pytest.mark.slow
+def test_static_choices_are_programs_of_their_own(tmp_path):
+    study = study_of(space={"learning_rate": None, "discount": None, "hidden_sizes": {"grid": [[8], [4]]}})
+    outcome = train(study, tmp_path / "run")
+    sizes = {lane.configuration: weights.size for lane, weights in outcome.weights.items()}
+    assert sizes == {0: 11 * 8 + 8 + 8 * 4 + 4, 1: 11 * 4 + 4 + 4 * 4 + 4}
+
+
+@pytest.mark.slow
+def test_an_adaptive_search_is_told_what_came_of_its_batches(tmp_path):
+    pytest.importorskip("optuna")
+    study = study_of(search="optuna", num_configurations=5, batch_configurations=2,
+                     space={"learning_rate": {"log_uniform": [1e-5, 1e-2]}, "discount": None})  # fmt: skip
+    rounds = []
+    outcome = train(study, tmp_path / "whole", watch=rounds.append)
+    assert [(left.tasks, left.chunks_left, left.tasks_left) for left in rounds] == [
+        (i % 4 == 3, 11 - i, 3 - (i + 1) // 4)
+        for i in range(12)  # three batches of a slice of four chunks each
+    ]
+    assert [member.configuration for member in outcome.members] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert len({member.values["learning_rate"] for member in outcome.members}) == 5
+    import optuna
+
+    stored = optuna.load_study(study_name=None, storage=f"sqlite:///{tmp_path / 'whole' / 'optuna.db'}")
+    told = [trial.value for trial in stored.trials if trial.value is not None]
+    scores = [np.mean([m.regret for m in outcome.members if m.configuration == i]) for i in range(5)]
+    np.testing.assert_allclose(sorted(told), sorted(scores), rtol=1e-6)
+    rounds = []
+    with pytest.raises(schedule.Stopped):
+        train(study, tmp_path / "stopped", watch=rounds.append, stop_requested=lambda: 2 if len(rounds) == 5 else None)
+    assert_same(train(study, tmp_path / "stopped"), outcome)
+
+
+def test_a_batch_of_configurations_that_was_altered_is_refused(tmp_path):
+    train(study_of(), tmp_path / "run")
+    path = tmp_path / "run" / "batches" / "0000.json"
+    path.write_text(path.read_text().replace("0.003", "0.004", 1))
+    with pytest.raises(ValueError, match=r"0000.json is damaged: it is not what was saved, .*; restore it"):
+        train(study_of(), tmp_path / "run")
+    path.write_text("{")
+    with pytest.raises(ValueError, match=r"0000\.json is damaged, it is no JSON"):
+        train(study_of(), tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_random_configurations_are_those_of_the_search(tmp_path):
+    space = {"learning_rate": {"log_uniform": [1e-5, 1e-2]}, "discount": {"uniform": [0.9, 0.99]}}
+    study = study_of(search="random", num_configurations=3, space=space)
+    outcome = train(study, tmp_path / "run")
+    assert [dict(m.values) for m in outcome.members[::2]] == search.configurations(study)
