@@ -2,7 +2,7 @@
 
     python benchmarks/sweeps.py [--members 1024] [--steps 200000] [--rounds 1]
 
-The bare population is `training.train_population`, one program without evaluation, files or anybody who watches, on the
+The bare population is `dqn.train_population`, one program without evaluation, files or anybody who watches, on the
 same devices and in the same slices. The sweep is the command, in a process of its own: evaluations, results, progress.
 Rates are without compiling; that of the sweep is over all that the command does after its programs are compiled and
 before its tables. The memory is what the sweep's process has resident at a quarter, a half and three quarters of its
@@ -128,9 +128,9 @@ def measure_sweep(members: int, steps: int, buffer: int) -> dict:
 
 def _info(folder: Path) -> dict:
     sys.path.insert(0, str(REPOSITORY))
-    from agents.sweeps import results
+    from agents.sweeps import result_files
 
-    return dict(results.read(folder)[1].info)
+    return dict(result_files.read(folder)[1].info)
 
 
 def _resident_mb(pid: int) -> float:

@@ -1,6 +1,7 @@
 """The house's rules on imports: they point down, extras stay in their place, and importing touches no device."""
 
 import ast
+import graphlib
 import os
 import pathlib
 import subprocess
@@ -25,6 +26,8 @@ CORE = {"jax", "chex", "numpy", "heartpole_jax"}
 # Extras, each with the only folder that may import it.
 EXTRAS = {"matplotlib": "drawing", "PIL": "drawing", "gymnasium": "interop", "gymnax": "interop",
           "stable_baselines3": "interop", "stoa": "interop", "brax": "interop", "pygame": "drawing"}  # fmt: skip
+# The rooms of agents: each imports from lower ones alone.
+AGENTS_LEVELS = {"dqn": 0, "pqn": 1, "tutorial": 1, "runs": 2, "sweeps": 3, "reports": 4, "commands": 5, "__main__": 6}
 # What agents may import besides the core and themselves. The rest comes through heartpole_jax.drawing and interop.
 TRAINING = {"agents", "flax", "optax", "tyro", "rich", "safetensors", "orbax", "tensorstore", "pyarrow",
             "optuna", "sqlalchemy"}  # fmt: skip
@@ -69,6 +72,30 @@ def test_agents_import_the_library_and_never_the_reverse():
         for package in {module.partition(".")[0] for module in imported}:
             allowed = package in CORE | TRAINING or package in sys.stdlib_module_names
             assert allowed, f"agents/{path} imports {package}"
+
+
+def test_the_rooms_of_agents_import_from_lower_ones_only():
+    for room, path, imported in modules(AGENTS):
+        others = {module.split(".")[1] for module in imported if module.startswith("agents.")} - {room}
+        for other in others:
+            assert AGENTS_LEVELS[other] < AGENTS_LEVELS[room], f"agents/{path} imports agents.{other}"
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """Imports within functions, and those for type checkers alone, count."""
+    files = {}
+    for package in (PACKAGE, AGENTS):
+        for path in package.rglob("*.py"):
+            name = ".".join([package.name, *path.relative_to(package).with_suffix("").parts])
+            files[name.removesuffix(".__init__")] = path
+    graph = {}
+    for name, path in files.items():
+        graph[name] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):  # `from agents.dqn import loss` is of a file, and not of the package
+                below = [f"{node.module}.{alias.name}" for alias in node.names]
+                graph[name] |= {other if other in files else node.module for other in below} & files.keys()
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 def test_importing_makes_no_array_touches_no_device_and_needs_no_extra():

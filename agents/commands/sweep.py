@@ -19,7 +19,7 @@ from agents.dqn import memory
 from agents.runs import environments, recipes, run_folder, scoring, stop_signals
 from agents.runs.checkpoint_timer import Pacing
 from agents.runs.stop_signals import Stopping
-from agents.sweeps import cluster, objectives, schedule, slices, space, study_checks, study_folder, sweep
+from agents.sweeps import cluster, objectives, schedule, slices, space, study_checks, study_file, study_folder, sweep
 from agents.sweeps import study as studies
 from agents.sweeps.fleet import Fleet
 from agents.sweeps.study import Study
@@ -103,7 +103,7 @@ def run(options: Sweep, arguments: Sequence[str] = ()) -> int:
             validation.check_size(name, size)
     command = shlex.join(["python", "-m", "agents", *arguments])
     with _held(folder):
-        cluster.check_same(studies.digest(study), "study")
+        cluster.check_same(study_file.digest(study), "study")
         fleet = Fleet()
         lanes = options.slice_lanes or default_slice_lanes(study, fleet)
         _check_memory(study, lanes, fleet)
@@ -118,7 +118,7 @@ def resume(folder: Path, processes: Processes, skip_damaged: bool) -> int:
     join(processes)
     with _held(folder):
         kept = study_folder.read(folder)
-        cluster.check_same(studies.digest(kept.study), "study")
+        cluster.check_same(study_file.digest(kept.study), "study")
         fleet = Fleet()
         _check_memory(kept.study, kept.slice_lanes, fleet)
         return _go_on(folder, kept, fleet, kept.checkpoint_every, skip_damaged)
@@ -144,12 +144,12 @@ def study_of(options: Sweep) -> Study:
         flags["space"] = _read_space(options.space)
     if options.study is None and not flags:
         raise ValueError("name a study file, as agents/studies/heartpole-v0.toml, or say with flags what to sweep")
-    content = studies.content(options.study) if options.study else {"env": "HeartPole-v0"}
+    content = study_file.content(options.study) if options.study else {"env": "HeartPole-v0"}
     if "recipe" in flags and "env" not in flags and not options.study:
         del content["env"]
     name = Path(options.study).stem if options.study else "sweep"
     try:
-        return studies.read(studies.merge(content, flags), name)
+        return study_file.read(study_file.merge(content, flags), name)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{options.study}: {error}" if options.study else str(error)) from error
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from agents.commands.sweep_progress import SweepProgress, clock
 from agents.runs import recipes, saved_policy
 from agents.runs.checkpoint_timer import Pacing
-from agents.sweeps import results, study_folder, sweep
+from agents.sweeps import result_text, results, study_folder, sweep
 from agents.sweeps import study as studies
 from agents.sweeps.study import Study
 from agents.sweeps.tasks import Lane
@@ -24,6 +24,8 @@ def write(
     pacing: Pacing,
 ) -> None:
     """The tables, the best configuration and its policies, and what is printed."""
+    from agents.sweeps import result_files  # here, since pyarrow is slow to import
+
     info = {
         "command": kept.command,
         "versions": kept.versions,
@@ -38,13 +40,13 @@ def write(
         name=study.name, env=study.env, num_steps=sweep.num_steps(study), seeds=study.seeds, swept=tuple(study.space),
         log_scaled=studies.log_scaled(study), keep=study.keep, info=info,
     )  # fmt: skip
-    results.write(folder, outcome.members, summary)
+    result_files.write(folder, outcome.members, summary)
     said = f", estimated {clock(progress.estimate_s)}" if progress.estimate_s else ""
     print(
         f"trained in {clock(seconds)}{said}; compiling took {progress.compiling_s:.1f} s, "
         f"checkpoints {pacing.saved_s:.1f} s\n"
     )
-    print(f"{results.as_text(outcome.members, summary)}\n")
+    print(f"{result_text.as_text(outcome.members, summary)}\n")
     written = ["results.parquet, .csv", "configurations.parquet, .csv", "curves.parquet"]
     try:
         best = results.best(outcome.members)

@@ -9,7 +9,7 @@ from typing import Any
 from agents.reports import html_page, learning_curve, sweep_report
 from agents.reports.html_page import Link
 from agents.runs import checkpoints, run_folder
-from agents.sweeps import results
+from agents.sweeps import result_text
 from heartpole_jax import documents, policies, policies_v1, tables
 from heartpole_jax.evaluation import Estimate
 
@@ -86,7 +86,7 @@ def _body(
     facts = sweep_report.flattened({name: value for name, value in config.items() if name not in skipped})
     yield html_page.entries("The run", facts)
     for name in skipped:
-        values = {key: results.value_text(value) for key, value in dict(config.get(name, {})).items()}
+        values = {key: result_text.value_text(value) for key, value in dict(config.get(name, {})).items()}
         yield html_page.entries({"config": "Configuration", "hyperparams": "Hyperparameters"}[name], values)
     found = {
         name: Link(os.path.relpath(folder / name, beside), told)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from agents.reports import sweep_axes
-from agents.sweeps import results, statistics
+from agents.sweeps import result_text, results, statistics
 from agents.sweeps.results import Configuration, Member, Summary
 from heartpole_jax.drawing import style
 from heartpole_jax.evaluation import interquartile_mean
@@ -46,7 +46,7 @@ def marginals(members: Sequence[Member], summary: Summary) -> dict[str, style.Fi
     """
     ranked = results.rank(members)
     early = _at_budget(members, ranked)
-    short = results.short_names(summary.swept)
+    short = result_text.short_names(summary.swept)
     return {name: _marginal(ranked, early, name, short[name], name in summary.log_scaled) for name in summary.swept}
 
 
@@ -156,7 +156,7 @@ def _places(axes: style.Axes, values: Sequence[Any], log_scaled: bool) -> tuple[
             axes.xaxis.set_major_locator(style.MaxNLocator(5))
             axes.xaxis.set_major_formatter(style.FuncFormatter(sweep_axes.tick))
         return numbers, True
-    texts = [results.value_text(value) for value in values]
+    texts = [result_text.value_text(value) for value in values]
     kinds = sorted(
         set(texts), key=lambda text: next(_order(v) for v, t in zip(values, texts, strict=True) if t == text)
     )

@@ -10,7 +10,7 @@ from typing import Any
 from agents.reports import html_page, sweep_figures
 from agents.reports.html_page import Link
 from agents.reports.sweep_axes import short_steps
-from agents.sweeps import results, statistics
+from agents.sweeps import result_files, result_text, results, statistics
 from agents.sweeps.results import Configuration, Member, Summary
 
 _ROWS = 20  # of the table of configurations, and of that of members that diverged
@@ -37,7 +37,7 @@ def build(folder: Path, beside: Path) -> str:
     Raises:
       ValueError: where there are no results yet, or they are damaged.
     """
-    members, summary = results.read(folder)
+    members, summary = result_files.read(folder)
     ranked = results.rank(members)
     return html_page.page(f"{summary.name}: a sweep", _body(folder, beside, members, ranked, summary))
 
@@ -86,13 +86,13 @@ def _answer(
         )
         return
     name = "Regret" if best.metric == "regret" else "Mean return"
-    number, low, high = (results.number_text(value, best.metric) for value in best.interquartile_mean)
+    number, low, high = (result_text.number_text(value, best.metric) for value in best.interquartile_mean)
     own = [member for member in members if member.configuration == best.index]
     yield html_page.heading(2, f"The best of {len(ranked):,} is configuration {best.index}")
     numbers = [
         (name, number, f"95 % interval {low} to {high}" if low else "one seed, no interval"),
-        ("Median seed", results.number_text(best.median.value, best.metric), f"of {best.num_seeds}"),
-        ("Worst seed", results.number_text(best.worst.value, best.metric), f"of {best.num_seeds}"),
+        ("Median seed", result_text.number_text(best.median.value, best.metric), f"of {best.num_seeds}"),
+        ("Worst seed", result_text.number_text(best.worst.value, best.metric), f"of {best.num_seeds}"),
     ]
     yield html_page.headline(numbers)
     if best.metric == "regret":
@@ -103,9 +103,9 @@ def _answer(
         )
     elif len(ranked) > 1:
         yield html_page.paragraph(_compared(ranked))
-    short = results.short_names(summary.swept)
+    short = result_text.short_names(summary.swept)
     yield html_page.entries(
-        "Its values", {short[name]: results.value_text(best.values.get(name)) for name in summary.swept}
+        "Its values", {short[name]: result_text.value_text(best.values.get(name)) for name in summary.swept}
     )
     lines = []
     if (folder / "best.toml").is_file():
@@ -125,7 +125,7 @@ def _compared(ranked: Sequence[Configuration]) -> str:
     (_, low, high), (_, second_low, second_high) = ranked[0].interquartile_mean, ranked[1].interquartile_mean
     apart = high < second_low or second_high < low
     told = "lies clear of" if apart else "overlaps with"
-    second = results.interval_text(ranked[1].interquartile_mean, ranked[1].metric)
+    second = result_text.interval_text(ranked[1].interquartile_mean, ranked[1].metric)
     return f"Its interval {told} that of the second best, {second}."
 
 
@@ -144,7 +144,7 @@ def _meaning(metric: str, num_seeds: int) -> str:
 
 
 def _table(ranked: Sequence[Configuration], summary: Summary) -> Iterator[str]:
-    names = results.short_names(summary.swept)
+    names = result_text.short_names(summary.swept)
     metric = ranked[0].metric
     header = [
         "rank",
@@ -158,11 +158,11 @@ def _table(ranked: Sequence[Configuration], summary: Summary) -> Iterator[str]:
     rows = [
         [
             place,
-            results.interval_text(configuration.interquartile_mean, metric),
-            results.number_text(configuration.median.value, metric),
-            results.number_text(configuration.worst.value, metric),
-            *(results.value_text(configuration.values.get(name)) for name in summary.swept),
-            results.seeds_text(configuration),
+            result_text.interval_text(configuration.interquartile_mean, metric),
+            result_text.number_text(configuration.median.value, metric),
+            result_text.number_text(configuration.worst.value, metric),
+            *(result_text.value_text(configuration.values.get(name)) for name in summary.swept),
+            result_text.seeds_text(configuration),
             short_steps(configuration.env_steps),
         ]
         for place, configuration in enumerate(ranked[:_ROWS], start=1)
@@ -182,7 +182,7 @@ def _how_shown(ranked: Sequence[Configuration]) -> str:
 
 def _marginals(members: Sequence[Member], ranked: Sequence[Configuration], summary: Summary) -> Iterator[str]:
     colours = sweep_figures.COLOURS
-    short = results.short_names(summary.swept)
+    short = result_text.short_names(summary.swept)
     figures = sweep_figures.marginals(members, summary)
     halved = sweep_figures.is_halved(ranked)
     steps = short_steps(sweep_figures.common_steps(ranked))
@@ -209,7 +209,7 @@ def _marginals(members: Sequence[Member], ranked: Sequence[Configuration], summa
         html_page.figure(
             figure,
             f"{metric}{after} against {short[name]}, for {_count(len(ranked), 'configuration')}; the best has "
-            f"{results.value_text(ranked[0].values.get(name))}.",
+            f"{result_text.value_text(ranked[0].values.get(name))}.",
         )
         for name, figure in figures.items()
     )
@@ -222,10 +222,10 @@ def _curves(members: Sequence[Member], ranked: Sequence[Configuration], summary:
         f"The best configurations while they were trained: the median over seeds, {bands}. Grey, the medians of all "
         "others; a dot is one that was evaluated once."
     )
-    names = results.short_names(summary.swept)
+    names = result_text.short_names(summary.swept)
     captions = {
         configuration.index: ", ".join(
-            f"{names[name]} {results.value_text(configuration.values.get(name))}" for name in summary.swept
+            f"{names[name]} {result_text.value_text(configuration.values.get(name))}" for name in summary.swept
         )
         for configuration in ranked
     }
@@ -248,13 +248,13 @@ def _losses(members: Sequence[Member], summary: Summary) -> Iterator[str]:
         "A member whose loss is no longer finite is frozen there. It counts as infinitely bad in every number over "
         "seeds, and its configuration comes after all others."
     )
-    names = results.short_names(summary.swept)
+    names = result_text.short_names(summary.swept)
     rows = [
         [
             member.configuration,
             member.seed,
             "" if member.diverged_at is None else f"{member.diverged_at:,}",
-            *(results.value_text(member.values.get(name)) for name in summary.swept),
+            *(result_text.value_text(member.values.get(name)) for name in summary.swept),
         ]
         for member in diverged[:_ROWS]
     ]
@@ -288,13 +288,13 @@ def flattened(info: Mapping[str, Any], before: str = "") -> dict[str, object]:
         elif isinstance(value, int) and not isinstance(value, bool) and name != "seed":
             found[told] = f"{value:,}"
         elif value is not None and value != "":
-            found[told] = results.value_text(value)
+            found[told] = result_text.value_text(value)
     return found
 
 
 def _told(configuration: Configuration) -> str:
     name = "a regret" if configuration.metric == "regret" else "a mean return"
-    return f"{name} of {results.interval_text(configuration.interquartile_mean, configuration.metric)}"
+    return f"{name} of {result_text.interval_text(configuration.interquartile_mean, configuration.metric)}"
 
 
 def _count(number: int, what: str) -> str:

@@ -27,7 +27,7 @@ def open_new(folder: Path, records: Iterable[Mapping[str, Any]]) -> tuple[Binary
     """A new file of events in `folder`, in the place of all there, and the time at which the run would have begun.
 
     Args:
-      records: of `runs.read_metrics`, what has happened so far.
+      records: of `run_folder.read_metrics`, what has happened so far.
 
     Raises:
       OSError: where it cannot be written.

@@ -13,7 +13,7 @@ _NONE = "-"
 
 
 class Progress:
-    """Shows the records of `chunks.train`; a context manager, which leaves the last figures on the terminal.
+    """Shows the records of `loop.train`; a context manager, which leaves the last figures on the terminal.
 
     Args:
       num_steps: of the whole run.

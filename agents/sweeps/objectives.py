@@ -8,7 +8,7 @@ from typing import Any
 
 from agents.dqn import env_params
 from agents.runs import environments, scoring
-from agents.sweeps import search
+from agents.sweeps import listed_search
 from agents.sweeps import study as studies
 from agents.sweeps.study import Study
 from heartpole_jax import Environment
@@ -33,7 +33,9 @@ def environments_of(study: Study) -> list[dict[str, float]]:
     swept = studies.swept_params(study)
     if not swept or study.search == "optuna":
         return [dict(study.params)]
-    distinct = dict.fromkeys(tuple(float(values[name]) for name in swept) for values in search.configurations(study))
+    distinct = dict.fromkeys(
+        tuple(float(values[name]) for name in swept) for values in listed_search.configurations(study)
+    )
     return [dict(study.params) | dict(zip(swept, values, strict=True)) for values in distinct]
 
 

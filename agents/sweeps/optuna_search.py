@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.sweeps import objectives, space
+from agents.sweeps import objectives, space, study_file
 from agents.sweeps import study as studies
 from agents.sweeps.space import LogUniform, Range, Uniform
 from agents.sweeps.study import Study
@@ -180,7 +180,7 @@ def _database(study: Study, path: Path) -> Iterator[optuna.Study]:
                 direction="minimize" if has_regret else "maximize",
                 load_if_exists=True,
             )
-            digest = studies.digest(study)
+            digest = study_file.digest(study)
             if shown.user_attrs.get("digest", digest) != digest:
                 raise ValueError(f"{path} is of another study of this name; move it away, or take a new folder")
             shown.set_user_attr("digest", digest)

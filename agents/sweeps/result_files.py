@@ -1,4 +1,10 @@
-"""The tables of a sweep as Parquet and CSV files, and back from the Parquet files to members."""
+"""The tables of a sweep as Parquet and CSV files, and back from the Parquet files to members.
+
+results.parquet, .csv          one row a member: a configuration and a seed
+configurations.parquet, .csv   one row a configuration, best first
+curves.parquet                 one row a member, evaluation and name of a curve
+manifest.json                  the checksums of these
+"""
 
 import dataclasses
 import hashlib
@@ -11,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.sweeps.results import CURVES, Configuration, Member, Summary
+from agents.sweeps.results import CURVES, Configuration, Member, Summary, rank
 from heartpole_jax import disk, documents
 
 try:
@@ -28,10 +34,16 @@ _AFTER = ("mean_return", "standard_error", "regret", "diverged_at")
 _KEY = b"heartpole_sweep"  # in the schema's metadata of results.parquet: what the columns cannot tell
 
 
-def write(folder: Path, members: Sequence[Member], ranked: Sequence[Configuration], summary: Summary) -> None:
-    """Writes results, configurations and curves; see `results.write`."""
+def write(folder: Path | str, members: Sequence[Member], summary: Summary) -> None:
+    """Writes the six files into the folder, each whole or not at all.
+
+    Raises:
+      ValueError: as `results.rank`, or where a swept name is that of another column.
+      OSError: where they cannot be written.
+    """
+    folder, members = Path(folder), sorted(members, key=lambda member: (member.configuration, member.seed))
     results = _results_table(members, summary)
-    configurations = _configurations_table(ranked, summary)
+    configurations = _configurations_table(rank(members), summary)
     curves = _curves_table(members)
     contents = {f"{CURVE_TABLE}.parquet": _as_parquet(curves)}
     for name, table in ((RESULTS, results), (CONFIGURATIONS, configurations)):
@@ -43,8 +55,13 @@ def write(folder: Path, members: Sequence[Member], ranked: Sequence[Configuratio
     documents.write(folder / MANIFEST, {"schema_version": _SCHEMA_VERSION, "size_of": sizes, "sha256_of": sums})
 
 
-def read(folder: Path) -> tuple[list[Member], Summary]:
-    """The members with their curves, and the summary; see `results.read`."""
+def read(folder: Path | str) -> tuple[list[Member], Summary]:
+    """What `write` has written into the folder: the members with their curves, and the summary.
+
+    Raises:
+      ValueError: where the files are missing or damaged.
+    """
+    folder = Path(folder)
     results, curves = (_read_table(folder, f"{name}.parquet") for name in (RESULTS, CURVE_TABLE))
     try:
         return _members(results, curves), _summary(_metadata(results)["summary"])

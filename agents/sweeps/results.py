@@ -1,9 +1,4 @@
-"""What came of a sweep: its members, its configurations ranked, and the files that people read.
-
-results.parquet, .csv          one row a member: a configuration and a seed
-configurations.parquet, .csv   one row a configuration, best first
-curves.parquet                 one row a member, evaluation and name of a curve
-manifest.json                  the checksums of these
+"""What came of a sweep: its members, and its configurations ranked.
 
 Nothing is dropped in silence. A member that diverged counts as infinitely bad, whatever its policy was worth before:
 its row keeps the regret of the policy that is left, with the status "diverged", and the numbers over seeds take it as
@@ -14,11 +9,9 @@ the better: a regret and a return cannot be compared.
 """
 
 import dataclasses
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -158,122 +151,6 @@ def count_line(members: Iterable[Member]) -> str:
     counts = Counter(member.status for member in members)
     told = {FINISHED: "finished", STOPPED: "stopped early by halving", DIVERGED: "diverged"}
     return ", ".join(f"{counts[status]:,} {told[status]}" for status in STATUSES)
-
-
-def write(folder: Path | str, members: Sequence[Member], summary: Summary) -> None:
-    """Writes the six files into the folder, each whole or not at all.
-
-    Raises:
-      ValueError: as `rank`, or where a swept name is that of another column.
-      OSError: where they cannot be written.
-      ImportError: without pyarrow.
-    """
-    from agents.sweeps import result_files  # here, since pyarrow is slow to import
-
-    ordered = sorted(members, key=lambda member: (member.configuration, member.seed))
-    result_files.write(Path(folder), ordered, rank(ordered), summary)
-
-
-def read(folder: Path | str) -> tuple[list[Member], Summary]:
-    """What `write` has written into the folder, the curves included.
-
-    Raises:
-      ValueError: where the files are missing or damaged.
-      ImportError: without pyarrow.
-    """
-    from agents.sweeps import result_files
-
-    return result_files.read(Path(folder))
-
-
-def as_text(members: Sequence[Member], summary: Summary) -> str:
-    """The ten best configurations, in at most 120 columns, and how many members finished, were stopped, diverged."""
-    ranked = rank(members)
-    metric = ranked[0].metric
-    names = short_names(summary.swept)
-    header = ["rank", *names.values(), "seeds", "median", f"{statistics.mean_name(len(summary.seeds))} [95 %]", "worst"]
-    rows = [
-        [
-            str(place),
-            *(value_text(configuration.values.get(name)) for name in summary.swept),
-            seeds_text(configuration),
-            number_text(configuration.median.value, metric),
-            interval_text(configuration.interquartile_mean, metric),
-            number_text(configuration.worst.value, metric),
-        ]
-        for place, configuration in enumerate(ranked[:10], start=1)
-    ]
-    title = f"{summary.env}: {len(ranked):,} configurations, {metric} over seeds"
-    best_of = f", the best {len(rows)} of them" if len(ranked) > len(rows) else ""
-    lines = [f"{title}{best_of}", "", *_aligned([header, *rows]), ""]
-    if metric == "regret":
-        lines.append("Regret is what a policy's expected return lacks of the best known one: 0 is optimal.")
-    lines.append(f"{len(members):,} members: {count_line(members)}.")
-    return "\n".join(lines)
-
-
-def short_names(swept: Sequence[str]) -> dict[str, str]:
-    """The names without what stands before their last dot, where that tells them apart."""
-    last = Counter(name.rpartition(".")[2] for name in swept)
-    return {name: short if last[short := name.rpartition(".")[2]] == 1 else name for name in swept}
-
-
-def value_text(value: Any) -> str:
-    """A swept value for people: floats to four digits, near 1 as far as what they lack of it tells, lists in brackets.
-
-    Nothing for None.
-    """
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and math.isfinite(value):
-        if 0.9 < value < 1:  # a discount, or a decay
-            return f"{value:.{2 - math.floor(math.log10(1 - value))}f}".rstrip("0")
-        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-    return json.dumps(list(value)) if isinstance(value, list | tuple) else str(value)
-
-
-def number_text(value: float, metric: str = "regret") -> str:
-    """A regret or return for people: of a regret about three digits, of a return two decimals."""
-    if not math.isfinite(value):
-        return "diverged" if math.isinf(value) else ""
-    size = abs(value)
-    if metric == "return":
-        return f"{value:,.2f}" if size < 1000 else f"{value:,.0f}"
-    decimals = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3 if size >= 0.1 else 4
-    return f"{value:,.{decimals}f}"
-
-
-def interval_text(interval: Interval, metric: str = "regret") -> str:
-    """The number and its interval in brackets, where there is one."""
-    value, low, high = (number_text(number, metric) for number in interval)
-    return f"{value} [{low}, {high}]" if low else value
-
-
-def seeds_text(configuration: Configuration) -> str:
-    """The number of seeds; where not all of them finished, how many did what."""
-    counts = configuration.counts
-    if counts[FINISHED] == configuration.num_seeds:
-        return str(configuration.num_seeds)
-    return ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
-
-
-def _aligned(cells: Sequence[Sequence[str]], most: int = 120) -> list[str]:
-    """The lines of a table; where it is too wide, columns of swept values from the right are left out, and told."""
-    rows = [list(row) for row in cells]
-    left_out: list[str] = []
-    while True:
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        if sum(widths) + 2 * (len(widths) - 1) <= most or len(widths) <= 5:
-            break
-        left_out.insert(0, rows[0][-5])
-        rows = [row[:-5] + row[-4:] for row in rows]
-    lines = ["  ".join(map(str.rjust, row, widths)).rstrip() for row in rows]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    if left_out:
-        lines.append(f"(no room for {', '.join(left_out)}: see configurations.csv)")
-    return lines
 
 
 def _place(configuration: Configuration) -> tuple:

@@ -1,55 +1,18 @@
-"""Studies: what is swept, over which seeds, and how it is searched. One TOML file each.
-
-    recipe = "heartpole-v0"  # or a file beside this one; by default the one for `env`
-    seeds = 8  # 0 to 7; or a list
-    search = "random"  # or "grid", "optuna"
-    num_configurations = 256  # not for a grid, which has as many as it has
-    halving = {keep_one_in = 4, rungs = 2}  # after each rung but the last one in 4 goes on
-
-    [space]  # see `space`
-    learning_rate = {log_uniform = [1e-4, 1e-2]}
-
-All else comes from the recipe, unless the tables [config], [hyperparams] and [params], `env`, `num_steps`, `keep` and
-`evaluation_episodes` say otherwise. A swept name's range takes the place of its value there.
-"""
+"""Studies: what is swept, over which seeds, and how it is searched."""
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from agents.dqn.config import DQNConfig, Hyperparams
-from agents.runs import environments, recipes, toml_text
-from agents.sweeps import space, study_checks
+from agents.sweeps import space
 from agents.sweeps.space import LogUniform, Range
 from agents.sweeps.tasks import Halving
-from heartpole_jax import arguments, disk, documents, validation
-
-_TABLES = ("config", "hyperparams", "params", "space")
-_KEYS = {
-    "name": str,
-    "env": str,
-    "recipe": str,
-    "based_on": str,  # in place of recipe: a recipe all of whose values are here, for the record
-    "num_steps": int,
-    "seeds": None,
-    "search": str,
-    "num_configurations": int,
-    "batch_configurations": int,
-    "search_seed": int,
-    "halving": None,
-    "num_evaluations": int,
-    "evaluation_episodes": int,
-    "final_episodes": int,
-    "keep": str,
-}
 
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """What to train. Built by `load`, `read` or `from_dict`, which check it."""
+    """What to train. Built by `study_file`, which checks it."""
 
     name: str
     env: str  # as `environments.make` knows it
@@ -78,120 +41,6 @@ class Setting:
     config: DQNConfig
     hyperparams: Hyperparams  # plain floats
     params: dict[str, float]  # the environment's, fixed and swept
-
-
-@arguments.checked(path=arguments.check_path)
-def load(path: Path | str) -> Study:
-    """The study in the TOML file `path`, named as the file where it does not say.
-
-    Raises:
-      ValueError: as `content` and `read`, with the file.
-    """
-    path = Path(path)
-    described = content(path)
-    try:
-        return read(described, path.stem)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
-def content(path: Path | str) -> dict[str, Any]:
-    """What the TOML file `path` says, not checked yet; a recipe's file is looked for beside it.
-
-    Raises:
-      ValueError: if the file cannot be read, or is no TOML.
-    """
-    path = disk.as_path(path)
-    described = documents.read_toml(path, "study")
-    recipe = described.get("recipe")
-    if isinstance(recipe, str) and recipe.endswith(".toml"):
-        described["recipe"] = str(path.parent / recipe)
-    return described
-
-
-def merge(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """`content` with `overrides` over it: tables name by name, all else whole; None takes a key away."""
-    merged = dict(content)
-    for key, value in overrides.items():
-        tables = key in _TABLES and isinstance(value, Mapping) and isinstance(merged.get(key, {}), Mapping)
-        merged[key] = merge(merged.get(key, {}), value) if tables else value
-    return {key: value for key, value in merged.items() if value is not None}
-
-
-@arguments.checked(content=Mapping, name=str)
-def read(content: Mapping[str, Any], name: str) -> Study:
-    """The study that `content` describes, with defaults for the rest; `name` where it has none.
-
-    Raises:
-      ValueError, TypeError: for an unknown key, a value that is not what the key takes, or a study that could not be
-        trained: see `study_checks.check`.
-    """
-    for key in content:
-        validation.look_up({**_KEYS, **dict.fromkeys(_TABLES)}, key, "key")
-    for key, kind in _KEYS.items():
-        if key in content and kind is not None:
-            recipes.check_kind(key, content[key], kind)
-    recipe = _recipe(content)
-    env = environments.located(content.get("env", recipe.env))
-    search = content.get("search", "grid")
-    study = Study(
-        name=content.get("name", name),
-        env=env,
-        recipe=content.get("based_on", content.get("recipe", recipe.name)),
-        num_steps=content.get("num_steps", recipe.num_steps),
-        seeds=_seeds(content.get("seeds", 8)),
-        search=search,
-        num_configurations=content.get("num_configurations"),
-        batch_configurations=content.get("batch_configurations", 32 if search == "optuna" else None),
-        search_seed=content.get("search_seed", 0),
-        halving=_halving(content.get("halving")),
-        num_evaluations=content.get("num_evaluations", 32),
-        evaluation_episodes=content.get("evaluation_episodes", recipe.evaluation_episodes),
-        final_episodes=content.get("final_episodes", 64),
-        keep=content.get("keep", recipe.keep),
-        config=recipes.read_config(content, recipe.config),
-        hyperparams=recipes.read_hyperparams(content, recipe.hyperparams),
-        params=recipes.read_params({"params": {**recipe.params, **recipes.table("params", content)}}, env),
-        space=_space(content, env),
-    )
-    study_checks.check(study, environments.make(env))
-    return study
-
-
-def as_dict(study: Study) -> dict[str, Any]:
-    """The study as JSON has it: `from_dict` gives it back."""
-    described = _described(study)
-    return described | {"space": [{"name": name, **table} for name, table in described["space"].items()]}
-
-
-@arguments.checked(content=Mapping)
-def from_dict(content: Mapping[str, Any]) -> Study:
-    """The study that `as_dict` described.
-
-    Raises:
-      ValueError, TypeError: as `read`.
-    """
-    listed = content.get("space")
-    if not isinstance(listed, list) or not all(isinstance(entry, dict) and "name" in entry for entry in listed):
-        raise ValueError(f"space must be a list of ranges, each with its name, got {listed!r}")
-    ranges = {entry["name"]: {key: entry[key] for key in entry if key != "name"} for entry in listed}
-    return read({**content, "space": ranges}, "study")
-
-
-def as_toml(study: Study) -> str:
-    """The study as a file, every value of it, so that no recipe is needed any more: `load` gives it back."""
-    return toml_text.document(_described(study))
-
-
-def digest(study: Study) -> str:
-    """The SHA-256 of all that tells the study from another, the menu in a file included.
-
-    Its name, and where its values came from, are left out.
-    """
-    described = {key: value for key, value in as_dict(study).items() if key not in ("name", "based_on")}
-    if (menu := environments.menu_digest(study.env)) is not None:  # a file, of which the study has the name alone
-        described |= {"menu": menu, "env": "HeartPole-v1"}  # wherever the file lies
-    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
 def resolve(study: Study, values: Mapping[str, Any]) -> Setting:
@@ -232,63 +81,3 @@ def swept_params(study: Study) -> tuple[str, ...]:
 def log_scaled(study: Study) -> frozenset[str]:
     """The swept names whose range is of the logarithm."""
     return frozenset(name for name, swept in study.space.items() if isinstance(swept, LogUniform))
-
-
-def _described(study: Study) -> dict[str, Any]:
-    """As `read` takes it, in full."""
-    fields = {field.name: getattr(study, field.name) for field in dataclasses.fields(study)}
-    fields["based_on"] = fields.pop("recipe")
-    config = dataclasses.asdict(study.config)
-    fields |= {
-        "seeds": list(study.seeds),
-        "halving": study.halving._asdict() if study.halving else None,
-        "config": config | {"hidden_sizes": list(study.config.hidden_sizes)},
-        "hyperparams": dict(vars(study.hyperparams)),
-        "params": dict(study.params),
-        "space": {name: space.as_table(swept) for name, swept in study.space.items()},
-    }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _recipe(content: Mapping[str, Any]) -> recipes.Recipe:
-    """Where the study's values come from that it does not give."""
-    if "based_on" in content:
-        for key in ("env", "num_steps"):
-            if key not in content:
-                raise ValueError(f"{key} is missing, and based_on names a recipe for the record alone; give {key}")
-        if "recipe" in content:
-            raise ValueError("recipe and based_on cannot both be given; leave based_on out")
-        return recipes.Recipe(
-            content["based_on"], content["env"], content["num_steps"], DQNConfig(), recipes.read_hyperparams({})
-        )
-    if "recipe" in content:
-        return recipes.find(content["recipe"])
-    if "env" not in content:
-        raise ValueError('env is missing; give it or a recipe, as in recipe = "heartpole-v0"')
-    return recipes.for_env(content["env"])
-
-
-def _space(content: Mapping[str, Any], env: str) -> dict[str, Range]:
-    try:
-        return space.read(recipes.table("space", content), environments.make(env))
-    except ValueError as error:
-        raise ValueError(f"[space] {error}") from error
-
-
-def _seeds(seeds: Any) -> tuple[int, ...]:
-    if type(seeds) is int:
-        validation.check_size("seeds", seeds)
-        if seeds > study_checks.MOST_MEMBERS:
-            raise ValueError(f"seeds must be at most {study_checks.MOST_MEMBERS:,}, got {seeds:,}")
-        return tuple(range(seeds))
-    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int for seed in seeds):
-        raise ValueError(f"seeds must be how many, or a list of whole numbers, got {seeds!r}")
-    return tuple(seeds)
-
-
-def _halving(halving: Any) -> Halving | None:
-    if halving is None:
-        return None
-    if not isinstance(halving, Mapping) or halving.keys() != set(Halving._fields):
-        raise ValueError(f"halving must be {{keep_one_in = ..., rungs = ...}}, got {halving!r}")
-    return Halving(**halving)

@@ -4,18 +4,16 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agents.dqn import env_params
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.runs import loop
 from agents.sweeps import space
 from agents.sweeps.space import LogUniform, Uniform
+from agents.sweeps.study import Study
 from agents.sweeps.tasks import rung_ends
 from heartpole_jax import Environment, validation
-
-if TYPE_CHECKING:
-    from agents.sweeps.study import Study
 
 SEARCHES = ("grid", "random", "optuna")
 MOST_MEMBERS = 1_000_000
@@ -24,7 +22,7 @@ _SEED_LIMIT = 2**32
 _WHOLE = {"target_period"}  # hyperparameters that are whole numbers
 
 
-def check(study: "Study", env: Environment) -> None:
+def check(study: Study, env: Environment) -> None:
     """Raises ValueError or TypeError for numbers, a search or a space that cannot be, naming the first that cannot."""
     _check_numbers(study)
     _check_search(study)
@@ -38,7 +36,7 @@ def check(study: "Study", env: Environment) -> None:
     _check_first_rung(study, latest.learning_starts)
 
 
-def _check_numbers(study: "Study") -> None:
+def _check_numbers(study: Study) -> None:
     for name in ("num_steps", "num_evaluations", "evaluation_episodes", "final_episodes"):
         validation.check_size(name, getattr(study, name))
     if study.final_episodes < 2:
@@ -58,7 +56,7 @@ def _check_numbers(study: "Study") -> None:
         rung_ends(study.num_evaluations, study.halving)
 
 
-def _check_search(study: "Study") -> None:
+def _check_search(study: Study) -> None:
     validation.look_up(dict.fromkeys(SEARCHES), study.search, "search")
     adaptive, sampled = study.search == "optuna", study.search != "grid"
     if sampled and not study.space:
@@ -84,7 +82,7 @@ def _check_search(study: "Study") -> None:
             validation.check_size(name, getattr(study, name))
 
 
-def _check_members(study: "Study") -> None:
+def _check_members(study: Study) -> None:
     configurations = study.num_configurations or space.grid_size(study.space)
     members = configurations * len(study.seeds)
     if members > MOST_MEMBERS:
@@ -94,7 +92,7 @@ def _check_members(study: "Study") -> None:
         )
 
 
-def configs(study: "Study") -> list[DQNConfig]:
+def configs(study: Study) -> list[DQNConfig]:
     """Every static configuration that the space can make."""
     static = {name: space.ends(swept) for name, swept in study.space.items() if space.is_static(name)}
     programs = math.prod(map(len, static.values()))
@@ -109,7 +107,7 @@ def configs(study: "Study") -> list[DQNConfig]:
     ]
 
 
-def _check_traced(study: "Study", env: Environment) -> None:
+def _check_traced(study: Study, env: Environment) -> None:
     """That hyperparameters and parameters take the ends of their ranges, and parameters those of every two of them."""
     traced = {name: space.ends(swept) for name, swept in study.space.items() if not space.is_static(name)}
     params = {name: values for name, values in traced.items() if space.is_param(name)}
@@ -122,7 +120,7 @@ def _check_traced(study: "Study", env: Environment) -> None:
         _try(changes, lambda changes: env_params.replaced(env, {**study.params, **first, **changes}))
 
 
-def _check_whole(study: "Study") -> None:
+def _check_whole(study: Study) -> None:
     """That no hyperparameter that is a whole number is another between the ends of its range."""
     for name in _WHOLE & study.space.keys():
         swept = study.space[name]
@@ -153,14 +151,14 @@ def _try(values: dict[str, Any], build: Callable[[dict[str, Any]], Any]) -> Any:
         raise ValueError(f"[space] allows {described}, and {error}" if values else str(error)) from error
 
 
-def _latest_start(study: "Study") -> Hyperparams:
+def _latest_start(study: Study) -> Hyperparams:
     """The study's hyperparameters with the most steps before the first update."""
     if "learning_starts" not in study.space:
         return study.hyperparams
     return dataclasses.replace(study.hyperparams, learning_starts=max(space.ends(study.space["learning_starts"])))
 
 
-def _check_first_rung(study: "Study", learning_starts: float) -> None:
+def _check_first_rung(study: Study, learning_starts: float) -> None:
     """That whoever is judged after the first rung has learned something by then."""
     steps = study.num_steps * rung_ends(study.num_evaluations, study.halving)[0] // study.num_evaluations
     if learning_starts >= steps:

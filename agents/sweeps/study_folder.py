@@ -13,8 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from agents.runs import environments, files, run_folder
-from agents.sweeps import cluster
-from agents.sweeps import study as studies
+from agents.sweeps import cluster, study_file
 from agents.sweeps.study import Study
 from heartpole_jax import disk, documents, validation
 
@@ -64,8 +63,8 @@ def prepare(folder: Path, study: Study, command: str, slice_lanes: int, checkpoi
             )
         content = {
             "schema_version": SCHEMA_VERSION,
-            "digest": studies.digest(study),
-            "study": studies.as_dict(study),
+            "digest": study_file.digest(study),
+            "study": study_file.as_dict(study),
             "slice_lanes": slice_lanes,
             "checkpoint_every": checkpoint_every,
             "versions": _versions(),
@@ -77,7 +76,7 @@ def prepare(folder: Path, study: Study, command: str, slice_lanes: int, checkpoi
         documents.write(folder / STUDY, content)
     cluster.gather(0)
     kept = read(folder)
-    if studies.digest(kept.study) != studies.digest(study):
+    if study_file.digest(kept.study) != study_file.digest(study):
         raise ValueError(
             f"{folder} is of another study: {_difference(kept.study, study)}; name another folder with --out"
         )
@@ -118,7 +117,7 @@ def _kept(content: Mapping[str, Any], folder: Path) -> Kept:
     validation.check_size("slice_lanes", content["slice_lanes"])
     if content["checkpoint_every"] is not None:
         validation.check_size("checkpoint_every", content["checkpoint_every"])
-    study = studies.from_dict(content["study"])
+    study = study_file.from_dict(content["study"])
     environments.check_menu(study.env, content.get("menu"), f"the sweep in {folder} was begun")
     return Kept(
         study=study,
@@ -142,7 +141,7 @@ def tidy(folder: Path, study: Study) -> None:
             raise ValueError(f"{path} is no folder, and a sweep writes into it: move it away, and resume")
     files.remove_leftovers(folder, FILES)
     if not (folder / TOML).exists():
-        disk.write_atomic(folder / TOML, studies.as_toml(study).encode())
+        disk.write_atomic(folder / TOML, study_file.as_toml(study).encode())
 
 
 def _versions() -> dict[str, str]:
@@ -151,6 +150,6 @@ def _versions() -> dict[str, str]:
 
 def _difference(kept: Study, study: Study) -> str:
     """The first entries that differ."""
-    there, here = studies.as_dict(kept), studies.as_dict(study)
+    there, here = study_file.as_dict(kept), study_file.as_dict(study)
     differ = [name for name in {**there, **here} if there.get(name) != here.get(name) and name != "name"]
     return "; ".join(f"{name} is {there.get(name)!r} there, and {here.get(name)!r} here" for name in differ[:3])

@@ -20,7 +20,7 @@ from agents.dqn import env_params
 from agents.dqn.config import DQNConfig
 from agents.runs import environments, files, loop, scoring
 from agents.runs.checkpoint_timer import Pacing
-from agents.sweeps import cluster, objectives, results, schedule, search, slices, space, study_checks
+from agents.sweeps import cluster, objectives, results, schedule, search, slices, space, study_checks, study_file
 from agents.sweeps import study as studies
 from agents.sweeps.fleet import Fleet
 from agents.sweeps.results import Member
@@ -67,7 +67,7 @@ def train(study: Study, means: Means) -> Outcome:
     Raises:
       schedule.Stopped, ValueError, OSError, cluster.Lost: as `schedule.run`.
     """
-    digest, metric = studies.digest(study), objectives.metric(study)
+    digest, metric = study_file.digest(study), objectives.metric(study)
     programs = functools.cache(functools.partial(_programs, study, means))
     outcome = Outcome([], {})
     num_batches = count_batches(study)
@@ -111,7 +111,7 @@ def _batch(batch: int, study: Study, folder: Path, searcher: search.Searcher | N
     path = folder / "batches" / f"{batch:04}.json"
     if searcher is not None and not path.exists():
         path.parent.mkdir(exist_ok=True)
-        content = {"study": studies.digest(study), "batch": batch, "configurations": searcher.ask(batch)}
+        content = {"study": study_file.digest(study), "batch": batch, "configurations": searcher.ask(batch)}
         documents.write(path, content)
     cluster.gather(np.int32(batch))
     files.wait_for(path)
@@ -122,7 +122,7 @@ def _batch(batch: int, study: Study, folder: Path, searcher: search.Searcher | N
     found = written.get("configurations")
     number = min(studies.batch_size(study), studies.count(study) - batch * studies.batch_size(study))
     if (
-        written.get("study") != studies.digest(study)
+        written.get("study") != study_file.digest(study)
         or written.get("batch") != batch
         or not isinstance(found, list)
         or len(found) != number

@@ -16,8 +16,7 @@ from agents.__main__ import _parse, main
 from agents.commands import sweep as sweep_command
 from agents.dqn import training
 from agents.runs import recipes, run_folder, saved_policy
-from agents.sweeps import results
-from agents.sweeps import study as studies
+from agents.sweeps import result_files, results, study_file
 from heartpole_jax import documents
 
 pytestmark = pytest.mark.once
@@ -64,7 +63,7 @@ def test_a_sweep_says_what_it_will_do_and_how_long_that_takes(swept):
 
 
 def test_a_sweep_leaves_tables_a_recipe_and_policies(swept):
-    members, summary = results.read(swept.folder)
+    members, summary = result_files.read(swept.folder)
     assert len(members) == 8
     assert summary.info["slice_lanes"] == 4
     assert summary.info["command"].startswith("python -m agents sweep ")
@@ -153,8 +152,8 @@ def test_the_flags_in_the_documentation_are_the_study_beside_them():
     arguments = shlex.split(command.replace("\\\n", " "))
     assert arguments[:3] == ["python", "-m", "agents"]
     options, _ = _parse(arguments[3:])
-    expected = studies.read(tomllib.loads(described), "documented")
-    assert studies.digest(sweep_command.study_of(options)) == studies.digest(expected)
+    expected = study_file.read(tomllib.loads(described), "documented")
+    assert study_file.digest(sweep_command.study_of(options)) == study_file.digest(expected)
 
 
 def test_nothing_to_sweep_is_told(capsys):

@@ -12,7 +12,7 @@ from synthetic_sweep import SUMMARY, member
 from agents.__main__ import main
 from agents.commands import report
 from agents.runs import records, run_folder
-from agents.sweeps import results
+from agents.sweeps import result_files, result_text, results
 from heartpole_jax import documents
 
 VOID = {"meta", "img", "br", "link"}
@@ -67,7 +67,7 @@ class Page(html.parser.HTMLParser):
 def _sweep(folder, members, summary=SUMMARY):
     folder.mkdir(exist_ok=True)
     (folder / "study.json").write_text("{}")
-    results.write(folder, members, summary)
+    result_files.write(folder, members, summary)
     return folder
 
 
@@ -85,13 +85,13 @@ def page(sweep):
 
 
 def test_the_page_of_a_sweep_has_the_answer_first(sweep, page):
-    best = results.rank(results.read(sweep)[0])[0]
-    number = results.number_text(best.interquartile_mean.value)
+    best = results.rank(result_files.read(sweep)[0])[0]
+    number = result_text.number_text(best.interquartile_mean.value)
     assert page.text.index(f"The best of 24 is configuration {best.index}") < page.text.index(
         "The configurations in order"
     )
     _, answer = page.text.split("The best of 24 is", 1)
-    low, high = map(results.number_text, best.interquartile_mean[1:])
+    low, high = map(result_text.number_text, best.interquartile_mean[1:])
     assert f"Regret {number} 95 % interval {low} to {high}" in answer
     assert f"python -m agents train --recipe {sweep}/best.toml python -m agents evaluate {sweep}/best/seed-0" in answer
     optimum = -123.304

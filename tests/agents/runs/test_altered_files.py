@@ -14,7 +14,7 @@ from agents.commands import resume as resume_command
 from agents.commands import sweep as sweep_command
 from agents.dqn.config import DQNConfig
 from agents.runs import records, run_folder, saved_policy
-from agents.sweeps import results, search, slice_files, study_folder, sweep
+from agents.sweeps import result_files, results, search, slice_files, study_folder, sweep
 from agents.sweeps.results import Summary
 from agents.sweeps.slice_files import CURVES, Result
 from agents.sweeps.tasks import Lane
@@ -116,7 +116,7 @@ def _sweep(folder, seed):
     summary = Summary(
         "sweep", "HeartPole-v0", 4096, (seed,), ("discount",), frozenset(), "last", {"command": "command"}
     )
-    results.write(folder, members, summary)
+    result_files.write(folder, members, summary)
 
 
 @pytest.fixture(scope="module")
@@ -137,9 +137,9 @@ READERS = {
     "sweep/study.json": study_folder.read,
     "sweep/batches/0000.json": lambda folder: sweep._batch(0, _study(0), folder, None),
     f"sweep/slices/{TASK}.safetensors": lambda folder: slice_files.read(folder, TASK, sweep.studies.digest(_study(0))),
-    "sweep/manifest.json": results.read,
-    "sweep/results.parquet": results.read,
-    "sweep/curves.parquet": results.read,
+    "sweep/manifest.json": result_files.read,
+    "sweep/results.parquet": result_files.read,
+    "sweep/curves.parquet": result_files.read,
 }
 
 

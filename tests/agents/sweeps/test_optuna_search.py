@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from agents.sweeps import search, study
+from agents.sweeps import search, study_file
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
 
@@ -29,7 +29,7 @@ CONTENT = {
 
 @pytest.fixture
 def adaptive():
-    return study.read(CONTENT, "test")
+    return study_file.read(CONTENT, "test")
 
 
 def _objective(values):
@@ -71,7 +71,7 @@ def _trials(folder, name="test"):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder, stored = tmp_path_factory.mktemp("undisturbed"), {}
-    assert _go_on(study.read(CONTENT, "test"), folder, stored)
+    assert _go_on(study_file.read(CONTENT, "test"), folder, stored)
     return stored, _trials(folder)
 
 
@@ -174,7 +174,7 @@ def test_what_it_is_told_decides_what_it_asks_next(adaptive, tmp_path, undisturb
 
 def unshown(content, name="test"):
     """A search with its database in memory."""
-    return optuna_search.Searcher(study.read(content, name), optuna.create_study())
+    return optuna_search.Searcher(study_file.read(content, name), optuna.create_study())
 
 
 def test_it_finds_the_best_sooner_than_chance():
@@ -238,7 +238,7 @@ def test_batches_come_in_order(adaptive, tmp_path):
 
 def test_a_database_of_another_study_is_refused(adaptive, tmp_path):
     _go_on(adaptive, tmp_path, {}, until=(0, "told"))
-    other = study.read(CONTENT | {"search_seed": 1}, "test")
+    other = study_file.read(CONTENT | {"search_seed": 1}, "test")
     with (
         pytest.raises(ValueError, match=r"optuna\.db is of another study of this name; move it away, or take a new fo"),
         search.opened(other, tmp_path),
@@ -270,7 +270,7 @@ def test_a_database_that_cannot_be_written_is_an_error_of_the_system(adaptive, t
 def test_without_a_known_best_the_mean_return_is_maximized(tmp_path):
     pytest.importorskip("gymnax", exc_type=ImportError)
     content = CONTENT | {"env": "gymnax:CartPole-v1", "space": {"discount": {"uniform": [0.9, 1]}}}
-    adaptive = study.read(content, "cartpole")
+    adaptive = study_file.read(content, "cartpole")
     with search.opened(adaptive, tmp_path) as searcher:
         searcher.tell(0, searcher.ask(0), [-500.0 + i for i in range(4)])
     assert [value for *_, value, _ in _trials(tmp_path, "cartpole")] == [500.0 - i for i in range(4)]

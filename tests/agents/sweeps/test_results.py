@@ -10,7 +10,7 @@ import synthetic_sweep
 from pyarrow import parquet
 from synthetic_sweep import SUMMARY, member
 
-from agents.sweeps import result_files, results, statistics
+from agents.sweeps import result_files, result_text, results, statistics
 from heartpole_jax import documents
 
 ONE_NAME = dataclasses.replace(SUMMARY, swept=("hyperparams.learning_rate",))
@@ -116,7 +116,7 @@ def test_regrets_and_returns_are_never_compared():
     assert [(one.index, one.metric, one.median.value) for one in ranked] == [
         (1, "return", -90.0), (0, "return", -123.5), (3, "return", -130.0), (2, "return", -150.0),
     ]  # fmt: skip
-    assert "4 configurations, return over seeds" in results.as_text(members, ONE_NAME)
+    assert "4 configurations, return over seeds" in result_text.as_text(members, ONE_NAME)
 
 
 def test_a_member_that_diverged_changes_no_metric():
@@ -147,8 +147,8 @@ def test_a_member_that_is_there_twice_is_refused():
 @pytest.mark.parametrize("regret", [True, False])
 def test_what_is_read_is_what_was_written(tmp_path, regret):
     members = synthetic_sweep.members(8, num_seeds=3, regret=regret)
-    results.write(tmp_path, members[::-1], SUMMARY)
-    found, summary = results.read(tmp_path)
+    result_files.write(tmp_path, members[::-1], SUMMARY)
+    found, summary = result_files.read(tmp_path)
     assert summary == SUMMARY
     for expected, one in zip(members, found, strict=True):
         fields = dataclasses.asdict(expected)
@@ -164,8 +164,8 @@ def test_what_is_read_is_what_was_written(tmp_path, regret):
 def test_a_member_that_diverged_before_any_policy_comes_back_without_a_return(tmp_path):
     empty = {name: np.zeros(0) for name in ("env_steps", *results.CURVES)}
     lost = member(1, 0, math.nan, "diverged", mean_return=math.nan, standard_error=math.nan, curve=empty, diverged_at=0)
-    results.write(tmp_path, [member(0, 0, 1.0), lost], ONE_NAME)
-    (_, found), _ = results.read(tmp_path)
+    result_files.write(tmp_path, [member(0, 0, 1.0), lost], ONE_NAME)
+    (_, found), _ = result_files.read(tmp_path)
     assert math.isnan(found.mean_return)
     assert math.isnan(found.regret)
     assert found.diverged_at == 0
@@ -177,14 +177,14 @@ def test_a_member_that_diverged_before_any_policy_comes_back_without_a_return(tm
 
 def test_a_regret_that_is_unknown_comes_back_unknown(tmp_path):
     members = [member(0, 0, 0.5), member(1, 0, None, mean_return=-90.0), member(2, 0, None, mean_return=-95.0)]
-    results.write(tmp_path, members, ONE_NAME)
-    found, summary = results.read(tmp_path)
+    result_files.write(tmp_path, members, ONE_NAME)
+    found, summary = result_files.read(tmp_path)
     assert [one.regret for one in found] == [0.5, None, None]
-    assert "diverged" not in results.as_text(found, summary).replace("0 diverged", "")
+    assert "diverged" not in result_text.as_text(found, summary).replace("0 diverged", "")
 
 
 def test_columns_have_their_own_types_and_lists_are_text(tmp_path):
-    results.write(tmp_path, synthetic_sweep.members(4, num_seeds=2), SUMMARY)
+    result_files.write(tmp_path, synthetic_sweep.members(4, num_seeds=2), SUMMARY)
     schema = parquet.read_schema(tmp_path / "results.parquet")
     kinds = {name: str(schema.field(name).type) for name in schema.names}
     assert kinds == {
@@ -207,7 +207,7 @@ def test_configurations_are_a_row_each_best_first_with_a_diverged_worst_of_infin
         *(member(1, s, 0.2) for s in range(2)),
         member(2, 0, 1.0, "diverged"),
     ]
-    results.write(tmp_path, members, ONE_NAME)
+    result_files.write(tmp_path, members, ONE_NAME)
     rows = parquet.read_table(tmp_path / "configurations.parquet").to_pylist()
     assert [row["configuration"] for row in rows] == [1, 0, 2]
     assert rows[0]["interquartile_mean_regret"] == pytest.approx(0.2)
@@ -222,7 +222,7 @@ def test_a_swept_name_that_is_a_columns_is_refused_and_nothing_written(tmp_path)
     members = [member(0, 0, 1.0, values={"seed": 3})]
     message = r"^a swept name must not be that of another column of the results, got 'seed'$"
     with pytest.raises(ValueError, match=message):
-        results.write(tmp_path, members, dataclasses.replace(SUMMARY, swept=("seed",)))
+        result_files.write(tmp_path, members, dataclasses.replace(SUMMARY, swept=("seed",)))
     assert not list(tmp_path.iterdir())
 
 
@@ -230,24 +230,24 @@ def test_results_that_are_missing_or_damaged_are_named(tmp_path):
     with pytest.raises(
         ValueError, match=r"results.parquet is missing: the sweep is not finished; go on with `python -m agents"
     ):
-        results.read(tmp_path)
-    results.write(tmp_path, [member(0, 0, 1.0)], ONE_NAME)
+        result_files.read(tmp_path)
+    result_files.write(tmp_path, [member(0, 0, 1.0)], ONE_NAME)
     (tmp_path / "results.parquet").write_bytes(b"PAR1")
     with pytest.raises(ValueError, match=r"results.parquet is damaged: .*; write it again by resuming the sweep"):
-        results.read(tmp_path)
+        result_files.read(tmp_path)
     (tmp_path / "results.parquet").write_bytes((tmp_path / "configurations.parquet").read_bytes())
     with pytest.raises(ValueError, match=r"results.parquet is damaged: it is not what was saved, its checksum is"):
-        results.read(tmp_path)
+        result_files.read(tmp_path)
     manifest = documents.read(tmp_path / "manifest.json")
     for told in (manifest["sha256_of"], manifest["size_of"]):
         told["results.parquet"] = told["configurations.parquet"]
     documents.write(tmp_path / "manifest.json", manifest)
     with pytest.raises(ValueError, match=r"results.parquet is not what a sweep has written"):
-        results.read(tmp_path)
+        result_files.read(tmp_path)
 
 
 def test_the_table_shows_the_ten_best_in_120_columns_and_counts_all():
-    text = results.as_text(synthetic_sweep.members(), SUMMARY)
+    text = result_text.as_text(synthetic_sweep.members(), SUMMARY)
     lines = text.splitlines()
     assert max(map(len, lines)) <= 120
     assert lines[0] == "HeartPole-v0: 64 configurations, regret over seeds, the best 10 of them"
@@ -258,7 +258,7 @@ def test_the_table_shows_the_ten_best_in_120_columns_and_counts_all():
 def test_columns_without_room_are_left_out_and_named():
     swept = tuple(f"hyperparams.a_rather_long_name_{i}" for i in range(6))
     one = member(0, 0, 0.01234, values=dict.fromkeys(swept, 0.5))
-    text = results.as_text([one], dataclasses.replace(SUMMARY, swept=swept))
+    text = result_text.as_text([one], dataclasses.replace(SUMMARY, swept=swept))
     assert max(map(len, text.splitlines())) <= 120
     assert (
         "(no room for a_rather_long_name_3, a_rather_long_name_4, a_rather_long_name_5: see configurations.csv)" in text
@@ -267,18 +267,20 @@ def test_columns_without_room_are_left_out_and_named():
 
 
 def test_numbers_are_told_to_what_they_are_worth():
-    told = [results.number_text(value) for value in (0.00312, 0.1234, 1.234, 12.34, 123.4, 12345.6, math.inf, math.nan)]
+    told = [
+        result_text.number_text(value) for value in (0.00312, 0.1234, 1.234, 12.34, 123.4, 12345.6, math.inf, math.nan)
+    ]
     assert told == ["0.0031", "0.123", "1.23", "12.3", "123", "12,346", "diverged", ""]
-    assert results.number_text(-123.308, "return") == "-123.31"
-    assert results.value_text([64, 64]) == "[64, 64]"
-    assert results.value_text(True) == "true"
-    told = [results.value_text(value) for value in (0.00154112, 0.9999, 0.95, 0.98882, 1.0, 2_000_000.0, None)]
+    assert result_text.number_text(-123.308, "return") == "-123.31"
+    assert result_text.value_text([64, 64]) == "[64, 64]"
+    assert result_text.value_text(True) == "true"
+    told = [result_text.value_text(value) for value in (0.00154112, 0.9999, 0.95, 0.98882, 1.0, 2_000_000.0, None)]
     assert told == ["0.001541", "0.9999", "0.95", "0.9888", "1", "2,000,000", ""]
 
 
 def test_tables_of_a_thousand_configurations_come_whole(tmp_path):
     members = [member(i, seed, 1.0 + i) for i in range(1000) for seed in range(8)]
-    results.write(tmp_path, members, ONE_NAME)
+    result_files.write(tmp_path, members, ONE_NAME)
     assert parquet.read_metadata(tmp_path / "results.parquet").num_rows == 8000
     assert parquet.read_metadata(tmp_path / "configurations.parquet").num_rows == 1000
     curves = result_files.CURVE_TABLE

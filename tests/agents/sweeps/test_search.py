@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from agents.sweeps import search, study
+from agents.sweeps import listed_search, search, study_file
 from agents.sweeps.space import Choices, LogUniform, Uniform
 
 BASE = {"env": "HeartPole-v0", "num_steps": 1_000_000, "seeds": 2}
@@ -20,7 +20,7 @@ SPACE = {
 
 def _random(number=8, **changes):
     content = BASE | {"search": "random", "num_configurations": number, "space": SPACE} | changes
-    return study.read(content, "test")
+    return study_file.read(content, "test")
 
 
 def test_a_grid_is_every_combination_the_last_name_fastest():
@@ -28,7 +28,7 @@ def test_a_grid_is_every_combination_the_last_name_fastest():
         "discount": {"uniform": [0, 1], "points": 3}, "hidden_sizes": {"choices": [[8], [16, 16]]},
         "double": {"grid": [True, False]},
     }  # fmt: skip
-    found = search.configurations(study.read(BASE | {"space": space}, "test"))
+    found = listed_search.configurations(study_file.read(BASE | {"space": space}, "test"))
     assert [tuple(values) for values in found] == [("discount", "hidden_sizes", "double")] * 12
     assert [tuple(values.values()) for values in found[:5]] == [
         (0.0, [8], True), (0.0, [8], False), (0.0, [16, 16], True), (0.0, [16, 16], False), (0.5, [8], True),
@@ -37,13 +37,13 @@ def test_a_grid_is_every_combination_the_last_name_fastest():
 
 
 def test_a_study_without_a_space_has_one_configuration_of_no_values():
-    assert search.configurations(study.read(BASE, "test")) == [{}]
+    assert listed_search.configurations(study_file.read(BASE, "test")) == [{}]
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "reward_shift"])
 def test_random_values_have_the_distribution_that_was_asked_for(name):
     """Kolmogorov-Smirnov on 4,000 values, p > 0.001: one search seed in a thousand would fail."""
-    values = np.array([values[name] for values in search.configurations(_random(4_000))])
+    values = np.array([values[name] for values in listed_search.configurations(_random(4_000))])
     uniform = (np.log10(values) + 5) / 4 if name == "learning_rate" else (values + 2) / 5
     assert 0 <= uniform.min() < 0.002
     assert 0.998 < uniform.max() < 1
@@ -52,7 +52,7 @@ def test_random_values_have_the_distribution_that_was_asked_for(name):
 
 def test_choices_are_equally_likely_and_names_independent():
     """Chi-squared on 4,000 configurations, p > 0.001 each: one search seed in a thousand would fail."""
-    found = search.configurations(_random(4_000))
+    found = listed_search.configurations(_random(4_000))
     sizes = np.array([SPACE["hidden_sizes"]["choices"].index(values["hidden_sizes"]) for values in found])
     assert scipy.stats.chisquare(np.bincount(sizes, minlength=3)).pvalue > 1e-3
     thirds = np.array([int(3 * (values["reward_shift"] + 2) / 5) for values in found])
@@ -64,25 +64,25 @@ def test_choices_are_equally_likely_and_names_independent():
 
 
 def test_more_configurations_leave_the_first_as_they_are():
-    assert search.configurations(_random(20))[:8] == search.configurations(_random(8))
+    assert listed_search.configurations(_random(20))[:8] == listed_search.configurations(_random(8))
 
 
 def test_another_name_swept_leaves_the_others_as_they_are():
-    more = search.configurations(_random(space={"discount": {"uniform": [0, 1]}} | SPACE))
-    assert [{name: values[name] for name in SPACE} for values in more] == search.configurations(_random())
+    more = listed_search.configurations(_random(space={"discount": {"uniform": [0, 1]}} | SPACE))
+    assert [{name: values[name] for name in SPACE} for values in more] == listed_search.configurations(_random())
 
 
 def test_another_search_seed_gives_others():
-    one, other = search.configurations(_random()), search.configurations(_random(search_seed=1))
+    one, other = listed_search.configurations(_random()), listed_search.configurations(_random(search_seed=1))
     assert all(
         a[name] != b[name] for a, b in zip(one, other, strict=True) for name in ("learning_rate", "reward_shift")
     )
-    assert one == search.configurations(_random(name="other", seeds=7))
+    assert one == listed_search.configurations(_random(name="other", seeds=7))
 
 
 def test_random_values_are_the_same_on_every_machine():
     """By hand: the SeedSequence's word over 2^64, since a later version must go on with the same configurations."""
-    values = search.configurations(_random(1))[0]
+    values = listed_search.configurations(_random(1))[0]
     word = np.random.SeedSequence((0, 0xC2D76019, 0)).generate_state(1, np.uint64)[0]  # CRC-32 of "reward_shift"
     assert values["reward_shift"] == pytest.approx(-2 + 5 * float(word) / 2**64, abs=1e-12)
 
@@ -98,7 +98,7 @@ def test_a_value_is_in_the_half_open_range_whatever_the_rounding():
 def test_whoever_opens_a_listed_search_is_given_one_batch(tmp_path):
     one = _random()
     with search.opened(one, tmp_path) as searcher:
-        assert searcher.ask(0) == search.configurations(one)
+        assert searcher.ask(0) == listed_search.configurations(one)
         searcher.tell(0, searcher.ask(0), [None] * 8)
         with pytest.raises(ValueError, match=r"^search = 'random' is one batch, number 0, got 1$"):
             searcher.ask(1)
@@ -107,7 +107,7 @@ def test_whoever_opens_a_listed_search_is_given_one_batch(tmp_path):
 
 def test_an_adaptive_search_has_no_list():
     with pytest.raises(ValueError, match=r"^search = 'optuna' has no configurations before it is told what came of"):
-        search.configurations(dataclasses.replace(_random(), search="optuna"))
+        listed_search.configurations(dataclasses.replace(_random(), search="optuna"))
 
 
 def test_without_optuna_the_extra_to_install_is_named(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from tiny_menu import TEA
 
 from agents.dqn.config import DQNConfig
 from agents.runs import environments, recipes
-from agents.sweeps import study
+from agents.sweeps import study, study_file
 from agents.sweeps.space import Choices, LogUniform, Uniform
 from agents.sweeps.tasks import Halving
 
@@ -43,7 +43,7 @@ DISCOUNT = {"discount": {"uniform": [0.9, 1]}}
 @pytest.fixture
 def sound(tmp_path):
     (tmp_path / "mine.toml").write_text(SOUND)
-    return study.load(tmp_path / "mine.toml")
+    return study_file.load(tmp_path / "mine.toml")
 
 
 def test_a_study_is_what_its_file_says_and_its_recipe_elsewhere(sound):
@@ -68,32 +68,32 @@ def test_a_study_is_what_its_file_says_and_its_recipe_elsewhere(sound):
 
 
 def test_a_study_comes_back_from_json_and_from_its_own_file(sound, tmp_path):
-    adaptive = study.read(
+    adaptive = study_file.read(
         SMALL | {"name": 'a "b"', "search": "optuna", "num_configurations": 40, "space": DISCOUNT}, "x"
     )
-    for one in (sound, adaptive, study.read(SMALL, "x")):
-        described = json.loads(json.dumps(study.as_dict(one), sort_keys=True))
-        assert study.from_dict(described) == one
-        assert list(study.from_dict(described).space) == list(one.space)
-        (tmp_path / "other.toml").write_text(study.as_toml(one), encoding="utf-8")
-        assert study.load(tmp_path / "other.toml") == one
-        assert list(study.load(tmp_path / "other.toml").space) == list(one.space)
+    for one in (sound, adaptive, study_file.read(SMALL, "x")):
+        described = json.loads(json.dumps(study_file.as_dict(one), sort_keys=True))
+        assert study_file.from_dict(described) == one
+        assert list(study_file.from_dict(described).space) == list(one.space)
+        (tmp_path / "other.toml").write_text(study_file.as_toml(one), encoding="utf-8")
+        assert study_file.load(tmp_path / "other.toml") == one
+        assert list(study_file.load(tmp_path / "other.toml").space) == list(one.space)
 
 
 def test_its_own_file_needs_no_recipe(tmp_path):
     (tmp_path / "fast.toml").write_text('env = "HeartPole-v0"\nnum_steps = 500_000\n[hyperparams]\ndiscount = 0.9\n')
     (tmp_path / "mine.toml").write_text('recipe = "fast.toml"\n')
-    before = study.load(tmp_path / "mine.toml")
+    before = study_file.load(tmp_path / "mine.toml")
     assert (before.hyperparams.discount, before.recipe) == (0.9, str(tmp_path / "fast.toml"))
     (tmp_path / "fast.toml").unlink()
-    (tmp_path / "again.toml").write_text(study.as_toml(before))
-    assert study.load(tmp_path / "again.toml") == before
+    (tmp_path / "again.toml").write_text(study_file.as_toml(before))
+    assert study_file.load(tmp_path / "again.toml") == before
 
 
 def test_the_digest_tells_studies_apart_but_not_by_name(sound):
     renamed = dataclasses.replace(sound, name="other", recipe="elsewhere.toml")
-    assert study.digest(renamed) == study.digest(sound)
-    assert len(study.digest(sound)) == 64
+    assert study_file.digest(renamed) == study_file.digest(sound)
+    assert len(study_file.digest(sound)) == 64
     others = [
         dataclasses.replace(sound, search_seed=8),
         dataclasses.replace(sound, seeds=(0, 1, 2, 4)),
@@ -102,7 +102,7 @@ def test_the_digest_tells_studies_apart_but_not_by_name(sound):
         dataclasses.replace(sound, config=DQNConfig()),
         dataclasses.replace(sound, space=dict(reversed(sound.space.items()))),  # another grid
     ]
-    assert len({study.digest(one) for one in (sound, *others)}) == 7
+    assert len({study_file.digest(one) for one in (sound, *others)}) == 7
 
 
 def test_the_digest_knows_the_menu_that_a_file_holds(tmp_path):
@@ -110,7 +110,7 @@ def test_the_digest_knows_the_menu_that_a_file_holds(tmp_path):
     for content in (TEA, TEA.replace("0.4", "0.5"), TEA):
         path.write_text(content)
         environments.make.cache_clear()
-        digests.append(study.digest(study.read(SMALL | {"env": f"HeartPole-v1:{path}"}, "x")))
+        digests.append(study_file.digest(study_file.read(SMALL | {"env": f"HeartPole-v1:{path}"}, "x")))
     assert digests[0] == digests[2] != digests[1]
 
 
@@ -128,16 +128,16 @@ def test_a_configuration_is_the_base_with_its_values(sound):
 def test_overrides_go_over_the_file_table_by_table():
     content = {"num_steps": 5, "num_configurations": 3, "space": {"a": {"grid": [1]}, "b": 2}, "config": {"n_step": 3}}
     overrides = {"num_steps": 6, "num_configurations": None, "space": {"b": 3, "c": 4}, "hyperparams": {"discount": 1}}
-    assert study.merge(content, overrides) == {
+    assert study_file.merge(content, overrides) == {
         "num_steps": 6, "space": {"a": {"grid": [1]}, "b": 3, "c": 4}, "config": {"n_step": 3},
         "hyperparams": {"discount": 1},
     }  # fmt: skip
     assert content["space"] == {"a": {"grid": [1]}, "b": 2}
-    assert study.merge(content, {"space": {"a": None}})["space"] == {"b": 2}
+    assert study_file.merge(content, {"space": {"a": None}})["space"] == {"b": 2}
 
 
 def test_a_study_without_a_space_is_one_configuration_over_seeds():
-    one = study.read(SMALL, "seeds")
+    one = study_file.read(SMALL, "seeds")
     assert (study.count(one), one.seeds, one.space) == (1, (3, 1), {})
     assert study.resolve(one, {}) == study.Setting(one.config, one.hyperparams, {})
 
@@ -148,7 +148,7 @@ def test_the_members_of_a_grid_are_counted():
         "double": {"choices": [True, False]},
         "n_step": {"grid": [1, 2, 3]},
     }
-    assert study.count(study.read(SMALL | {"space": grid}, "x")) == 30
+    assert study.count(study_file.read(SMALL | {"space": grid}, "x")) == 30
 
 
 def _space(**ranges):
@@ -236,15 +236,15 @@ def _space(**ranges):
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_before_any_training(changes, message):
-    content = study.merge(SMALL, changes)
+    content = study_file.merge(SMALL, changes)
     with pytest.raises((ValueError, TypeError)) as error:
-        study.read(content, "x")
+        study_file.read(content, "x")
     assert message in str(error.value)
 
 
 def test_ranges_that_agree_with_each_other_need_not_agree_with_the_base():
     both = {"coffee_alertness_low": {"uniform": [1.5, 2]}, "coffee_alertness_high": {"uniform": [2, 3]}}
-    assert list(study.read(SMALL | _space(**both), "x").space) == list(both)
+    assert list(study_file.read(SMALL | _space(**both), "x").space) == list(both)
 
 
 def test_a_mistake_is_named_with_its_file(tmp_path):
@@ -252,20 +252,20 @@ def test_a_mistake_is_named_with_its_file(tmp_path):
     with pytest.raises(
         ValueError, match=r"mine\.toml: seeds must be how many, or a list of whole numbers, got 'many'$"
     ):
-        study.load(tmp_path / "mine.toml")
+        study_file.load(tmp_path / "mine.toml")
     with pytest.raises(ValueError, match=r"^cannot read the study .*nowhere\.toml: No such file or directory$"):
-        study.load(tmp_path / "nowhere.toml")
+        study_file.load(tmp_path / "nowhere.toml")
     (tmp_path / "mine.toml").write_text("env: A")
     with pytest.raises(ValueError, match=r"mine\.toml is not TOML: "):
-        study.load(tmp_path / "mine.toml")
+        study_file.load(tmp_path / "mine.toml")
 
 
 def test_a_description_whose_space_is_damaged_is_refused(sound):
     for damaged in (None, 3, [3], [{"grid": [1]}]):
         with pytest.raises(ValueError, match=r"^space must be a list of ranges, each with its name, got "):
-            study.from_dict({**study.as_dict(sound), "space": damaged})
+            study_file.from_dict({**study_file.as_dict(sound), "space": damaged})
 
 
 @pytest.mark.parametrize("path", sorted((recipes.FOLDER.parent / "studies").glob("*.toml")), ids=lambda path: path.stem)
 def test_the_studies_of_this_project_are_sound(path):
-    assert study.load(path).name == path.stem
+    assert study_file.load(path).name == path.stem

@@ -7,12 +7,12 @@ from tiny_menu import TEA
 
 from agents.commands.resume import Resume, resume
 from agents.runs import environments
-from agents.sweeps import study, study_folder
+from agents.sweeps import study_file, study_folder
 from heartpole_jax import documents
 
 
 def _study(env):
-    return study.read({"env": env, "num_steps": 1_000_000, "seeds": 2}, "tiny")
+    return study_file.read({"env": env, "num_steps": 1_000_000, "seeds": 2}, "tiny")
 
 
 def _prepare(folder, env):

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from agents.runs import environments
-from agents.sweeps import objectives, study
+from agents.sweeps import objectives, study_file
 from heartpole_jax.heartpole_v0 import EnvParams
 from heartpole_jax.optimum import sober_optimum
 
@@ -14,14 +14,14 @@ SMALL = {"env": "HeartPole-v0", "num_steps": 1_000_000, "seeds": 2, "params": {"
 
 def _study(*highs, **changes):
     """Of the most that a patient wakes up with. Of 3.0 the best return is unknown: 1.3 and 2.0 have one."""
-    return study.read(SMALL | {"space": {"wake_up_alertness_high": {"grid": list(highs)}}} | changes, "x")
+    return study_file.read(SMALL | {"space": {"wake_up_alertness_high": {"grid": list(highs)}}} | changes, "x")
 
 
 def test_regret_is_compared_where_it_is_known_of_all():
     assert objectives.metric(_study(1.3, 2.0)) == "regret"
     assert objectives.metric(_study(1.3, 3.0, 2.0)) == "return"
-    assert objectives.metric(study.read(SMALL, "x")) == "regret"
-    assert objectives.metric(study.read(SMALL | {"params": {"wake_up_alertness_high": 3.0}}, "x")) == "return"
+    assert objectives.metric(study_file.read(SMALL, "x")) == "regret"
+    assert objectives.metric(study_file.read(SMALL | {"params": {"wake_up_alertness_high": 3.0}}, "x")) == "return"
 
 
 def test_an_adaptive_search_is_told_regrets_where_the_environment_that_is_not_swept_has_one():
@@ -38,8 +38,8 @@ def test_an_environment_counts_once_whatever_else_is_swept():
         "learning_rate": {"grid": [1e-4, 1e-3]},
     }
     penalties = [{"max_steps": 50, "heart_attack_penalty": penalty} for penalty in (50.0, 100.0)]
-    assert objectives.environments_of(study.read(SMALL | {"space": space}, "x")) == penalties
-    assert objectives.environments_of(study.read(SMALL, "x")) == [{"max_steps": 50}]
+    assert objectives.environments_of(study_file.read(SMALL | {"space": space}, "x")) == penalties
+    assert objectives.environments_of(study_file.read(SMALL, "x")) == [{"max_steps": 50}]
 
 
 def test_a_loss_is_a_regret_or_a_return_as_the_metric_says():

@@ -12,7 +12,7 @@ import tiny_study
 from agents import dqn
 from agents.runs import loop
 from agents.runs.checkpoint_timer import Pacing
-from agents.sweeps import schedule, search, slice_files, sweep
+from agents.sweeps import listed_search, schedule, slice_files, study_file, sweep
 from agents.sweeps import study as studies
 from agents.sweeps.fleet import Fleet
 from agents.sweeps.slice_files import Result
@@ -43,7 +43,7 @@ def compiled_once():
 
 def study_of(changes="", **content):
     described = tomllib.loads(tiny_study.TOML if not changes else changes + tiny_study.TOML)
-    return studies.read(studies.merge(described, content), "tiny")
+    return study_file.read(study_file.merge(described, content), "tiny")
 
 
 def train(study, folder, slice_lanes=4, **means):
@@ -194,7 +194,7 @@ def test_slices_that_are_not_full_change_nothing(trained, tmp_path):
     outcome = train(study_of(), tmp_path / "run", slice_lanes=3)
     for member, other in zip(outcome.members, trained.members, strict=True):
         np.testing.assert_allclose(member.curve["loss"], other.curve["loss"], rtol=2e-3)
-    results = [slice_files.read(tmp_path / "run", path.stem, studies.digest(study_of()))
+    results = [slice_files.read(tmp_path / "run", path.stem, study_file.digest(study_of()))
                for path in sorted((tmp_path / "run" / "slices").glob("*.safetensors"))]  # fmt: skip
     assert [len(result.lanes) for result in results] == [3, 3, 2]
 
@@ -219,7 +219,7 @@ def test_where_one_environment_has_no_regret_all_are_compared_by_return(tmp_path
     outcome = train(study, tmp_path / "run", slice_lanes=4)
     assert [member.regret is None for member in outcome.members[::2]] == [False, True, False, False]
     for path in (tmp_path / "run" / "slices").glob("*.safetensors"):
-        result = slice_files.read(tmp_path / "run", path.stem, studies.digest(study))
+        result = slice_files.read(tmp_path / "run", path.stem, study_file.digest(study))
         np.testing.assert_array_equal(result.objective, -result.mean_return)
 
 
@@ -272,4 +272,4 @@ def test_random_configurations_are_those_of_the_search(tmp_path):
     space = {"learning_rate": {"log_uniform": [1e-5, 1e-2]}, "discount": {"uniform": [0.9, 0.99]}}
     study = study_of(search="random", num_configurations=3, space=space)
     outcome = train(study, tmp_path / "run")
-    assert [dict(m.values) for m in outcome.members[::2]] == search.configurations(study)
+    assert [dict(m.values) for m in outcome.members[::2]] == listed_search.configurations(study)
