@@ -19,8 +19,8 @@ import heartpole_jax as hp
 from agents import dqn
 from agents.dqn import networks
 from agents.dqn.config import DQNConfig, Hyperparams
-from agents.runs import environments, loop, recipes, scoring
-from heartpole_jax import heartpole_v0, heartpole_v1, rollout, threefry
+from agents.runs import loop, recipes, scoring
+from heartpole_jax import heartpole_v0, heartpole_v1, registry, rollout, threefry
 
 TRACES = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data"
 
@@ -354,7 +354,7 @@ def recipe(sizes: Sizes, rows: list) -> Iterator[dict]:
     found = recipes.find("heartpole-v0")
     num_steps = sizes.recipe_steps or found.num_steps
     plan = loop.plan(num_steps, found.config, found.num_chunks if sizes.recipe_steps is None else 1)
-    env = environments.make(found.env)
+    env = registry.make(found.env)
     keys = jax.vmap(jax.random.key)(jnp.arange(5_000, 5_000 + sizes.seeds))
     train = lambda keys: dqn.train_population(
         keys, found.hyperparams, found.config, env, num_chunks=plan.num_chunks, iterations_per_chunk=plan.iterations,

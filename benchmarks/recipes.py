@@ -21,7 +21,8 @@ import numpy as np  # noqa: E402
 
 from agents import dqn  # noqa: E402
 from agents.dqn import networks  # noqa: E402
-from agents.runs import environments, loop, recipes, scoring  # noqa: E402
+from agents.runs import loop, recipes, scoring  # noqa: E402
+from heartpole_jax import registry  # noqa: E402
 
 TAPE = 123
 
@@ -33,7 +34,7 @@ def train(recipe: recipes.Recipe, seeds: range, num_chunks: int) -> tuple[dqn.Po
     started = time.perf_counter()
     population = dqn.train_population(
         jax.vmap(jax.random.key)(jnp.arange(seeds.start, seeds.stop)), recipe.hyperparams, recipe.config,
-        environments.make(recipe.env), num_chunks=plan.num_chunks, iterations_per_chunk=plan.iterations,
+        registry.make(recipe.env), num_chunks=plan.num_chunks, iterations_per_chunk=plan.iterations,
         evaluation_episodes=recipe.evaluation_episodes, slice_members=8,
         devices=devices if len(seeds) % len(devices) == 0 else None,
     )  # fmt: skip
@@ -42,7 +43,7 @@ def train(recipe: recipes.Recipe, seeds: range, num_chunks: int) -> tuple[dqn.Po
 
 def judge(recipe: recipes.Recipe, weights: jax.Array, num_episodes: int | None) -> dict[str, np.ndarray]:
     """What each member is worth, by what that is called: from the best to the worst."""
-    env = environments.make(recipe.env)
+    env = registry.make(recipe.env)
     policies = [networks.greedy(member, recipe.config, env) for member in weights]
     if not scoring.can_rank(env):
         episodes = num_episodes or 100

@@ -28,6 +28,7 @@ from heartpole_jax.heartpole_v0 import (
 )
 from heartpole_jax.policy import Policy
 from heartpole_jax.rollout import Lanes, Rollout, Transition, everything, rollout, stream
+from heartpole_jax.saved_policy import load_policy
 
 __all__ = [
     "Action",
@@ -43,6 +44,7 @@ __all__ = [
     "checked",
     "everything",
     "initial_state",
+    "load_policy",
     "make",
     "observe",
     "policies",

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import os
 import sys
 import typing
@@ -20,6 +21,8 @@ from heartpole_jax import (
     menu_report,
     policies,
     policies_v1,
+    registry,
+    saved_policy,
     tables,
     validation,
 )
@@ -99,16 +102,24 @@ def _episode(options: argparse.Namespace) -> None:
     from heartpole_jax.drawing.strip_chart import draw_episode
 
     out = _picture(options.out)
-    env = environment.make(options.env, options.menu)
-    if options.env == "HeartPole-v1":
-        params, num_steps = env.default_params, options.steps
+    folder = disk.as_path(options.policy or "")
+    saved = saved_policy.load(folder) if options.policy and folder.is_dir() else None
+    env = _environment_of(saved, options) if saved else environment.make(options.env or "HeartPole-v0", options.menu)
+    trained = (saved.provenance.get("params") or {}) if saved else {}
+    if env.name == "HeartPole-v1":
+        params, num_steps = dataclasses.replace(env.default_params, **trained), options.steps
         name = options.policy or "coffee and exercise"
-        policy = policies_v1.optimal(params) if name == "optimal" else policies_v1.make(name, params.menu)
         rows = [row.name for row in params.menu.actions]
     else:
-        params, num_steps = EnvParams(max_steps=options.steps or 1000), None
-        name = options.policy or "reference"
-        policy, rows = policies.make(name, params), ["", "coffees", "beers", "nights"]
+        params, num_steps = EnvParams(**{"max_steps": 1000, **trained}), None
+        params = dataclasses.replace(params, max_steps=options.steps) if options.steps else params
+        name, rows = options.policy or "reference", ["", "coffees", "beers", "nights"]
+    if saved:
+        name, policy = folder.absolute().name, saved.as_policy()
+    elif env.name == "HeartPole-v1":
+        policy = policies_v1.optimal(params) if name == "optimal" else policies_v1.make(name, params.menu)
+    else:
+        policy = policies.make(name, params)
     key = jax.random.key(options.seed)
     result = rollout(policy, key, params, env=env, num_envs=1, num_steps=num_steps, record=everything)
     done = np.append(np.asarray(result.records.done[:, 0]), True)
@@ -121,6 +132,21 @@ def _episode(options: argparse.Namespace) -> None:
     told = f"{float(result.totals[0]):.3f}, {len(records.action):,} decisions, heart attacks: {attacks}, {counts}"
     print(printable(f"{name}, seed {options.seed}: return {told}"))
     print(f"written: {out}")
+
+
+def _environment_of(saved: saved_policy.SavedPolicy, options: argparse.Namespace) -> environment.Environment:
+    """The environment that the policy was trained in. Raises ValueError for one that cannot be drawn, or not asked for.
+
+    Its menu is the policy's.
+    """
+    version = saved.env.partition(":")[0]
+    if version not in ("HeartPole-v0", "HeartPole-v1"):
+        raise ValueError(f"episodes of a HeartPole alone can be drawn, got a policy for {saved.env}")
+    if options.env not in (None, version):
+        raise ValueError(f"{options.policy} is a policy for {saved.env}, got --env {options.env}; leave --env out")
+    if options.menu is not None:
+        raise ValueError(f"{options.policy} is a policy for {saved.env}, whose menu it needs; leave --menu out")
+    return registry.make(saved.env)
 
 
 def _figures(options: argparse.Namespace) -> None:
@@ -203,11 +229,12 @@ def _parser() -> argparse.ArgumentParser:
 
     episode = commands.add_parser("episode", help="one episode as a strip chart (a PNG; needs the extra 'plot')")
     episode.set_defaults(command=_episode)
-    episode.add_argument("--env", choices=("HeartPole-v0", "HeartPole-v1"), default="HeartPole-v0")
+    episode.add_argument("--env", choices=("HeartPole-v0", "HeartPole-v1"), help="default HeartPole-v0")
     episode.add_argument("--menu", metavar="FILE", help="of HeartPole-v1: a TOML file, or the name of a shipped menu")
     episode.add_argument(
         "--policy",
-        help="its name (default 'reference', of HeartPole-v1 'coffee and exercise'; 'optimal' is the best known)",
+        help="its name (default 'reference', of HeartPole-v1 'coffee and exercise'; 'optimal' is the best known), or "
+        "the folder of a saved one",
     )
     episode.add_argument("--seed", type=_seed, default=0)
     episode.add_argument("--steps", type=_count, help="the most decisions (default 1000; of HeartPole-v1 four weeks')")

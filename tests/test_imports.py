@@ -19,13 +19,15 @@ LEVELS = {
     "heartpole_v0": 1, "heartpole_v1": 1,
     "environment": 2,
     "drawing": 4, "interop": 5, "gym": 6,
-    "__main__": 6, "__init__": 6,
+    "registry": 6, "saved_policy": 7,
+    "__main__": 8, "__init__": 8,
 }  # fmt: skip
 REST = 3
 CORE = {"jax", "chex", "numpy", "heartpole_jax"}
 # Extras, each with the only folder that may import it.
 EXTRAS = {"matplotlib": "drawing", "PIL": "drawing", "gymnasium": "interop", "gymnax": "interop",
-          "stable_baselines3": "interop", "stoa": "interop", "brax": "interop", "pygame": "drawing"}  # fmt: skip
+          "stable_baselines3": "interop", "stoa": "interop", "brax": "interop", "pygame": "drawing",
+          "safetensors": "policy_files"}  # fmt: skip
 # The rooms of agents: each imports from lower ones alone.
 AGENTS_LEVELS = {"dqn": 0, "pqn": 1, "tutorial": 1, "runs": 2, "sweeps": 3, "reports": 4, "commands": 5, "__main__": 6}
 # What agents may import besides the core and themselves. The rest comes through heartpole_jax.drawing and interop.

@@ -10,9 +10,19 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from agents.dqn import env_params
-from agents.runs import environments, saved_policy, scoring
-from agents.runs.saved_policy import SavedPolicy
-from heartpole_jax import Environment, Policy, disk, evaluation, evaluation_v1, tables, validation
+from agents.runs import scoring
+from heartpole_jax import (
+    Environment,
+    Policy,
+    disk,
+    evaluation,
+    evaluation_v1,
+    registry,
+    saved_policy,
+    tables,
+    validation,
+)
+from heartpole_jax.saved_policy import SavedPolicy
 from heartpole_jax.terminal import printable
 
 Episodes = Annotated[
@@ -60,7 +70,7 @@ def evaluate(options: Evaluate) -> int:
     check(options.episodes, options.seed)
     folder = disk.as_path(options.run)
     saved = saved_policy.load(folder)
-    env, policy, name = environments.make(saved.env), saved.as_policy(), _name(folder)
+    env, policy, name = registry.make(saved.env), saved.as_policy(), _name(folder)
     params, episodes = _params(saved, env), options.episodes or scoring.num_episodes(env)
     seed, steps = saved.provenance.get("seed", "?"), saved.provenance.get("num_steps", 0)
     print(printable(f"{name}: {saved.env}") + f", trained for {steps:,} steps, seed {seed}")
@@ -109,13 +119,13 @@ def leaderboard(options: Leaderboard) -> int:
 def _contestants(folders: Sequence[Path]) -> tuple[Environment, Any, dict[str, Policy]]:
     """The environment of all these runs, HeartPole-v0 for none, its parameters in them, and their policies by name."""
     if not folders:
-        env = environments.make("HeartPole-v0")
+        env = registry.make("HeartPole-v0")
         return env, env.default_params, {}
     saved = [saved_policy.load(folder) for folder in folders]
-    first, env = saved[0], environments.make(saved[0].env)
+    first, env = saved[0], registry.make(saved[0].env)
     agents: dict[str, Policy] = {}
     for folder, other in zip(folders, saved, strict=True):
-        if not scoring.is_heartpole(environments.make(other.env)):
+        if not scoring.is_heartpole(registry.make(other.env)):
             raise ValueError(f"the leaderboard is of HeartPoles, got {folder} for {other.env}; see `evaluate {folder}`")
         if other.env != first.env:
             raise ValueError(f"the runs must be for one environment, got {first.env} and, in {folder}, {other.env}")

@@ -13,11 +13,11 @@ from agents.commands import train as train_command
 from agents.commands.sweep import Processes
 from agents.commands.train import Task, Train
 from agents.dqn.config import DQNConfig, Hyperparams
-from agents.runs import checkpoints, environments, files, manifests, records, run_folder, saved_policy
+from agents.runs import checkpoints, files, manifests, records, run_folder
 from agents.runs.checkpoints import Checkpoint
 from agents.runs.records import Record
 from agents.sweeps import study_folder
-from heartpole_jax import disk, documents
+from heartpole_jax import disk, documents, policy_files, registry, saved_policy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ def resume(options: Resume) -> int:
             print(f"{folder} is finished; its policy is judged in {folder / run_folder.EVALUATION}")
             return 0
         try:
-            environments.check_menu(config["env"], config.get("menu"), "the run was begun")
+            registry.check_menu(config["env"], config.get("menu"), "the run was begun")
             task = train_command.task_of(_options(config, folder))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(f"{folder / run_folder.CONFIG}: {_told(error)}") from error
@@ -96,7 +96,7 @@ def _check_finished(folder: Path, config: dict[str, Any]) -> None:
     others = [name for name in provenance if name != "versions" and provenance[name] != config.get(name)]
     if others:
         raise ValueError(
-            f"{folder / saved_policy.DESCRIPTION} is another run's: its {others[0]} is {provenance[others[0]]!r:.200}, "
+            f"{folder / policy_files.DESCRIPTION} is another run's: its {others[0]} is {provenance[others[0]]!r:.200}, "
             f"and {run_folder.CONFIG} has {config.get(others[0])!r:.200}; put it back, or train again"
         )
     run_folder.read_evaluation(folder)

@@ -16,7 +16,7 @@ import tyro
 from agents.commands import installed, sweep_output
 from agents.commands.sweep_progress import SweepProgress
 from agents.dqn import memory
-from agents.runs import environments, recipes, run_folder, scoring, stop_signals
+from agents.runs import recipes, run_folder, scoring, stop_signals
 from agents.runs.checkpoint_timer import Pacing
 from agents.runs.stop_signals import Stopping
 from agents.sweeps import cluster, objectives, schedule, slices, space, study_checks, study_file, study_folder, sweep
@@ -24,7 +24,7 @@ from agents.sweeps import study as studies
 from agents.sweeps.fleet import Fleet
 from agents.sweeps.study import Study
 from agents.sweeps.tasks import rung_ends
-from heartpole_jax import disk, validation
+from heartpole_jax import disk, registry, validation
 from heartpole_jax.platforms import ByPlatform
 
 LOST = 1  # the exit status where another process is gone
@@ -237,7 +237,7 @@ def _lane_bytes(study: Study, fleet: Fleet) -> int:
 
 
 def _member_bytes(study: Study, config: Any) -> int:
-    return slices.member_bytes(config, environments.make(study.env))
+    return slices.member_bytes(config, registry.make(study.env))
 
 
 def _read_space(texts: Sequence[str]) -> dict[str, Any]:
@@ -296,7 +296,7 @@ def _announce(study: Study, folder: Path, lanes: int, fleet: Fleet) -> None:
         f"{here * member / 2**20:,.0f} MiB"
     )
     print(f"run folder: {folder}", flush=True)
-    env, solved = environments.make(study.env), len(objectives.environments_of(study))
+    env, solved = registry.make(study.env), len(objectives.environments_of(study))
     if scoring.is_heartpole(env) and solved > 1:
         print(f"regrets: the best returns in {solved:,} environments are computed first", flush=True)
 

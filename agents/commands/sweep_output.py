@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 from agents.commands.sweep_progress import SweepProgress, clock
-from agents.runs import recipes, saved_policy
+from agents.runs import recipes
 from agents.runs.checkpoint_timer import Pacing
+from agents.runs.save_policy import save_policy
 from agents.sweeps import result_text, results, study_folder, sweep
 from agents.sweeps import study as studies
 from agents.sweeps.study import Study
@@ -75,4 +76,4 @@ def write_best(study: Study, folder: Path, outcome: sweep.Outcome, best: int, ke
             "study": study.name, "configuration": best, "seed": member.seed, "num_steps": member.env_steps,
             "hyperparams": dict(vars(setting.hyperparams)), "params": setting.params, "versions": kept.versions,
         }  # fmt: skip
-        saved_policy.save(own, outcome.weights[Lane(best, member.seed)], setting.config, study.env, provenance)
+        save_policy(own, outcome.weights[Lane(best, member.seed)], setting.config, study.env, provenance)

@@ -18,12 +18,13 @@ from agents.commands import evaluate as evaluate_command
 from agents.commands import installed
 from agents.dqn import env_params, memory
 from agents.dqn.config import DQNConfig, Hyperparams
-from agents.runs import checkpoints, environments, loop, recipes, records, run_folder, saved_policy, stop_signals
+from agents.runs import checkpoints, loop, recipes, records, run_folder, stop_signals
 from agents.runs.checkpoint_timer import Pacing
 from agents.runs.checkpoints import Checkpoint
 from agents.runs.progress import Progress
+from agents.runs.save_policy import save_policy
 from agents.runs.stop_signals import Stopping
-from heartpole_jax import Environment, disk, validation
+from heartpole_jax import Environment, disk, registry, validation
 
 INTERRUPTED = stop_signals.status(stop_signals.signal.SIGINT)
 
@@ -103,8 +104,8 @@ def train(options: Train, arguments: Sequence[str] = ()) -> int:
 
 def task_of(options: Train) -> Task:
     """What the options come to. Raises ValueError for options that cannot be."""
-    options = dataclasses.replace(options, env=environments.located(options.env))
-    env = environments.make(options.env)
+    options = dataclasses.replace(options, env=registry.located(options.env))
+    env = registry.make(options.env)
     evaluate_command.check(options.episodes, options.seed)
     plan = loop.plan(options.num_steps, options.config, options.num_chunks)
     loop.check(options.hyperparams, options.config, env, plan.num_steps)
@@ -128,7 +129,7 @@ def task_of(options: Train) -> Task:
         "hyperparams": dict(vars(options.hyperparams)),
         "params": values,
     }
-    if (menu := environments.menu_digest(options.env)) is not None:
+    if (menu := registry.menu_digest(options.env)) is not None:
         described["menu"] = menu
     return Task(options, env, plan, env_params.replaced(env, values) if values else None, described)
 
@@ -165,7 +166,7 @@ def go_on(run: run_folder.Run, task: Task, checkpoint: Checkpoint | None = None)
     """Trains from the beginning, or from the checkpoint, to the judged policy; returns the exit status."""
     with Stopping(resume=resume_command(run.folder)) as asked:
         weights, steps = _train(run, task, checkpoint, asked)
-    saved_policy.save(run.folder, weights, task.options.config, task.options.env, provenance(task, steps))
+    save_policy(run.folder, weights, task.options.config, task.options.env, provenance(task, steps))
     if asked.requested:
         _draw_learning_curve(run, task, steps)
         saved = "a checkpoint are" if steps < task.plan.num_steps else "all records are"

@@ -22,10 +22,10 @@ from chex import Array, ArrayTree, Numeric, PRNGKey
 from agents.dqn import env_params, loss, networks, noise, packing, replay
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.dqn.noise import NoisePlan
-from agents.dqn.transforms import TRANSFORMS
 from heartpole_jax import Environment, arguments, struct, threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.platforms import ByPlatform
+from heartpole_jax.transforms import TRANSFORMS
 
 _BLOCK_ITERATIONS = 16  # iterations whose random numbers are drawn together, at most
 # Decisions in a turn of an iteration's inner loop: a CPU compiles the loop to one kernel, a GPU to eight a turn.

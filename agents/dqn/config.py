@@ -5,8 +5,8 @@ import math
 
 from chex import Numeric
 
-from agents.dqn.transforms import TRANSFORMS
 from heartpole_jax import struct, validation
+from heartpole_jax.transforms import TRANSFORMS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,8 +11,8 @@ from chex import Array, ArrayTree, Numeric
 
 from agents.dqn import networks, replay
 from agents.dqn.config import DQNConfig, Hyperparams
-from agents.dqn.transforms import TRANSFORMS
 from heartpole_jax import Environment, struct
+from heartpole_jax.transforms import TRANSFORMS
 
 
 @struct.dataclass

@@ -17,38 +17,9 @@ from chex import Array, ArrayTree, PRNGKey
 from jax.flatten_util import ravel_pytree
 
 from agents.dqn.config import DQNConfig
-from agents.dqn.transforms import TRANSFORMS
-from heartpole_jax import Environment, Policy, arguments
+from heartpole_jax import Environment, Policy, arguments, q_network
 from heartpole_jax.environment import HEARTPOLE_V0
-from heartpole_jax.platforms import ByPlatform
-
-
-@jax.custom_vjp
-def matmul(x: Array, kernel: Array) -> Array:
-    """`x @ kernel`, (batch, inputs) by (inputs, outputs), with gradients that XLA runs fast on a CPU.
-
-    Autodiff contracts the batch as a leading axis, which misses the fast kernels for small products: a copied transpose
-    in front of a plain product takes half the time for layers of 16. The smallest products are written out as sums,
-    which fuse with what is around them. Reverse mode only. See docs/performance.md.
-    """
-    return _matmul(x, kernel)
-
-
-@functools.partial(jax.jit, inline=True)  # traced once for each shape
-def _matmul(x: Array, kernel: Array) -> Array:
-    if kernel.size > _WRITTEN_OUT.here():
-        return x @ kernel
-    take = jax.lax.slice_in_dim  # plain indexing takes several times as long to trace
-    return sum(take(x, i, i + 1, axis=1) * take(kernel, i, i + 1) for i in range(kernel.shape[0]))
-
-
-# Entries of the largest matrix written out: measured on a CPU; on a GPU by the count of kernels (docs/performance.md).
-_WRITTEN_OUT = ByPlatform(cpu=128, accelerator=256)
-
-matmul.defvjp(
-    lambda x, kernel: (_matmul(x, kernel), (x, kernel)),
-    lambda saved, cotangent: (_matmul(cotangent, saved[1].T), saved[0].T @ cotangent),
-)
+from heartpole_jax.transforms import TRANSFORMS
 
 
 class Dense(nn.Module):
@@ -62,7 +33,7 @@ class Dense(nn.Module):
         uniform = lambda key, shape: jax.random.uniform(key, shape, minval=-bound, maxval=bound)
         kernel = self.param("kernel", uniform, (x.shape[-1], self.size))
         bias = self.param("bias", uniform, (self.size,))
-        return matmul(x, kernel) + bias[None]
+        return q_network.matmul(x, kernel) + bias[None]
 
 
 class QNetwork(nn.Module):

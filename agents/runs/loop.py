@@ -21,9 +21,9 @@ from chex import PRNGKey
 
 from agents import dqn
 from agents.dqn.config import DQNConfig, Hyperparams
-from agents.dqn.transforms import TRANSFORMS
 from agents.runs import scoring, trees
 from heartpole_jax import Environment, arguments, validation
+from heartpole_jax.transforms import TRANSFORMS
 
 _OFF = 0.02  # how far the steps of a run may be from those asked for
 _BLOCK = 16  # iterations whose dice are drawn together: what a chunk should be a multiple of

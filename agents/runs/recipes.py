@@ -29,8 +29,8 @@ from chex import Numeric
 
 from agents.dqn import env_params
 from agents.dqn.config import DQNConfig, Hyperparams
-from agents.runs import environments, toml_text
-from heartpole_jax import arguments, disk, documents, validation
+from agents.runs import toml_text
+from heartpole_jax import arguments, disk, documents, registry, validation
 
 FOLDER = Path(__file__).parent.parent / "recipes"
 
@@ -49,7 +49,7 @@ class Recipe:
     """What to train on and how."""
 
     name: str
-    env: str  # as `environments.make` knows it
+    env: str  # as `registry.make` knows it
     num_steps: int  # decisions of all lanes together
     config: DQNConfig
     hyperparams: Hyperparams  # plain floats
@@ -159,7 +159,7 @@ def read_params(content: Mapping[str, Any], env: str) -> dict[str, float]:
     """The table [params], parameters of the environment called `env`: it is made only where there are any."""
     values = table("params", content)
     try:
-        return env_params.read(environments.make(env), values) if values else {}
+        return env_params.read(registry.make(env), values) if values else {}
     except (ValueError, TypeError) as error:
         raise ValueError(f"[params] {error}") from error
 

@@ -7,11 +7,11 @@ import math
 from typing import Any
 
 from agents.dqn import env_params
-from agents.runs import environments, scoring
+from agents.runs import scoring
 from agents.sweeps import listed_search
 from agents.sweeps import study as studies
 from agents.sweeps.study import Study
-from heartpole_jax import Environment
+from heartpole_jax import Environment, registry
 
 
 def metric(study: Study) -> str:
@@ -20,7 +20,7 @@ def metric(study: Study) -> str:
     They are solved for that, one after the other until one cannot be: of HeartPole-v1 half a minute each. A process
     solves none twice.
     """
-    env = environments.make(study.env)
+    env = registry.make(study.env)
     known = (scoring.has_regret(env, env_params.replaced(env, params)) for params in environments_of(study))
     return "regret" if all(known) else "return"
 

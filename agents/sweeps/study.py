@@ -15,7 +15,7 @@ class Study:
     """What to train. Built by `study_file`, which checks it."""
 
     name: str
-    env: str  # as `environments.make` knows it
+    env: str  # as `registry.make` knows it
     recipe: str  # where values came from that the study's own file did not give
     num_steps: int  # of a member, decisions of all its lanes together
     seeds: tuple[int, ...]

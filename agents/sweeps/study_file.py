@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from agents.dqn.config import DQNConfig
-from agents.runs import environments, recipes, toml_text
+from agents.runs import recipes, toml_text
 from agents.sweeps import space, study_checks
 from agents.sweeps.space import Range
 from agents.sweeps.study import Study
 from agents.sweeps.tasks import Halving
-from heartpole_jax import arguments, disk, documents, validation
+from heartpole_jax import arguments, disk, documents, registry, validation
 
 _TABLES = ("config", "hyperparams", "params", "space")
 _KEYS = {
@@ -100,7 +100,7 @@ def read(content: Mapping[str, Any], name: str) -> Study:
         if key in content and kind is not None:
             recipes.check_kind(key, content[key], kind)
     recipe = _recipe(content)
-    env = environments.located(content.get("env", recipe.env))
+    env = registry.located(content.get("env", recipe.env))
     search = content.get("search", "grid")
     study = Study(
         name=content.get("name", name),
@@ -122,7 +122,7 @@ def read(content: Mapping[str, Any], name: str) -> Study:
         params=recipes.read_params({"params": {**recipe.params, **recipes.table("params", content)}}, env),
         space=_space(content, env),
     )
-    study_checks.check(study, environments.make(env))
+    study_checks.check(study, registry.make(env))
     return study
 
 
@@ -157,7 +157,7 @@ def digest(study: Study) -> str:
     Its name, and where its values came from, are left out.
     """
     described = {key: value for key, value in as_dict(study).items() if key not in ("name", "based_on")}
-    if (menu := environments.menu_digest(study.env)) is not None:  # a file, of which the study has the name alone
+    if (menu := registry.menu_digest(study.env)) is not None:  # a file, of which the study has the name alone
         described |= {"menu": menu, "env": "HeartPole-v1"}  # wherever the file lies
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
@@ -198,7 +198,7 @@ def _recipe(content: Mapping[str, Any]) -> recipes.Recipe:
 
 def _space(content: Mapping[str, Any], env: str) -> dict[str, Range]:
     try:
-        return space.read(recipes.table("space", content), environments.make(env))
+        return space.read(recipes.table("space", content), registry.make(env))
     except ValueError as error:
         raise ValueError(f"[space] {error}") from error
 

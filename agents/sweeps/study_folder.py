@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agents.runs import environments, files, run_folder
+from agents.runs import files, run_folder
 from agents.sweeps import cluster, study_file
 from agents.sweeps.study import Study
-from heartpole_jax import disk, documents, validation
+from heartpole_jax import disk, documents, registry, validation
 
 SCHEMA_VERSION = 1
 STUDY, TOML = "study.json", "study.toml"
@@ -71,7 +71,7 @@ def prepare(folder: Path, study: Study, command: str, slice_lanes: int, checkpoi
             "command": command,
             "begun": datetime.datetime.now().isoformat(timespec="seconds"),
         }
-        if (menu := environments.menu_digest(study.env)) is not None:
+        if (menu := registry.menu_digest(study.env)) is not None:
             content["menu"] = menu
         documents.write(folder / STUDY, content)
     cluster.gather(0)
@@ -118,7 +118,7 @@ def _kept(content: Mapping[str, Any], folder: Path) -> Kept:
     if content["checkpoint_every"] is not None:
         validation.check_size("checkpoint_every", content["checkpoint_every"])
     study = study_file.from_dict(content["study"])
-    environments.check_menu(study.env, content.get("menu"), f"the sweep in {folder} was begun")
+    registry.check_menu(study.env, content.get("menu"), f"the sweep in {folder} was begun")
     return Kept(
         study=study,
         slice_lanes=content["slice_lanes"],

@@ -18,7 +18,7 @@ import numpy as np
 
 from agents.dqn import env_params
 from agents.dqn.config import DQNConfig
-from agents.runs import environments, files, loop, scoring
+from agents.runs import files, loop, scoring
 from agents.runs.checkpoint_timer import Pacing
 from agents.sweeps import cluster, objectives, results, schedule, search, slices, space, study_checks, study_file
 from agents.sweeps import study as studies
@@ -27,7 +27,7 @@ from agents.sweeps.results import Member
 from agents.sweeps.slice_files import Result
 from agents.sweeps.study import Setting, Study
 from agents.sweeps.tasks import Lane, Task, plan, score
-from heartpole_jax import documents
+from heartpole_jax import documents, registry
 
 
 class Outcome(NamedTuple):
@@ -169,7 +169,7 @@ def _plan(prefix: str, lanes: Sequence[Lane], study: Study, slice_lanes: int) ->
 def _setup(study: Study, config: DQNConfig, slice_lanes: int) -> slices.Setup:
     return slices.Setup(
         config=config,
-        env=environments.make(study.env),
+        env=registry.make(study.env),
         slice_lanes=slice_lanes,
         iterations=loop.iterations_a_chunk(study.num_steps, study.num_evaluations, config),
         evaluation_episodes=study.evaluation_episodes,
@@ -197,7 +197,7 @@ def _train_groups(
     means: Means,
 ) -> list[tuple[Task, Result]]:
     """All tasks of the groups with what came of them. After them come `batches_left` batches, about as large."""
-    env = environments.make(study.env)
+    env = registry.make(study.env)
     own = [task for group in groups for task in group.tasks]
     trained: list[tuple[Task, Result]] = []
     for group in groups:
@@ -256,7 +256,7 @@ def _members(
 
     A member that has diverged may be in later rungs as well, frozen: it diverged in the first that tells of it.
     """
-    env = environments.make(study.env)
+    env = registry.make(study.env)
     stages: dict[Lane, list[tuple[Task, Result, int]]] = {}
     for task, result in trained:  # parents come before children
         for index, lane in enumerate(result.lanes):

@@ -19,9 +19,9 @@ import pytest
 from agents.__main__ import main
 from agents.dqn import networks
 from agents.dqn.config import DQNConfig, Hyperparams
-from agents.runs import loop, run_folder, saved_policy
+from agents.runs import loop, run_folder
 from agents.tutorial import tutorial
-from heartpole_jax import evaluation, policies
+from heartpole_jax import evaluation, policies, saved_policy
 from heartpole_jax.__main__ import main as library_main
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]

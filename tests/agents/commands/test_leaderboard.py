@@ -1,4 +1,4 @@
-"""`python -m agents leaderboard` and `evaluate` on what policies were trained for: parameters, menus, environments."""
+"""`python -m agents leaderboard` and `evaluate` on what policies were trained for: parameters, menus, registry."""
 
 import json
 import os
@@ -11,8 +11,8 @@ from agents.__main__ import main
 from agents.commands import evaluate as evaluate_command
 from agents.dqn import env_params, networks
 from agents.dqn.config import DQNConfig
-from agents.runs import environments, saved_policy
-from heartpole_jax import EnvParams, policies
+from agents.runs.save_policy import save_policy
+from heartpole_jax import EnvParams, policies, registry
 from heartpole_jax.optimum import sober_optimum
 
 pytestmark = pytest.mark.once
@@ -51,9 +51,9 @@ def save(tmp_path):
 
     def save(name, env, params):
         (tmp_path / name).mkdir()
-        weights = networks.init_weights(jax.random.key(0), DQNConfig(hidden_sizes=()), environments.make(env))
+        weights = networks.init_weights(jax.random.key(0), DQNConfig(hidden_sizes=()), registry.make(env))
         provenance = {"seed": 0, "num_steps": 64, "params": params}
-        saved_policy.save(tmp_path / name, weights, DQNConfig(hidden_sizes=()), env, provenance)
+        save_policy(tmp_path / name, weights, DQNConfig(hidden_sizes=()), env, provenance)
         return str(tmp_path / name)
 
     return save
@@ -101,8 +101,8 @@ def test_under_a_menu_that_cannot_be_solved_policies_are_ranked_without_regrets(
     lines = capsys.readouterr().out.splitlines()
     assert f"expected return       {' '.join(first.split()[1:4])}" in lines
     assert f"{'regret':<22}unknown: this menu cannot be solved" in lines
-    params = env_params.replaced(environments.make(env), {"max_half_hours": 48})
-    report = evaluate_command.judge(Path(run), environments.make(env), 64, params)
+    params = env_params.replaced(registry.make(env), {"max_half_hours": 48})
+    report = evaluate_command.judge(Path(run), registry.make(env), 64, params)
     assert report["best_known_return"] is None
     assert [row["policy"] for row in report["policies"]] == ["puffer"]
     assert "Regret is unknown" in capsys.readouterr().out

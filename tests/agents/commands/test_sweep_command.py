@@ -14,10 +14,10 @@ import tiny_study
 
 from agents.__main__ import _parse, main
 from agents.commands import sweep as sweep_command
-from agents.dqn import training
-from agents.runs import recipes, run_folder, saved_policy
+from agents.dqn import memory
+from agents.runs import recipes, run_folder
 from agents.sweeps import result_files, results, study_file
-from heartpole_jax import documents
+from heartpole_jax import documents, saved_policy
 
 pytestmark = pytest.mark.once
 
@@ -182,7 +182,7 @@ def test_other_slices_than_it_was_begun_with_are_refused(swept, capsys):
 
 
 def test_a_study_of_which_not_one_member_fits_is_refused(swept, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(training, "available_bytes", lambda: 50_000)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 50_000)
     told = fails(f"sweep {swept.study} --out {tmp_path}/run", capsys)
     assert "one member on each of" in told
     assert "take a smaller buffer_size (now 1,024)" in told

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from agents.dqn.transforms import heartpole_features
 from heartpole_jax import Environment, struct, threefry
+from heartpole_jax.transforms import heartpole_features
 
 NOISE, POLICY, START, SAMPLE = range(16, 20)  # what dice are for
 

@@ -12,7 +12,8 @@ from agents import dqn
 from agents.commands import evaluate as evaluate_command
 from agents.dqn import networks
 from agents.dqn.config import DQNConfig, Hyperparams
-from agents.runs import loop, saved_policy
+from agents.runs import loop
+from heartpole_jax import saved_policy
 
 KEY = jax.random.key(0)
 CONFIG = DQNConfig(hidden_sizes=(4,), buffer_size=64, num_envs=2, batch_size=4)

@@ -7,9 +7,9 @@ import pytest
 import heartpole_jax as hp
 from agents.dqn import loss, networks, replay
 from agents.dqn.config import DQNConfig, Hyperparams
-from agents.dqn.transforms import TRANSFORMS
-from agents.runs import environments, recipes
-from heartpole_jax import menu
+from agents.runs import recipes
+from heartpole_jax import menu, registry
+from heartpole_jax.transforms import TRANSFORMS
 
 ENV = hp.make("HeartPole-v1")
 CONFIG = DQNConfig(hidden_sizes=(), transform="heartpole-v1", batch_size=3, buffer_size=16)
@@ -105,12 +105,12 @@ def test_the_features_tell_the_last_day_apart_and_stay_small():
 def test_an_environment_is_named_with_its_menu(tmp_path):
     file = tmp_path / "short.toml"
     file.write_text(ROWS)
-    env = environments.make(f"HeartPole-v1:{file}")
+    env = registry.make(f"HeartPole-v1:{file}")
     assert env.num_actions == 2
     assert env.default_params.menu == menu.load(file)
-    assert environments.make("HeartPole-v1:heartpole_v0").num_actions == 4
+    assert registry.make("HeartPole-v1:heartpole_v0").num_actions == 4
     with pytest.raises(ValueError, match=r"none\.toml"):
-        environments.make("HeartPole-v1:none.toml")
+        registry.make("HeartPole-v1:none.toml")
 
 
 def test_a_menu_of_ones_own_is_trained_by_the_recipe_of_heartpole_v1(tmp_path):

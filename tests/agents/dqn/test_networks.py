@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from agents.dqn import networks, transforms
+from agents.dqn import networks
 from agents.dqn.config import DQNConfig
+from heartpole_jax import q_network, transforms
 
 pytestmark = [pytest.mark.once, pytest.mark.extras, pytest.mark.usefixtures("reused_keys_raise")]
 
@@ -31,7 +32,7 @@ def test_a_product_and_its_gradients_are_those_of_linear_algebra(x64, batch, ker
 
     @jax.jit
     def both(x, k, cotangent):
-        product, pull_back = jax.vjp(networks.matmul, x, k)
+        product, pull_back = jax.vjp(q_network.matmul, x, k)
         return product, pull_back(cotangent)
 
     product, pulled_back = both(x, k, cotangent)
@@ -46,7 +47,7 @@ def test_gradients_of_a_product_are_those_of_autodiff_under_jit_and_vmap(kernel)
     x, k = jnp.asarray(numbers(4, 7, kernel[0])), jnp.asarray(numbers(4, *kernel, seed=1))
     weights = jnp.asarray(numbers(7, kernel[1], seed=2))
     loss = lambda product: lambda x, k: jnp.sum(weights * jnp.sin(product(x, k)))
-    ours = jax.jit(jax.vmap(jax.grad(loss(networks.matmul), argnums=(0, 1))))(x, k)
+    ours = jax.jit(jax.vmap(jax.grad(loss(q_network.matmul), argnums=(0, 1))))(x, k)
     plain = jax.jit(jax.vmap(jax.grad(loss(lambda x, k: x @ k), argnums=(0, 1))))(x, k)
     for one, other in zip(ours, plain, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)

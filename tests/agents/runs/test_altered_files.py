@@ -13,12 +13,13 @@ import pytest
 from agents.commands import resume as resume_command
 from agents.commands import sweep as sweep_command
 from agents.dqn.config import DQNConfig
-from agents.runs import records, run_folder, saved_policy
+from agents.runs import records, run_folder
+from agents.runs.save_policy import save_policy
 from agents.sweeps import result_files, results, search, slice_files, study_folder, sweep
 from agents.sweeps.results import Summary
 from agents.sweeps.slice_files import CURVES, Result
 from agents.sweeps.tasks import Lane
-from heartpole_jax import documents
+from heartpole_jax import documents, saved_policy
 
 pytestmark = pytest.mark.once
 
@@ -89,7 +90,7 @@ def _run(folder, seed):
     with run_folder.Run(folder, config) as run:
         for i in range(1, 4):
             run.record(RECORD | {"env_steps": 4096 * i, "loss": 0.1 * i + seed, "seconds": 0.5 * i})
-    saved_policy.save(folder, np.full(28, seed + 0.5), DQNConfig(hidden_sizes=()), "HeartPole-v0", config)
+    save_policy(folder, np.full(28, seed + 0.5), DQNConfig(hidden_sizes=()), "HeartPole-v0", config)
     run_folder.write_evaluation(folder, {"mean_return": 1.5, "seed": seed})
 
 

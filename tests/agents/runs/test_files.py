@@ -13,9 +13,9 @@ from agents.__main__ import main
 from agents.commands import report
 from agents.commands import sweep as sweep_command
 from agents.reports import learning_curve
-from agents.runs import checkpoints, environments, events, files, records, run_folder
+from agents.runs import checkpoints, events, files, records, run_folder
 from agents.sweeps import study_folder
-from heartpole_jax import disk, documents
+from heartpole_jax import disk, documents, registry
 from heartpole_jax.drawing import style
 from heartpole_jax.terminal import printable
 
@@ -216,10 +216,10 @@ def test_a_run_uses_no_thread_and_no_wall_clock_for_its_records(tmp_path, monkey
 def test_a_menu_is_named_by_its_whole_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert environments.located("HeartPole-v1:tea.toml") == f"HeartPole-v1:{tmp_path}/tea.toml"
-    assert environments.located("HeartPole-v1:~/tea.toml") == f"HeartPole-v1:{tmp_path}/home/tea.toml"
+    assert registry.located("HeartPole-v1:tea.toml") == f"HeartPole-v1:{tmp_path}/tea.toml"
+    assert registry.located("HeartPole-v1:~/tea.toml") == f"HeartPole-v1:{tmp_path}/home/tea.toml"
     for name in ("HeartPole-v1", "HeartPole-v1:no_night_classes", "gymnax:CartPole-v1"):
-        assert environments.located(name) == name
+        assert registry.located(name) == name
 
 
 def test_a_home_is_found_where_the_shell_leaves_it(tmp_path, monkeypatch, capsys):

@@ -7,7 +7,8 @@ import pytest
 
 from agents.__main__ import main
 from agents.dqn.config import DQNConfig, Hyperparams
-from agents.runs import environments, loop
+from agents.runs import loop
+from heartpole_jax import registry
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +60,7 @@ def test_a_run_is_never_two_percent_off_or_refused_with_steps_that_are_taken(num
 )
 def test_a_transform_of_observations_of_another_size_is_refused(env, transform, told):
     with pytest.raises(ValueError, match=f"^transform '{transform}' {told}$"):
-        loop.check(Hyperparams(), DQNConfig(transform=transform), environments.make(env), 5000)
+        loop.check(Hyperparams(), DQNConfig(transform=transform), registry.make(env), 5000)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_the_second_signal_ends_the_process_though_python_runs_no_handler(second
     """The main thread is inside one long call, as it is while XLA computes."""
     code = """
 import hashlib
-from agents.stopping import Stopping
+from agents.runs.stop_signals import Stopping
 with Stopping("after this", "resume it"):
     print("ready", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # many minutes, and no handler runs in between

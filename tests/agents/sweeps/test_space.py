@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from agents.dqn.config import DQNConfig, Hyperparams
-from agents.runs import environments
 from agents.sweeps import space
 from agents.sweeps.space import Choices, Grid, LogUniform, Uniform
-from heartpole_jax import EnvParams
+from heartpole_jax import EnvParams, registry
 
-ENV = environments.make("HeartPole-v0")
+ENV = registry.make("HeartPole-v0")
 
 
 def test_every_hyperparameter_field_of_the_configuration_and_constant_of_the_environment_can_be_swept():
@@ -24,7 +23,7 @@ def test_every_hyperparameter_field_of_the_configuration_and_constant_of_the_env
 
 def test_gymnaxs_constants_can_be_swept():
     pytest.importorskip("gymnax", exc_type=ImportError)
-    env = environments.make("gymnax:MountainCar-v0")
+    env = registry.make("gymnax:MountainCar-v0")
     assert space.read({"gravity": {"uniform": [0.001, 0.004]}}, env) == {"gravity": Uniform(0.001, 0.004)}
     with pytest.raises(ValueError, match=r"^max_steps_in_episode cannot be swept, since it sets loop counts; give it"):
         space.read({"max_steps_in_episode": {"choices": [100]}}, env)

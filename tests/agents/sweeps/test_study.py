@@ -7,10 +7,11 @@ import pytest
 from tiny_menu import TEA
 
 from agents.dqn.config import DQNConfig
-from agents.runs import environments, recipes
+from agents.runs import recipes
 from agents.sweeps import study, study_file
 from agents.sweeps.space import Choices, LogUniform, Uniform
 from agents.sweeps.tasks import Halving
+from heartpole_jax import registry
 
 SOUND = """
 recipe = "heartpole-v0"
@@ -109,7 +110,7 @@ def test_the_digest_knows_the_menu_that_a_file_holds(tmp_path):
     path, digests = tmp_path / "tea.toml", []
     for content in (TEA, TEA.replace("0.4", "0.5"), TEA):
         path.write_text(content)
-        environments.make.cache_clear()
+        registry.make.cache_clear()
         digests.append(study_file.digest(study_file.read(SMALL | {"env": f"HeartPole-v1:{path}"}, "x")))
     assert digests[0] == digests[2] != digests[1]
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from agents.runs import environments
 from agents.sweeps import objectives, study_file
+from heartpole_jax import registry
 from heartpole_jax.heartpole_v0 import EnvParams
 from heartpole_jax.optimum import sober_optimum
 
@@ -44,7 +44,7 @@ def test_an_environment_counts_once_whatever_else_is_swept():
 
 def test_a_loss_is_a_regret_or_a_return_as_the_metric_says():
     env, known, unknown = (
-        environments.make("HeartPole-v0"),
+        registry.make("HeartPole-v0"),
         EnvParams(max_steps=50),
         EnvParams(wake_up_alertness_high=3.0),
     )

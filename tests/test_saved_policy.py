@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -17,8 +18,9 @@ import safetensors.numpy
 import heartpole_jax as hp
 from agents.dqn import networks
 from agents.dqn.config import DQNConfig
-from agents.runs import environments, saved_policy
-from heartpole_jax import menu
+from agents.runs.save_policy import save_policy
+from heartpole_jax import menu, registry, saved_policy
+from heartpole_jax.__main__ import main
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
 
@@ -48,14 +50,14 @@ def lived(num=400):
 
 @pytest.fixture
 def folder(tmp_path):
-    saved_policy.save(tmp_path, weights_of(NETWORKS["days"]), NETWORKS["days"], "HeartPole-v0", PROVENANCE)
+    save_policy(tmp_path, weights_of(NETWORKS["days"]), NETWORKS["days"], "HeartPole-v0", PROVENANCE)
     return tmp_path
 
 
 @pytest.mark.parametrize("config", NETWORKS.values(), ids=NETWORKS)
 def test_numpy_agrees_with_jax(config, tmp_path):
     weights, obs = weights_of(config), lived()
-    saved_policy.save(tmp_path, weights, config, "HeartPole-v0", PROVENANCE)
+    save_policy(tmp_path, weights, config, "HeartPole-v0", PROVENANCE)
     policy = saved_policy.load(tmp_path)
     expected = np.asarray(jax.jit(lambda weights, obs: networks.q_values(weights, obs, config, ENV))(weights, obs))
     np.testing.assert_allclose(policy.q_values(obs), expected, rtol=1e-5, atol=1e-5)
@@ -67,10 +69,10 @@ def test_numpy_agrees_with_jax(config, tmp_path):
 @pytest.mark.parametrize("config", [NETWORKS["dueling"], NETWORKS["deep"]], ids=["dueling", "deep"])
 def test_as_a_policy_it_lives_the_same_life(config, tmp_path):
     weights = weights_of(config)
-    saved_policy.save(tmp_path, weights, config, "HeartPole-v0", PROVENANCE)
+    save_policy(tmp_path, weights, config, "HeartPole-v0", PROVENANCE)
     lives = [
         hp.rollout(policy, jax.random.key(0), num_envs=4, num_steps=50, record=lambda t: t.action)
-        for policy in (networks.greedy(weights, config, ENV), saved_policy.load(tmp_path).as_policy())
+        for policy in (networks.greedy(weights, config, ENV), hp.load_policy(tmp_path))
     ]
     np.testing.assert_array_equal(lives[0].records, lives[1].records)
     np.testing.assert_array_equal(lives[0].totals, lives[1].totals)
@@ -82,8 +84,8 @@ def test_a_policy_of_another_menu_is_no_policy_of_this_one(tmp_path):
     shorter = hp.make("HeartPole-v1", menu="heartpole_v0")
     weights = networks.init_weights(jax.random.key(0), config, shorter)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(environments, "make", lambda name: shorter)
-        saved_policy.save(tmp_path, weights, config, "HeartPole-v1", PROVENANCE)
+        patch.setattr(registry, "make", lambda name: shorter)
+        save_policy(tmp_path, weights, config, "HeartPole-v1", PROVENANCE)
     policy = saved_policy.load(tmp_path)
     assert policy.num_actions == 4
     with pytest.raises(ValueError, match="this policy was trained with 4 actions, and this menu has 8"):
@@ -95,19 +97,19 @@ def test_a_policy_of_a_menu_that_was_edited_since_is_none_of_the_menu_now(tmp_pa
     file, config = tmp_path / "mine.toml", DQNConfig(hidden_sizes=(4,))
     name = f"HeartPole-v1:{file}"
     file.write_text(rows)
-    weights = networks.init_weights(jax.random.key(0), config, environments.make(name))
-    saved_policy.save(tmp_path, weights, config, name, PROVENANCE)
+    weights = networks.init_weights(jax.random.key(0), config, registry.make(name))
+    save_policy(tmp_path, weights, config, name, PROVENANCE)
     policy = saved_policy.load(tmp_path)
-    assert policy.menu == environments.menu_digest(name)
+    assert policy.menu == registry.menu_digest(name)
     file.write_text(rows.replace("hypertension = [0.0, 0.3]", "hypertension = [0.0, 0.2]"))
     policy.as_policy()  # this process goes on under the menu that it has read
-    environments.make.cache_clear()
+    registry.make.cache_clear()
     assert saved_policy.load(tmp_path).act(np.zeros(8)) in range(4)
     with pytest.raises(ValueError, match=r"the menu .*mine\.toml has changed since this policy was trained; put"):
         policy.as_policy()
     dataclasses.replace(policy, menu=None).as_policy()  # as from before menus were remembered
     file.write_text(rows + "# the same\n")
-    environments.make.cache_clear()
+    registry.make.cache_clear()
     policy.as_policy()
 
 
@@ -119,7 +121,7 @@ def test_a_policy_without_a_menu_file_says_nothing_of_one(folder):
 def test_a_value_by_hand(tmp_path):
     config = DQNConfig(hidden_sizes=(2,))
     weights = np.arange(1.0, 2 + 12 + 4 + 8 + 1, dtype=np.float32)  # bias, kernel, bias, kernel: as a tree is ordered
-    saved_policy.save(tmp_path, weights, config, "HeartPole-v0", PROVENANCE)
+    save_policy(tmp_path, weights, config, "HeartPole-v0", PROVENANCE)
     # Of obs (1, 0, ...) the hidden layer makes (1 + 3, 2 + 4) = (4, 6), of (-9, 0, ...) zeros.
     policy = saved_policy.load(tmp_path)
     by_hand = [15 + 4 * 19 + 6 * 23, 16 + 4 * 20 + 6 * 24, 17 + 4 * 21 + 6 * 25, 18 + 4 * 22 + 6 * 26]
@@ -313,7 +315,7 @@ def test_weights_that_are_not_finite_are_not_saved(folder):
     before = (folder / "policy.safetensors").read_bytes()
     weights = weights_of(NETWORKS["days"]).at[0].set(jnp.nan)
     with pytest.raises(ValueError, match=r"weights: params/Dense_0/bias holds 1 numbers that are not finite"):
-        saved_policy.save(folder, weights, NETWORKS["days"], "HeartPole-v0", PROVENANCE)
+        save_policy(folder, weights, NETWORKS["days"], "HeartPole-v0", PROVENANCE)
     assert (folder / "policy.safetensors").read_bytes() == before
 
 
@@ -335,18 +337,50 @@ def test_a_write_that_fails_leaves_the_policy_of_before(folder, monkeypatch):
 
     monkeypatch.setattr("os.replace", refuse)
     with pytest.raises(OSError, match="no space left"):
-        saved_policy.save(folder, weights_of(NETWORKS["days"], 1), NETWORKS["days"], "HeartPole-v0", PROVENANCE)
+        save_policy(folder, weights_of(NETWORKS["days"], 1), NETWORKS["days"], "HeartPole-v0", PROVENANCE)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_a_policy_runs_without_jax(folder):
+def test_a_policy_runs_in_numpy_on_no_device_and_needs_neither_agents_nor_flax(folder):
+    """On a platform that does not exist JAX could compute nothing."""
     code = f"""
 import sys
 import numpy as np
-from agents.runs import saved_policy
+from heartpole_jax import saved_policy
 policy = saved_policy.load({str(folder)!r})
 print(policy.act(np.zeros((2, 6))).shape, policy.q_values(np.zeros(6)).shape)
-assert not {{"jax", "flax"}} & set(sys.modules), sorted(sys.modules)
+assert not {{"agents", "flax"}} & set(sys.modules), sorted(sys.modules)
 """
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    environment = os.environ | {"JAX_PLATFORMS": "nowhere"}
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "(2,) (4,)\n"
+
+
+def test_an_episode_of_a_saved_policy_is_drawn_and_told(folder, capsys):
+    out = folder / "episode.png"
+    assert main(["episode", "--policy", str(folder), "--steps", "20", "--seed", "5", "--out", str(out)]) == 0
+    total = hp.rollout(hp.load_policy(folder), jax.random.key(5), hp.EnvParams(max_steps=20), num_envs=1).totals[0]
+    assert f"{folder.name}, seed 5: return {float(total):.3f}, 20 decisions" in capsys.readouterr().out
+    assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_saved_policys_parameters_are_those_of_its_episode(tmp_path, capsys):
+    """A heart attack that costs nothing: no half-hour is below the work done in it."""
+    config, params = NETWORKS["linear"], {"heart_attack_penalty": 0.0, "max_steps": 10}
+    save_policy(tmp_path, weights_of(config), config, "HeartPole-v0", PROVENANCE | {"params": params})
+    assert main(["episode", "--policy", str(tmp_path), "--out", str(tmp_path / "episode.png")]) == 0
+    total = hp.rollout(hp.load_policy(tmp_path), jax.random.key(0), hp.EnvParams(**params), num_envs=1).totals[0]
+    assert f"return {float(total):.3f}, 10 decisions" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--env", "HeartPole-v1"], "is a policy for HeartPole-v0, got --env HeartPole-v1; leave --env out"),
+        (["--menu", "heartpole_v0"], "is a policy for HeartPole-v0, whose menu it needs; leave --menu out"),
+    ],
+)
+def test_an_episode_of_a_saved_policy_in_another_environment_is_refused(arguments, message, folder, capsys):
+    assert main(["episode", "--policy", str(folder), *arguments]) == 2
+    assert message in capsys.readouterr().err

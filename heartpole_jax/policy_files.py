@@ -1,13 +1,8 @@
-"""A trained policy in two files: `policy.safetensors`, the weights by name, and `policy.json`, what they are.
-
-    save(folder, weights, config, env_name, provenance)
-    policy = load(folder)
-    policy.act(obs)  # NumPy alone: JAX is imported for `save` and `as_policy` only
+"""The two files of a saved policy: `policy.safetensors`, the weights by name, and `policy.json`, what they are.
 
 Nothing is unpickled. Either file carries its checksum (in policy.json), so that an altered one is refused.
 """
 
-import dataclasses
 import hashlib
 import itertools
 import json
@@ -17,9 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
 
-from agents.dqn.transforms import TRANSFORMS
+from heartpole_jax import disk
+from heartpole_jax.transforms import TRANSFORMS
+
+try:
+    import safetensors.numpy
+except ImportError as error:
+    raise ImportError(
+        "a saved policy needs safetensors: pip install 'heartpole-jax[train] @ git+...', or from a clone '.[train]'"
+    ) from error
 
 SCHEMA_VERSION = 1
 WEIGHTS, DESCRIPTION = "policy.safetensors", "policy.json"
@@ -27,162 +29,51 @@ _FIELDS = ("env", "obs_shape", "num_actions", "hidden_sizes", "transform", "duel
            "provenance")  # fmt: skip
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class SavedPolicy:
-    """A Q-network that runs in NumPy, with its transform: it takes raw observations."""
-
-    env: str  # as `environments.make` knows it
-    obs_shape: tuple[int, ...]
-    num_actions: int
-    hidden_sizes: tuple[int, ...]
-    transform: str  # one of `transforms.TRANSFORMS`
-    dueling: bool
-    weights: Mapping[str, np.ndarray]  # by their path in the tree of flax, as "params/Dense_0/kernel"
-    provenance: Mapping[str, Any]  # seed, steps, versions, hyperparameters
-    menu: str | None = None  # the digest of the menu's file, see `environments.menu_digest`; None where there is none
-
-    def q_values(self, obs: Any) -> np.ndarray:
-        """The values of all actions, as `networks.q_values`: raw observations (..., *obs_shape) to (..., num_actions).
-
-        Raises:
-          ValueError: for observations of another shape.
-        """
-        flat, leading = self._flat(obs)
-        scale = TRANSFORMS[self.transform].value_scale(flat, np)
-        return (scale[:, None] * self._output(flat)).reshape(*leading, self.num_actions)
-
-    def act(self, obs: Any) -> np.ndarray:
-        """The best action, (..., *obs_shape) to (...). Raises as `q_values`."""
-        flat, leading = self._flat(obs)
-        return np.argmax(self._output(flat), axis=-1).reshape(leading)
-
-    def as_policy(self) -> Any:
-        """The same as a `heartpole_jax.Policy`, for `rollout` and `evaluate`.
-
-        Raises:
-          ValueError: where HeartPole-v1's menu is another now than when the policy was saved.
-        """
-        from agents.dqn import networks
-        from agents.dqn.config import DQNConfig
-        from agents.runs import environments
-        from heartpole_jax import menu
-
-        env = environments.make(self.env)
-        environments.check_menu(self.env, self.menu, "this policy was trained")
-        if math.prod(self.obs_shape) != math.prod(env.obs_shape):
-            raise ValueError(
-                f"this policy takes observations of shape {self.obs_shape}, and {self.env} has {env.obs_shape}; "
-                "train again"
-            )
-        if self.num_actions != env.num_actions and self.env.partition(":")[0] != "HeartPole-v1":
-            raise ValueError(
-                f"this policy has {self.num_actions} actions, and {self.env} has {env.num_actions}; train again"
-            )
-        if self.env.partition(":")[0] == "HeartPole-v1":
-            menu.check_trained(env.default_params.menu, self.num_actions, "this policy")
-        config = DQNConfig(hidden_sizes=self.hidden_sizes, transform=self.transform, dueling=self.dueling)
-        flat = np.concatenate([self.weights[name].ravel() for name in sorted(self.weights)])
-        return networks.greedy(flat, config, env)
-
-    def _flat(self, obs: Any) -> tuple[np.ndarray, tuple[int, ...]]:
-        try:
-            obs = np.asarray(obs, self.weights["params/Dense_0/kernel"].dtype)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"obs must be an array of numbers, got a {type(obs).__name__}: {error}") from None
-        leading = obs.shape[: obs.ndim - len(self.obs_shape)]
-        if obs.shape != (*leading, *self.obs_shape):
-            raise ValueError(f"obs must have the shape (..., {', '.join(map(str, self.obs_shape))}), got {obs.shape}")
-        return obs.reshape(-1, math.prod(self.obs_shape)), leading
-
-    def _output(self, obs: np.ndarray) -> np.ndarray:
-        """The network's output before the value scale, (batch, size) to (batch, num_actions)."""
-        x = TRANSFORMS[self.transform].features(obs, np)
-        for i in range(len(self.hidden_sizes) + 1):
-            x = x @ self.weights[f"params/Dense_{i}/kernel"] + self.weights[f"params/Dense_{i}/bias"]
-            if i < len(self.hidden_sizes):
-                x = np.maximum(x, 0)
-        if not self.dueling:
-            return x
-        value, advantages = x[:, :1], x[:, 1:]
-        return value + advantages - advantages.mean(axis=1, keepdims=True)
-
-
-def save(folder: Path | str, weights: Any, config: Any, env_name: str, provenance: Mapping[str, Any]) -> None:
+def write(folder: Path | str, weights: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> None:
     """Writes the two files into `folder`, each of them whole or not at all.
 
     Args:
       folder: exists.
-      weights: flat, of a train state its `average_params`.
-      config: the `DQNConfig` of the network.
-      env_name: as `environments.make` knows it.
-      provenance: whatever JSON can hold.
+      weights: by their path in the tree of flax, as "params/Dense_0/kernel".
+      description: the entries of policy.json but for version, shapes and checksums.
 
     Raises:
       ValueError: for weights that are not finite.
       OSError: where the files cannot be written.
     """
-    import jax
-
-    from agents.dqn import networks
-    from agents.runs import environments
-    from heartpole_jax import disk
-
-    env = environments.make(env_name)
-    tree = networks.weights_as_tree(np.asarray(weights), config, env)
-    paths, _ = jax.tree_util.tree_flatten_with_path(tree)
-    arrays = {"/".join(key.key for key in path): np.ascontiguousarray(leaf) for path, leaf in paths}
-    _check_finite(arrays, "weights")
-    content = safetensors.numpy.save(arrays)
-    description = {
+    _check_finite(weights, "weights")
+    content = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in weights.items()})
+    whole = {
         "schema_version": SCHEMA_VERSION,
-        "env": env_name,
-        "obs_shape": list(env.obs_shape),
-        "num_actions": env.num_actions,
-        "hidden_sizes": list(config.hidden_sizes),
-        "transform": config.transform,
-        "dueling": config.dueling,
-        "shapes": {name: list(array.shape) for name, array in arrays.items()},
+        **{name: description[name] for name in _FIELDS if name in description and name != "provenance"},
+        "shapes": {name: list(array.shape) for name, array in weights.items()},
         "weights_sha256": hashlib.sha256(content).hexdigest(),
-        "provenance": dict(provenance),
+        "provenance": dict(description["provenance"]),
     }
-    if (menu := environments.menu_digest(env_name)) is not None:
-        description["menu"] = menu
-    description["description_sha256"] = _checksum(description)
+    if description.get("menu") is not None:
+        whole["menu"] = description["menu"]
+    whole["description_sha256"] = _checksum(whole)
     disk.write_atomic(Path(folder) / WEIGHTS, content)
-    disk.write_atomic(Path(folder) / DESCRIPTION, (json.dumps(description, indent=2) + "\n").encode())
+    disk.write_atomic(Path(folder) / DESCRIPTION, (json.dumps(whole, indent=2) + "\n").encode())
 
 
-def load(folder: Path | str) -> SavedPolicy:
-    """The policy saved in `folder`.
+def read(folder: Path | str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The description and the weights saved in `folder`.
 
     Raises:
       ValueError: for a missing file, an altered one, another schema version, an unknown transform, shapes other than
         the description says, or weights that are not finite; it names the file.
     """
-    if not isinstance(folder, str | Path):
-        raise TypeError(f"folder must be a str or a Path, got {type(folder).__name__}")
-    folder = Path(folder)
-    path = folder / DESCRIPTION
+    path = Path(folder) / DESCRIPTION
     description = _read_description(path)
     shapes = _network_shapes(description)
     described = {name: tuple(shape) for name, shape in description["shapes"].items()}
     _check_shapes(described, shapes, f"{path}: the shapes")
-    weights = _read_weights(folder / WEIGHTS, description["weights_sha256"], shapes)
-    return SavedPolicy(
-        env=description["env"],
-        obs_shape=tuple(description["obs_shape"]),
-        num_actions=description["num_actions"],
-        hidden_sizes=tuple(description["hidden_sizes"]),
-        transform=description["transform"],
-        dueling=description["dueling"],
-        weights=weights,
-        provenance=description["provenance"],
-        menu=description.get("menu"),
-    )
+    return description, _read_weights(Path(folder) / WEIGHTS, description["weights_sha256"], shapes)
 
 
 def _read(path: Path, most: int) -> bytes:
-    """What is in the file. Not by `heartpole_jax.disk`, with which JAX would come."""
+    """What is in the file."""
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise ValueError(f"cannot read {path}: it is no file; copy it again, or train again")

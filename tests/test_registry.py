@@ -8,41 +8,41 @@ import pytest
 from tiny_menu import TEA
 
 import heartpole_jax as hp
-from agents.runs import environments
+from heartpole_jax import registry
 
 needs_gymnax = pytest.mark.skipif(importlib.util.find_spec("gymnax") is None, reason="gymnax pins jax < 0.12")
 
 
 def test_a_name_without_a_prefix_is_one_of_the_library():
-    assert environments.make("HeartPole-v0") is hp.make("HeartPole-v0")
+    assert registry.make("HeartPole-v0") is hp.make("HeartPole-v0")
 
 
 @needs_gymnax
 def test_a_name_of_gymnax_gives_the_same_object_again():
     """An environment is hashed by its identity: another object would be compiled for again."""
-    env = environments.make("gymnax:CartPole-v1")
-    assert environments.make("gymnax:CartPole-v1") is env
-    assert environments.make(env.name) is env
+    env = registry.make("gymnax:CartPole-v1")
+    assert registry.make("gymnax:CartPole-v1") is env
+    assert registry.make(env.name) is env
     assert (env.num_actions, env.obs_shape, env.default_params.max_steps) == (2, (4,), 500)
-    assert environments.make("gymnax:MountainCar-v0") is not env
+    assert registry.make("gymnax:MountainCar-v0") is not env
 
 
 def test_an_unknown_name_is_an_error_that_tells_the_nearest():
     with pytest.raises(ValueError, match="unknown environment 'HartPole-v0'; did you mean 'HeartPole-v0'"):
-        environments.make("HartPole-v0")
+        registry.make("HartPole-v0")
 
 
 @needs_gymnax
 def test_an_unknown_name_of_gymnax_is_an_error_that_tells_the_nearest():
     with pytest.raises(ValueError, match="unknown gymnax environment 'MountainCar'; did you mean 'MountainCar-v0'"):
-        environments.make("gymnax:MountainCar")
+        registry.make("gymnax:MountainCar")
 
 
 def test_without_gymnax_its_names_tell_which_extra_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "gymnax", None)  # as if it were not installed
     monkeypatch.delitem(sys.modules, "heartpole_jax.interop.gymnax", raising=False)
     with pytest.raises(ImportError, match=r"pip install '\.\[gymnax\]' in the clone"):
-        environments.make("gymnax:Acrobot-v1")
+        registry.make("gymnax:Acrobot-v1")
 
 
 @pytest.fixture
@@ -59,27 +59,27 @@ def menu(tmp_path):
 def test_the_digest_of_a_menu_is_of_what_the_patient_feels(menu):
     felt = '[{"half_hours": 0, "hazard": 1.0, "name": "tea", "stimulation": [0.0, 0.4], "wakes_up": false}]'
     digest = hashlib.sha256(felt.encode()).hexdigest()
-    assert environments.menu_digest(menu("tea.toml", TEA)) == digest
+    assert registry.menu_digest(menu("tea.toml", TEA)) == digest
     told = TEA.replace("educated guess", "hour of reading") + 'note = "weak"\nhazard = 1  # as before\n'
-    assert environments.menu_digest(menu("told.toml", told)) == digest
+    assert registry.menu_digest(menu("told.toml", told)) == digest
     for changed in (TEA.replace("0.4", "0.41"), TEA.replace('"tea"', '"mate"'), TEA + "hazard = 1.5\n"):
-        assert environments.menu_digest(menu(f"{len(changed)}.toml", changed)) != digest
+        assert registry.menu_digest(menu(f"{len(changed)}.toml", changed)) != digest
 
 
 def test_the_rows_of_a_menu_that_is_extended_count(menu):
-    alone, more = environments.menu_digest(menu("a.toml", TEA)), 'extends = "heartpole_v0"\n' + TEA
-    assert environments.menu_digest(menu("b.toml", more)) not in (alone, None)
+    alone, more = registry.menu_digest(menu("a.toml", TEA)), 'extends = "heartpole_v0"\n' + TEA
+    assert registry.menu_digest(menu("b.toml", more)) not in (alone, None)
 
 
 @pytest.mark.parametrize("name", ["HeartPole-v0", "HeartPole-v1", "HeartPole-v1:heartpole_v0", "gymnax:CartPole-v1"])
 def test_where_no_menu_file_is_named_there_is_no_digest(name):
-    assert environments.menu_digest(name) is None
-    environments.check_menu(name, None, "ever")
+    assert registry.menu_digest(name) is None
+    registry.check_menu(name, None, "ever")
 
 
 def test_a_menu_that_has_changed_is_refused_and_one_that_nobody_knows_is_not(menu):
     name = menu("tea.toml", TEA)
-    environments.check_menu(name, environments.menu_digest(name), "the run was begun")
-    environments.check_menu(name, None, "the run was begun")
+    registry.check_menu(name, registry.menu_digest(name), "the run was begun")
+    registry.check_menu(name, None, "the run was begun")
     with pytest.raises(ValueError, match=r"^the menu .*/tea\.toml has changed since the run was begun; put it back as"):
-        environments.check_menu(name, "0" * 64, "the run was begun")
+        registry.check_menu(name, "0" * 64, "the run was begun")

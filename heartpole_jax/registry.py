@@ -1,4 +1,4 @@
-"""The environments that an agent trains in, by name.
+"""Every environment by a name that can be written down: those of `heartpole_jax.make`, with a menu, and gymnax's.
 
 HeartPole-v0    HeartPole-v1    HeartPole-v1:my_menu.toml    gymnax:CartPole-v1
 """
@@ -8,8 +8,8 @@ import functools
 import hashlib
 import json
 
-import heartpole_jax
-from heartpole_jax import Environment, arguments, disk
+from heartpole_jax import arguments, disk, environment
+from heartpole_jax.environment import Environment
 
 _GYMNAX = "gymnax:"
 _WITH_MENU = "HeartPole-v1:"
@@ -28,9 +28,9 @@ def make(name: str) -> Environment:
       ImportError: for a name of gymnax's, without gymnax.
     """
     if name.startswith(_WITH_MENU):
-        return heartpole_jax.make("HeartPole-v1", menu=name.removeprefix(_WITH_MENU))
+        return environment.make("HeartPole-v1", menu=name.removeprefix(_WITH_MENU))
     if not name.startswith(_GYMNAX):
-        return heartpole_jax.make(name)
+        return environment.make(name)
     from heartpole_jax.interop.gymnax import from_gymnax  # here alone: whoever needs no gymnax need not have it
 
     return from_gymnax(name.removeprefix(_GYMNAX))

@@ -1,0 +1,40 @@
+"""What a run saves of its network: see `heartpole_jax.saved_policy`, which loads it without this package."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from agents.dqn import networks
+from heartpole_jax import policy_files, registry
+
+
+def save_policy(folder: Path | str, weights: Any, config: Any, env_name: str, provenance: Mapping[str, Any]) -> None:
+    """Writes the policy of flat `weights` into `folder`, each of its two files whole or not at all.
+
+    Args:
+      folder: exists.
+      weights: flat, of a train state its `average_params`.
+      config: the `DQNConfig` of the network.
+      env_name: as `registry.make` knows it.
+      provenance: whatever JSON can hold.
+
+    Raises:
+      ValueError: for weights that are not finite.
+      OSError: where the files cannot be written.
+    """
+    env = registry.make(env_name)
+    paths, _ = jax.tree_util.tree_flatten_with_path(networks.weights_as_tree(np.asarray(weights), config, env))
+    description = {
+        "env": env_name,
+        "obs_shape": list(env.obs_shape),
+        "num_actions": env.num_actions,
+        "hidden_sizes": list(config.hidden_sizes),
+        "transform": config.transform,
+        "dueling": config.dueling,
+        "provenance": provenance,
+        "menu": registry.menu_digest(env_name),
+    }
+    policy_files.write(folder, {"/".join(key.key for key in path): leaf for path, leaf in paths}, description)

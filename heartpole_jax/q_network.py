@@ -1,0 +1,61 @@
+"""The layers of a Q-network: small products of matrices, and a saved network's output in NumPy or JAX."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+from chex import Array
+
+from heartpole_jax.platforms import ByPlatform
+
+
+@jax.custom_vjp
+def matmul(x: Array, kernel: Array) -> Array:
+    """`x @ kernel`, (batch, inputs) by (inputs, outputs), with gradients that XLA runs fast on a CPU.
+
+    Autodiff contracts the batch as a leading axis, which misses the fast kernels for small products: a copied transpose
+    in front of a plain product takes half the time for layers of 16. The smallest products are written out as sums,
+    which fuse with what is around them. Reverse mode only. See docs/performance.md.
+    """
+    return _matmul(x, kernel)
+
+
+@functools.partial(jax.jit, inline=True)  # traced once for each shape
+def _matmul(x: Array, kernel: Array) -> Array:
+    if kernel.size > _WRITTEN_OUT.here():
+        return x @ kernel
+    take = jax.lax.slice_in_dim  # plain indexing takes several times as long to trace
+    return sum(take(x, i, i + 1, axis=1) * take(kernel, i, i + 1) for i in range(kernel.shape[0]))
+
+
+# Entries of the largest matrix written out: measured on a CPU; on a GPU by the count of kernels (docs/performance.md).
+_WRITTEN_OUT = ByPlatform(cpu=128, accelerator=256)
+
+matmul.defvjp(
+    lambda x, kernel: (_matmul(x, kernel), (x, kernel)),
+    lambda saved, cotangent: (_matmul(cotangent, saved[1].T), saved[0].T @ cotangent),
+)
+
+
+def output(
+    weights: Mapping[str, Any], num_hidden: int, dueling: bool, features: Any, xp: Any, multiply: Callable[..., Any]
+) -> Any:
+    """The output before the value scale, (batch, num_features) to (batch, num_actions).
+
+    Args:
+      weights: by their path in the tree of flax, as "params/Dense_0/kernel".
+      num_hidden: hidden layers, with rectifiers.
+      dueling: a value and advantages, whose mean is taken away (Wang et al. 2016).
+      xp: the array library.
+      multiply: its product of matrices, or `matmul`.
+    """
+    x = features
+    for i in range(num_hidden + 1):
+        x = multiply(x, weights[f"params/Dense_{i}/kernel"]) + weights[f"params/Dense_{i}/bias"][None]
+        if i < num_hidden:
+            x = xp.maximum(x, 0)
+    if not dueling:
+        return x
+    value, advantages = x[:, :1], x[:, 1:]
+    return value + advantages - advantages.mean(axis=1, keepdims=True)
