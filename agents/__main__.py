@@ -77,9 +77,11 @@ def _parse(arguments: Sequence[str]) -> tuple[Any, Callable[[Any], int | None]]:
         Report: report,
         Tutorial: tutorial.main,
     }
-    flags.check(arguments, _COMMANDS)
+    default = _from_recipe(arguments)
+    flags.check(arguments, _COMMANDS | {"train": type(default)})
+    functions[type(default)] = functions[Train]
     kinds = [
-        Annotated[Train, tyro.conf.subcommand("train", default=_from_recipe(arguments))],
+        Annotated[type(default), tyro.conf.subcommand("train", default=default)],
         *(Annotated[options, tyro.conf.subcommand(name)] for name, options in _COMMANDS.items() if name != "train"),
     ]
     printed = io.StringIO()
@@ -98,11 +100,17 @@ def _parse(arguments: Sequence[str]) -> tuple[Any, Callable[[Any], int | None]]:
 
 def _from_recipe(arguments: Sequence[str]) -> Train:
     """`train` with the recipe that the arguments ask for, so that its values are the flags' defaults."""
-    recipe, env = (_value_of(flag, arguments) if arguments[:1] == ["train"] else None for flag in ("--recipe", "--env"))
-    if recipe is not None:
-        return Train.of(recipes.find(recipe), recipe)
-    found = recipes.for_env(env or "HeartPole-v0")
-    return Train.of(found, found.name)
+    asked = ("--recipe", "--env", "--algorithm") if arguments[:1] == ["train"] else ()
+    given = {flag: value for flag in asked if (value := _value_of(flag, arguments)) is not None}
+    if "--recipe" not in given:
+        found = recipes.for_env(given.get("--env", "HeartPole-v0"), given.get("--algorithm", "dqn"))
+        return Train.of(found, found.name)
+    default = Train.of(recipes.find(given["--recipe"]), given["--recipe"])
+    if (asked_for := given.get("--algorithm", default.algorithm)) != default.algorithm:
+        raise ValueError(
+            f"the recipe {default.recipe} is for --algorithm {default.algorithm}, got {asked_for}; leave one out"
+        )
+    return default
 
 
 def _value_of(flag: str, arguments: Sequence[str]) -> str | None:

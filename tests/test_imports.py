@@ -29,7 +29,17 @@ EXTRAS = {"matplotlib": "drawing", "PIL": "drawing", "gymnasium": "interop", "gy
           "stable_baselines3": "interop", "stoa": "interop", "brax": "interop", "pygame": "drawing",
           "safetensors": "policy_files"}  # fmt: skip
 # The rooms of agents: each imports from lower ones alone.
-AGENTS_LEVELS = {"dqn": 0, "pqn": 1, "tutorial": 1, "runs": 2, "sweeps": 3, "reports": 4, "commands": 5, "__main__": 6}
+AGENTS_LEVELS = {
+    "common": 0,
+    "dqn": 1,
+    "pqn": 1,
+    "tutorial": 2,
+    "runs": 2,
+    "sweeps": 3,
+    "reports": 4,
+    "commands": 5,
+    "__main__": 6,
+}
 # What agents may import besides the core and themselves. The rest comes through heartpole_jax.drawing and interop.
 TRAINING = {"agents", "flax", "optax", "tyro", "rich", "safetensors", "orbax", "tensorstore", "pyarrow",
             "optuna", "sqlalchemy"}  # fmt: skip

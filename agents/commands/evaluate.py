@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from agents.dqn import env_params
+from agents.common import env_params
 from agents.runs import scoring
 from heartpole_jax import (
     Environment,

@@ -12,8 +12,7 @@ from agents.commands import sweep as sweep_command
 from agents.commands import train as train_command
 from agents.commands.sweep import Processes
 from agents.commands.train import Task, Train
-from agents.dqn.config import DQNConfig, Hyperparams
-from agents.runs import checkpoints, files, manifests, records, run_folder
+from agents.runs import algorithms, checkpoints, files, manifests, records, run_folder
 from agents.runs.checkpoints import Checkpoint
 from agents.runs.records import Record
 from agents.sweeps import study_folder
@@ -144,12 +143,14 @@ def _records_of_trained(folder: Path, task: Task, skip_damaged: bool) -> list[Re
 
 def _options(config: dict[str, Any], folder: Path) -> Train:
     """The options that the run was begun with. Raises KeyError, TypeError, ValueError."""
+    algorithm = algorithms.named(config["algorithm"])
     return Train(
         recipe=config["recipe"],
         env=config["env"],
         num_steps=config["num_steps"],
-        config=DQNConfig(**config["config"]),
-        hyperparams=Hyperparams(**config["hyperparams"]),
+        config=algorithm.config(**config["config"]),
+        hyperparams=algorithm.hyperparams(**config["hyperparams"]),
+        algorithm=algorithm.name,
         seed=config["seed"],
         out=str(folder),
         num_chunks=config["num_chunks"],

@@ -15,8 +15,8 @@ import tyro
 
 from agents.commands import installed, sweep_output
 from agents.commands.sweep_progress import SweepProgress
-from agents.dqn import memory
-from agents.runs import recipes, run_folder, scoring, stop_signals
+from agents.common import memory
+from agents.runs import algorithms, recipes, run_folder, scoring, stop_signals
 from agents.runs.checkpoint_timer import Pacing
 from agents.runs.stop_signals import Stopping
 from agents.sweeps import cluster, objectives, schedule, slices, space, study_checks, study_file, study_folder, sweep
@@ -212,10 +212,11 @@ def default_slice_lanes(study: Study, fleet: Fleet) -> int:
     most = int(_SHARE_OF_MEMORY * available / _lane_bytes(study, fleet))
     if most < unit:
         what = f"one configuration of {seeds} members" if study.halving else "one member"
+        size = algorithms.of(study.config).size
         would = unit * _lane_bytes(study, fleet) / 2**30
         raise ValueError(
             f"{what} on each of {len(fleet.local)} devices would hold {would:.1f} GiB, and there are "
-            f"{available / 2**30:.1f} GiB: take a smaller buffer_size (now {study.config.buffer_size:,})"
+            f"{available / 2**30:.1f} GiB: take a smaller {size} (now {getattr(study.config, size):,})"
         )
     return min(lanes, most // unit * unit)
 

@@ -1,6 +1,7 @@
 """`python -m agents train`: a run from its recipe to its saved, judged policy."""
 
 import dataclasses
+import functools
 import math
 import re
 import shlex
@@ -16,9 +17,9 @@ import tyro
 
 from agents.commands import evaluate as evaluate_command
 from agents.commands import installed
-from agents.dqn import env_params, memory
-from agents.dqn.config import DQNConfig, Hyperparams
-from agents.runs import checkpoints, loop, recipes, records, run_folder, stop_signals
+from agents.common import env_params, memory
+from agents.common.algorithm import Algorithm
+from agents.runs import algorithms, checkpoints, loop, recipes, records, run_folder, stop_signals
 from agents.runs.checkpoint_timer import Pacing
 from agents.runs.checkpoints import Checkpoint
 from agents.runs.progress import Progress
@@ -26,12 +27,13 @@ from agents.runs.save_policy import save_policy
 from agents.runs.stop_signals import Stopping
 from heartpole_jax import Environment, disk, registry, validation
 
+_HYPERPARAMS = "Numbers. Steps are decisions of all lanes together."
 INTERRUPTED = stop_signals.status(stop_signals.signal.SIGINT)
 
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """Trains a DQN and judges it. Flags override the recipe, whose values are the defaults shown here."""
+    """Trains an agent and judges it. Flags override the recipe, whose values are the defaults shown here."""
 
     recipe: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")]
     """a recipe in agents/recipes, or a TOML file; by default the one for --env"""
@@ -39,8 +41,10 @@ class Train:
     """HeartPole-v0, HeartPole-v1, HeartPole-v1:MENU.toml, or gymnax:NAME for one of gymnax's with discrete actions"""
     num_steps: int
     """decisions of all lanes together, rounded to whole chunks"""
-    config: Annotated[DQNConfig, tyro.conf.arg(help="What sets shapes and the program.")]
-    hyperparams: Annotated[Hyperparams, tyro.conf.arg(help="Numbers. Steps are decisions of all lanes together.")]
+    config: Any
+    hyperparams: Any
+    algorithm: Annotated[str, tyro.conf.arg(metavar="NAME")] = "dqn"
+    """dqn or pqn; by default the recipe's"""
     seed: int = 0
     """everything random comes from it"""
     out: Annotated[str | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: by name in runs/)")] = None
@@ -60,15 +64,27 @@ class Train:
     keep_checkpoints: int = 2
     """the newest ones, while the run is unfinished"""
 
-    @classmethod
-    def of(cls, recipe: recipes.Recipe, called: str) -> "Train":
+    @staticmethod
+    def of(recipe: recipes.Recipe, called: str) -> "Train":
         """The command with the recipe's values, and `called` for its name."""
-        return cls(
+        algorithm = algorithms.of(recipe.config)
+        return options_of(algorithm)(
             called, recipe.env, recipe.num_steps, recipe.config, recipe.hyperparams,
-            num_chunks=recipe.num_chunks, keep=recipe.keep,  # type: ignore[arg-type]
+            algorithm=algorithm.name, num_chunks=recipe.num_chunks, keep=recipe.keep,  # type: ignore[arg-type]
             evaluation_episodes=recipe.evaluation_episodes,
             params=tuple(f"{name}={value!r}" for name, value in recipe.params.items()),
         )  # fmt: skip
+
+
+@functools.cache
+def options_of(algorithm: Algorithm) -> type[Train]:
+    """`Train` with the fields of this algorithm's configuration and hyperparameters, of which tyro makes flags."""
+    fields: list[Any] = [
+        ("config", Annotated[algorithm.config, tyro.conf.arg(help="What sets shapes and the program.")]),
+        ("hyperparams", Annotated[algorithm.hyperparams, tyro.conf.arg(help=_HYPERPARAMS)]),
+    ]
+    namespace = {"__doc__": Train.__doc__, "__module__": __name__}
+    return dataclasses.make_dataclass("Train", fields, bases=(Train,), namespace=namespace, frozen=True)
 
 
 class Task(NamedTuple):
@@ -92,7 +108,9 @@ def train(options: Train, arguments: Sequence[str] = ()) -> int:
     """
     task = task_of(options)
     installed.check_train()
-    needed = memory.check_fits(options.config, task.env)
+    algorithm = algorithms.of(options.config)
+    largest = f"{algorithm.size} (now {getattr(options.config, algorithm.size):,})"
+    needed = memory.check_fits(algorithm.memory_bytes(options.config, task.env), largest)
     name = Path(options.recipe).stem
     folder = disk.as_path(options.out) if options.out else run_folder.default_folder(options.env, name, options.seed)
     command = shlex.join(["python", "-m", "agents", *arguments])
@@ -117,6 +135,7 @@ def task_of(options: Train) -> Task:
         validation.check_size("checkpoint_every", options.checkpoint_every)
     values = env_params.read(env, _read_params(options.params))
     described = {
+        "algorithm": options.algorithm,
         "env": options.env,
         "recipe": options.recipe,
         "seed": options.seed,
@@ -158,7 +177,8 @@ def _announce(task: Task, num_bytes: int, folder: Path) -> None:
     rounded = f", {options.num_steps:,} rounded to whole chunks" if plan.num_steps != options.num_steps else ""
     print(f"{options.env}, recipe {options.recipe}, seed {options.seed}")
     print(f"{plan.num_steps:,} steps in {plan.num_chunks} chunks of {plan.env_steps:,}{rounded}")
-    print(f"memory: {num_bytes / 2**20:,.1f} MiB, for {options.config.buffer_size:,} transitions and the networks")
+    size = algorithms.of(options.config).size
+    print(f"memory: {num_bytes / 2**20:,.1f} MiB, with {size} {getattr(options.config, size):,}")
     print(f"run folder: {folder}", flush=True)
 
 

@@ -5,15 +5,15 @@ train_state, metrics = dqn.train_chunk(train_state, hyperparams, config, env, nu
 result = dqn.train(key, hyperparams, config, env, num_chunks=10, iterations_per_chunk=2_500)
 """
 
-from agents.dqn.agent import POPULATION_AXES, Metrics, TrainState, checked_obs_size, init, train_chunk
+from agents.dqn.agent import POPULATION_AXES, Metrics, TrainState, init, train_chunk
+from agents.dqn.algorithm import ALGORITHM
 from agents.dqn.config import DQNConfig, Hyperparams
-from agents.dqn.evaluation import episode_returns, evaluate, evaluation_key
+from agents.dqn.evaluation import evaluate
 from agents.dqn.networks import greedy, q_values
 from agents.dqn.population import Population, train_population
 from agents.dqn.training import Training, train
 
 __all__ = [
-    "POPULATION_AXES", "DQNConfig", "Hyperparams", "Metrics", "Population", "TrainState", "Training",
-    "checked_obs_size", "episode_returns", "evaluate", "evaluation_key", "greedy", "init", "q_values", "train",
-    "train_chunk", "train_population",
+    "ALGORITHM", "POPULATION_AXES", "DQNConfig", "Hyperparams", "Metrics", "Population", "TrainState", "Training",
+    "evaluate", "greedy", "init", "q_values", "train", "train_chunk", "train_population",
 ]  # fmt: skip

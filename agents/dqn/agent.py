@@ -12,20 +12,19 @@ saved state, gives the same bits.
 
 import dataclasses
 import functools
-import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from chex import Array, ArrayTree, Numeric, PRNGKey
 
-from agents.dqn import env_params, loss, networks, noise, packing, replay
+from agents.common import env_params, observations, packing
+from agents.dqn import loss, networks, noise, replay
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.dqn.noise import NoisePlan
 from heartpole_jax import Environment, arguments, struct, threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.platforms import ByPlatform
-from heartpole_jax.transforms import TRANSFORMS
 
 _BLOCK_ITERATIONS = 16  # iterations whose random numbers are drawn together, at most
 # Decisions in a turn of an iteration's inner loop: a CPU compiles the loop to one kernel, a GPU to eight a turn.
@@ -89,7 +88,7 @@ def init(
     Raises:
       ValueError: if the transform takes observations of another size.
     """
-    obs_size = checked_obs_size(config, env)
+    obs_size = observations.check_size(config, env)
     params = env_params.with_expected_penalty(env, params, hyperparams.expected_penalty)
     start_words = threefry.derive(key, noise.START)
 
@@ -109,15 +108,6 @@ def init(
         average_params=jnp.copy(weights),
         opt_state=loss.optimizer(hyperparams).init(weights),
     )
-
-
-def checked_obs_size(config: DQNConfig, env: Environment) -> int:
-    """How many numbers an observation has. Raises ValueError where the transform takes another number of them."""
-    obs_size, wanted = math.prod(env.obs_shape), TRANSFORMS[config.transform].obs_size
-    if wanted not in (None, obs_size):
-        told = f"takes observations of {wanted} numbers, got {env.name} with {obs_size}"
-        raise ValueError(f"transform {config.transform!r} {told}; take 'raw'")
-    return obs_size
 
 
 @arguments.checked(

@@ -80,6 +80,12 @@ def weights_as_tree(weights: Array, config: DQNConfig, env: Environment = HEARTP
     return jax.tree.unflatten(treedef, parts)
 
 
+def layers(weights: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> dict[str, np.ndarray]:
+    """Flat weights by their path in the tree of flax, as "params/Dense_0/kernel"."""
+    paths, _ = jax.tree_util.tree_flatten_with_path(weights_as_tree(np.asarray(weights), config, env))
+    return {"/".join(key.key for key in path): leaf for path, leaf in paths}
+
+
 def apply(tree: ArrayTree, obs: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Array:
     """The network's output before the value scale: raw observations (batch, size) to (batch, num_actions).
 

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from chex import Array, ArrayTree, Numeric
 
-from agents.dqn import loss, packing, replay
+from agents.common import packing
+from agents.dqn import loss, replay
 from agents.dqn.config import DQNConfig, Hyperparams
 from heartpole_jax import Environment, struct, threefry
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from chex import Array, PRNGKey
 
+from agents.common.evaluation import evaluation_key
 from agents.dqn import agent, evaluation
 from agents.dqn.config import DQNConfig, Hyperparams
 from heartpole_jax import Environment, arguments, struct, validation
@@ -60,14 +61,14 @@ def train(
 
     One compiled program. `jax.vmap(train)` over keys, hyperparameters and params is a sweep.
     """
-    evaluation_key = evaluation.evaluation_key(key)
+    under = evaluation_key(key)
 
     def chunk(carry, _):
         train_state, best_value, best_weights = carry
         train_state, metrics = agent.train_chunk(train_state, hyperparams, config, env, iterations_per_chunk, params)
         weights = train_state.average_params
         if evaluation_episodes:
-            value = evaluation.evaluate(weights, evaluation_key, config, env, evaluation_episodes, params)
+            value = evaluation.evaluate(weights, under, config, env, evaluation_episodes, params)
             better = value > best_value
         else:
             value, better = jnp.full((), jnp.nan), jnp.array(True)

@@ -7,7 +7,6 @@ The chunks change no result: `dqn.train`, one program for the whole run, does th
 state after any of them: the rest of the run gives the same bits as if it had not been left.
 """
 
-import dataclasses
 import functools
 import math
 import time
@@ -19,14 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 from chex import PRNGKey
 
-from agents import dqn
-from agents.dqn.config import DQNConfig, Hyperparams
-from agents.runs import scoring, trees
+from agents.common import evaluation
+from agents.common.algorithm import Algorithm, Config
+from agents.runs import algorithms, scoring, trees
 from heartpole_jax import Environment, arguments, validation
-from heartpole_jax.transforms import TRANSFORMS
 
 _OFF = 0.02  # how far the steps of a run may be from those asked for
-_BLOCK = 16  # iterations whose dice are drawn together: what a chunk should be a multiple of
 
 
 class Diverged(RuntimeError):
@@ -53,8 +50,8 @@ class Chunk(NamedTuple):
     state: Callable[[], dict[str, Any]]  # the train state as nested dicts of arrays, until the next chunk is asked for
 
 
-@arguments.checked(config=DQNConfig)
-def plan(num_steps: int, config: DQNConfig, num_chunks: int = 50) -> Plan:
+@arguments.checked(config=algorithms.CONFIGS)
+def plan(num_steps: int, config: Config, num_chunks: int = 50) -> Plan:
     """About `num_chunks` equal chunks that make about `num_steps` decisions of all lanes together.
 
     Raises:
@@ -62,18 +59,19 @@ def plan(num_steps: int, config: DQNConfig, num_chunks: int = 50) -> Plan:
     """
     validation.check_size("num_steps", num_steps)
     validation.check_size("num_chunks", num_chunks)
-    smallest = _BLOCK * config.env_steps_per_iteration
+    block_iterations = algorithms.of(config).block_iterations
+    smallest = block_iterations * config.env_steps_per_iteration
     if num_steps < smallest:
         raise ValueError(
-            f"num_steps must be at least one chunk, {_BLOCK} iterations of {config.env_steps_per_iteration:,} steps = "
-            f"{smallest:,}, got {num_steps:,}"
+            f"num_steps must be at least one chunk, {block_iterations} iterations of "
+            f"{config.env_steps_per_iteration:,} steps = {smallest:,}, got {num_steps:,}"
         )
     blocks, nearest = num_steps / smallest, None
     for blocks_a_chunk in _chunk_sizes(blocks / num_chunks):
         chunks = max(1, round(blocks / blocks_a_chunk))
         while chunks * blocks_a_chunk * smallest >= 2**31:  # rounding up must not pass int32 either
             chunks -= 1
-        found = Plan(chunks, blocks_a_chunk * _BLOCK, blocks_a_chunk * smallest)
+        found = Plan(chunks, blocks_a_chunk * block_iterations, blocks_a_chunk * smallest)
         if is_near(found.num_steps, num_steps):
             return found
         nearest = nearest or found.num_steps
@@ -97,8 +95,8 @@ def is_near(num_steps: int, wanted: int) -> bool:
     return abs(num_steps - wanted) <= _OFF * wanted
 
 
-@arguments.checked(config=DQNConfig)
-def iterations_a_chunk(num_steps: int, num_chunks: int, config: DQNConfig) -> int:
+@arguments.checked(config=algorithms.CONFIGS)
+def iterations_a_chunk(num_steps: int, num_chunks: int, config: Config) -> int:
     """Iterations of each of exactly `num_chunks` chunks that make about `num_steps` decisions: whole blocks of 16.
 
     Raises:
@@ -106,7 +104,8 @@ def iterations_a_chunk(num_steps: int, num_chunks: int, config: DQNConfig) -> in
     """
     validation.check_size("num_steps", num_steps)
     validation.check_size("num_chunks", num_chunks)
-    block = _BLOCK * config.env_steps_per_iteration
+    block_iterations = algorithms.of(config).block_iterations
+    block = block_iterations * config.env_steps_per_iteration
     blocks = max(1, round(num_steps / num_chunks / block))
     if num_chunks * blocks * block >= 2**31:
         raise ValueError(f"num_steps, in whole chunks, must be below 2^31, got {num_chunks * blocks * block:,}")
@@ -118,36 +117,21 @@ def iterations_a_chunk(num_steps: int, num_chunks: int, config: DQNConfig) -> in
             f"num_steps must be within {100 * _OFF:g} % of {num_chunks} equal chunks of a multiple of {block:,} steps, "
             f"got {num_steps:,}; take {near}, or fewer evaluations"
         )
-    return blocks * _BLOCK
+    return blocks * block_iterations
 
 
-@arguments.checked(hyperparams=Hyperparams, config=DQNConfig, env=Environment, num_steps=validation.check_size)
-def check(hyperparams: Hyperparams, config: DQNConfig, env: Environment, num_steps: int) -> None:
+@arguments.checked(config=algorithms.CONFIGS, env=Environment, num_steps=validation.check_size)
+def check(hyperparams: Any, config: Config, env: Environment, num_steps: int) -> None:
     """Raises ValueError for a run in which nothing would be learned, or whose transform takes other observations."""
-    if hyperparams.learning_starts >= num_steps:
-        raise ValueError(
-            f"learning_starts must be below the run's {num_steps:,} steps, or nothing is learned, "
-            f"got {hyperparams.learning_starts:,.0f}"
-        )
-    check_learns(hyperparams)
-    wanted = TRANSFORMS[config.transform].env
-    if wanted not in env.name:
-        raise ValueError(f"transform {config.transform!r} is of {wanted}'s observations, got {env.name}; take 'raw'")
-    dqn.checked_obs_size(config, env)
-
-
-def check_learns(hyperparams: Hyperparams) -> None:
-    """Raises ValueError for numbers by which nothing that is learned reaches the policy."""
-    for name in ("learning_rate", "average_tau", "target_tau"):
-        value = getattr(hyperparams, name)
-        if not np.all(validation.as_computed(value) > 0):
-            raise ValueError(f"{name} must be greater than 0, or nothing is learned, got {validation.shown(value)}")
+    algorithm = algorithms.of(config)
+    arguments.check_type("hyperparams", hyperparams, algorithm.hyperparams)
+    algorithm.check(hyperparams, config, env, num_steps)
 
 
 def train(
     key: PRNGKey,
-    hyperparams: Hyperparams,
-    config: DQNConfig,
+    hyperparams: Any,
+    config: Config,
     env: Environment,
     plan: Plan,
     evaluation_episodes: int = 16,
@@ -159,7 +143,7 @@ def train(
     """What came of every chunk after it.
 
     Args:
-      key, hyperparams, config, env, params: as for `dqn.init`.
+      key, hyperparams, config, env, params: as for the algorithm's `init`.
       plan: of the whole run.
       evaluation_episodes: of the greedy policy after every chunk.
       start: a chunk's `state`, for the chunks after it.
@@ -169,22 +153,26 @@ def train(
       ValueError: where `start` is of another configuration or plan.
       Diverged: where the loss or the weights are not finite, after handing over the chunk's record.
     """
-    init = functools.partial(dqn.init, key, hyperparams, config, env, params)
-    train_state, done = (_apart(init()), 0) if start is None else _restored(start, jax.eval_shape(init), plan)
+    algorithm = algorithms.of(config)
+    init = functools.partial(algorithm.init, key, hyperparams, config, env, params)
+    train_state, done = (
+        (_apart(init(), algorithm), 0) if start is None else _restored(start, jax.eval_shape(init), plan)
+    )
     if done == plan.num_chunks:
         return
-    evaluation_key = dqn.evaluation_key(key)
+    evaluation_key = evaluation.evaluation_key(key)
 
     def chunk(train_state, hyperparams):
-        return dqn.train_chunk(train_state, hyperparams, config, env, plan.iterations, params)
+        return algorithm.train_chunk(train_state, hyperparams, config, env, plan.iterations, params)
 
     def evaluate(weights):
-        return dqn.evaluate(weights, evaluation_key, config, env, evaluation_episodes, params)
+        policy = algorithm.greedy(weights, config, env)
+        return evaluation.mean_return(policy, evaluation_key, env, evaluation_episodes, params)
 
     # Compiled ahead: no chunk's time has compiling in it, and no chunk can compile again. The train state is donated:
     # the buffer is written in place, and not copied.
     run_chunk = jax.jit(chunk, donate_argnums=0).lower(train_state, hyperparams).compile()
-    greedy_return = jax.jit(evaluate).lower(train_state.average_params).compile()
+    greedy_return = jax.jit(evaluate).lower(algorithm.policy_of(train_state)).compile()
     # The best return is computed once, which takes a second: not in the first chunk's time.
     scoring.regret(env, 0.0, params)
     started = time.perf_counter() - seconds_before
@@ -192,8 +180,8 @@ def train(
         before = time.perf_counter()
         train_state, metrics = jax.block_until_ready(run_chunk(train_state, hyperparams))
         seconds = time.perf_counter() - before
-        weights = np.array(train_state.average_params)  # a copy: the next chunk takes the train state's memory
-        value = float(greedy_return(train_state.average_params))
+        weights = np.array(algorithm.policy_of(train_state))  # a copy: the next chunk takes the train state's memory
+        value = float(greedy_return(algorithm.policy_of(train_state)))
         record = {name: _number(value) for name, value in vars(jax.device_get(metrics)).items()}
         record |= {
             "env_steps": (i + 1) * plan.env_steps,
@@ -218,7 +206,7 @@ def check_finite(record: dict[str, float | None], weights: np.ndarray) -> None:
         )
 
 
-def _restored(start: Mapping[str, Any], form: dqn.TrainState, plan: Plan) -> tuple[dqn.TrainState, int]:
+def _restored(start: Mapping[str, Any], form: Any, plan: Plan) -> tuple[Any, int]:
     """The train state, in memory of its own, and how many chunks are behind it."""
     train_state = jax.tree.map(jnp.array, trees.from_dicts(start, form))
     done, rest = divmod(int(train_state.iteration), plan.iterations)
@@ -230,10 +218,11 @@ def _restored(start: Mapping[str, Any], form: dqn.TrainState, plan: Plan) -> tup
     return train_state, done
 
 
-def _apart(train_state: dqn.TrainState) -> dqn.TrainState:
+def _apart(train_state: Any, algorithm: Algorithm) -> Any:
     """With memory of its own for every leaf but the buffer, which has its own: no memory can be donated twice."""
-    rest = jax.tree.map(jnp.copy, dataclasses.replace(train_state, buffer=()))
-    return dataclasses.replace(rest, buffer=train_state.buffer)
+    buffer = algorithm.buffer_of(train_state)
+    rest = jax.tree.map(jnp.copy, algorithm.with_buffer(train_state, ()))
+    return algorithm.with_buffer(rest, buffer)
 
 
 def _number(value: Any) -> float | None:

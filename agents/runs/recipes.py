@@ -1,12 +1,13 @@
 """Recipes: which environment, for how long, and with what numbers. One TOML file each; those of this project by name.
 
+    algorithm = "dqn"  # where it is left out
     env = "HeartPole-v0"
     num_steps = 2_000_000  # decisions of all lanes together
     keep = "last"  # or "best": the policy of the chunk whose greedy policy did best
     num_chunks = 50  # about so many times the policy is evaluated: what "best" is the best of
     evaluation_episodes = 16  # of the greedy policy after every chunk
 
-    [config]  # fields of DQNConfig other than its defaults
+    [config]  # fields of the algorithm's configuration, as DQNConfig, other than its defaults
     hidden_sizes = [64, 64]
 
     [hyperparams]  # fields of Hyperparams, likewise
@@ -27,9 +28,9 @@ from typing import Any
 
 from chex import Numeric
 
-from agents.dqn import env_params
-from agents.dqn.config import DQNConfig, Hyperparams
-from agents.runs import toml_text
+from agents.common import env_params
+from agents.common.algorithm import Config
+from agents.runs import algorithms, toml_text
 from heartpole_jax import arguments, disk, documents, registry, validation
 
 FOLDER = Path(__file__).parent.parent / "recipes"
@@ -51,8 +52,8 @@ class Recipe:
     name: str
     env: str  # as `registry.make` knows it
     num_steps: int  # decisions of all lanes together
-    config: DQNConfig
-    hyperparams: Hyperparams  # plain floats
+    config: Config  # whose type is the algorithm's
+    hyperparams: Any  # likewise, plain floats
     keep: str = "last"  # which policy a run ends with, that of the last chunk or of the best: "last" or "best"
     num_chunks: int = 50  # about so many times the policy is evaluated
     evaluation_episodes: int = 16  # of the greedy policy after every chunk
@@ -75,14 +76,22 @@ def find(name_or_file: str) -> Recipe:
 
 
 @arguments.checked(env=str)
-def for_env(env: str) -> Recipe:
+def for_env(env: str, algorithm: str = "dqn") -> Recipe:
     """This project's recipe for the environment `env`, or where it has none the defaults, and a million steps."""
+    chosen = algorithms.named(algorithm)
     recipes = [load(path) for path in _shipped().values()]
     own = env.partition(":")[0] if env.startswith("HeartPole") else env  # a menu of one's own changes no recipe
-    fitting = sorted((recipe for recipe in recipes if recipe.env == own), key=lambda recipe: recipe.name != slug(own))
+    fitting = [recipe for recipe in recipes if recipe.env == own and isinstance(recipe.config, chosen.config)]
+    fitting.sort(key=lambda recipe: recipe.name != slug(own))
     if fitting:
         return dataclasses.replace(fitting[0], env=env)
-    return Recipe("defaults", env, 1_000_000, DQNConfig(), _floats(Hyperparams()))
+    return defaults(env, algorithm)
+
+
+def defaults(env: str, algorithm: str) -> Recipe:
+    """The algorithm's own settings, for a million steps."""
+    chosen = algorithms.named(algorithm)
+    return Recipe("defaults", env, 1_000_000, chosen.config(), _floats(chosen.hyperparams()))
 
 
 @arguments.checked(path=arguments.check_path)
@@ -95,7 +104,7 @@ def load(path: Path | str) -> Recipe:
     """
     path = disk.as_path(path)
     content = documents.read_toml(path, "recipe")
-    known = {"env": str, "num_steps": int, "keep": str, "num_chunks": int, "evaluation_episodes": int}
+    known = {"algorithm": str, "env": str, "num_steps": int, "keep": str, "num_chunks": int, "evaluation_episodes": int}
     tables = dict.fromkeys(("config", "hyperparams", "params"), dict)
     try:
         for key in content:
@@ -106,13 +115,14 @@ def load(path: Path | str) -> Recipe:
         for key in content.keys() - tables:
             check_kind(key, content[key], known[key])
         validation.check_size("num_steps", content["num_steps"])
+        algorithm = algorithms.named(content.get("algorithm", "dqn"))
         rest = {key: content[key] for key in ("keep", "num_chunks", "evaluation_episodes") if key in content}
         return Recipe(
             name=path.stem,
             env=content["env"],
             num_steps=content["num_steps"],
-            config=read_config(content),
-            hyperparams=read_hyperparams(content),
+            config=read_config(content, algorithm.config()),
+            hyperparams=read_hyperparams(content, algorithm.hyperparams()),
             params=read_params(content, content["env"]),
             **rest,
         )
@@ -124,6 +134,7 @@ def as_toml(recipe: Recipe) -> str:
     """The recipe as a file, every value of it: `load` gives it back, under the file's name."""
     return toml_text.document(
         {
+            "algorithm": algorithms.of(recipe.config).name,
             "env": recipe.env,
             "num_steps": recipe.num_steps,
             "keep": recipe.keep,
@@ -145,14 +156,14 @@ def _shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(FOLDER.glob("*.toml"))}
 
 
-def read_config(content: Mapping[str, Any], base: DQNConfig | None = None) -> DQNConfig:
-    """The table [config] of `content`, and `base`, or else the defaults, where it says nothing. Raises ValueError."""
-    return _read("config", content, base or DQNConfig())
+def read_config(content: Mapping[str, Any], base: Config) -> Config:
+    """The table [config] of `content`, and `base` where it says nothing. Raises ValueError."""
+    return _read("config", content, base)
 
 
-def read_hyperparams(content: Mapping[str, Any], base: Hyperparams | None = None) -> Hyperparams:
+def read_hyperparams(content: Mapping[str, Any], base: Any) -> Any:
     """The table [hyperparams], likewise, every number as a float."""
-    return _floats(_read("hyperparams", content, base or Hyperparams()))
+    return _floats(_read("hyperparams", content, base))
 
 
 def read_params(content: Mapping[str, Any], env: str) -> dict[str, float]:
@@ -195,6 +206,6 @@ def check_kind(key: str, value: Any, kind: Any) -> None:
         raise ValueError(f"{key} must be {_KINDS[kind]}, got {value!r}")
 
 
-def _floats(hyperparams: Hyperparams) -> Hyperparams:
+def _floats(hyperparams: Any) -> Any:
     """With every number as a float, since 1 and 1.0 make different programs."""
-    return Hyperparams(**{name: float(value) for name, value in vars(hyperparams).items()})
+    return type(hyperparams)(**{name: float(value) for name, value in vars(hyperparams).items()})

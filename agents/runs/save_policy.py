@@ -4,10 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-
-from agents.dqn import networks
+from agents.runs import algorithms
 from heartpole_jax import policy_files, registry
 
 
@@ -16,8 +13,8 @@ def save_policy(folder: Path | str, weights: Any, config: Any, env_name: str, pr
 
     Args:
       folder: exists.
-      weights: flat, of a train state its `average_params`.
-      config: the `DQNConfig` of the network.
+      weights: flat, see `Algorithm.policy_of`.
+      config: of the network.
       env_name: as `registry.make` knows it.
       provenance: whatever JSON can hold.
 
@@ -26,15 +23,14 @@ def save_policy(folder: Path | str, weights: Any, config: Any, env_name: str, pr
       OSError: where the files cannot be written.
     """
     env = registry.make(env_name)
-    paths, _ = jax.tree_util.tree_flatten_with_path(networks.weights_as_tree(np.asarray(weights), config, env))
     description = {
         "env": env_name,
         "obs_shape": list(env.obs_shape),
         "num_actions": env.num_actions,
         "hidden_sizes": list(config.hidden_sizes),
         "transform": config.transform,
-        "dueling": config.dueling,
+        "dueling": getattr(config, "dueling", False),
         "provenance": provenance,
         "menu": registry.menu_digest(env_name),
     }
-    policy_files.write(folder, {"/".join(key.key for key in path): leaf for path, leaf in paths}, description)
+    policy_files.write(folder, algorithms.of(config).layers(weights, config, env), description)

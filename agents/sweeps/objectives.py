@@ -6,7 +6,7 @@ A regret and a return cannot be compared. So it is one of them for the whole stu
 import math
 from typing import Any
 
-from agents.dqn import env_params
+from agents.common import env_params
 from agents.runs import scoring
 from agents.sweeps import listed_search
 from agents.sweeps import study as studies

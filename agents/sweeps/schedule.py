@@ -178,7 +178,7 @@ def _load(fresh: list[int], slots: dict[int, _Slot], state: slices.SliceState, j
         slot = slots[i]
         saved = _restore(slot, job) or _merge(slot, job)
         if saved is None:  # what is in the buffer is never read before it is written
-            pieces[i] = slices.with_buffer(begun[i], pieces[i].train_state.buffer)
+            pieces[i] = slices.with_buffer_of(pieces[i], begun[i], job.setup.config)
         else:
             pieces[i] = fleet.place(saved, i)
         chunks[i] = slot.chunk
@@ -233,7 +233,7 @@ def _merge(slot: _Slot, job: Job) -> slices.SliceState | None:
 
 def _finish(finished: list[int], slots: dict[int, _Slot], state, inputs, tasks: Sequence[Task], job: Job) -> None:
     """Judges and writes down the slices of the devices `finished`; before that, the states that others train on."""
-    small = slices.with_buffer(state, ())
+    small = slices.without_buffer(state, job.setup.config)
     judged = job.fleet.split(job.programs().judge(small, inputs))
     needed = {parent for task in tasks for parent in task.parents}
     pieces = job.fleet.split(state)

@@ -15,13 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, ArrayTree
 
-from agents import dqn
-from agents.dqn import env_params, memory
-from agents.dqn.config import DQNConfig, Hyperparams
+from agents.common import env_params, evaluation
+from agents.common.algorithm import Algorithm, Config
+from agents.runs import algorithms
 from agents.sweeps.fleet import Fleet
 from heartpole_jax import Environment, struct, threefry
 
-_FINAL_EVALUATION = 101  # what a key's random numbers are for, apart from those of the DQN
+_FINAL_EVALUATION = 101  # what a key's random numbers are for, apart from those of training
 
 
 @struct.dataclass
@@ -29,7 +29,7 @@ class Inputs:
     """What tells the members of a slice apart, leaves of shape (slice_lanes, ...)."""
 
     key: Array  # uint32 (slice_lanes, 2), raw
-    hyperparams: Hyperparams
+    hyperparams: ArrayTree
     params: dict[str, Array]  # swept parameters of the environment
 
 
@@ -37,7 +37,7 @@ class Inputs:
 class SliceState:
     """All there is of a slice's training, leaves of shape (slice_lanes, ...)."""
 
-    train_state: dqn.TrainState  # but `iteration`, which all share: ()
+    train_state: Any  # but `iteration`, which all share: ()
     alive: Array  # bool: loss and weights have been finite so far
     best_value: Array  # the greatest mean return of an evaluation
     best_weights: Array  # and the policy that it was of
@@ -47,7 +47,7 @@ class SliceState:
 class Record:
     """What happened in a chunk, leaves of shape (slice_lanes,)."""
 
-    metrics: dqn.Metrics
+    metrics: Any
     mean_return: Array  # of the greedy policy, NaN for the frozen
     alive: Array
 
@@ -65,7 +65,7 @@ class Judgement:
 class Setup:
     """What a slice's programs are compiled for."""
 
-    config: DQNConfig
+    config: Config
     env: Environment
     slice_lanes: int
     iterations: int  # a chunk
@@ -88,12 +88,12 @@ class Programs(NamedTuple):
 
 
 def build(setup: Setup, fleet: Fleet) -> Programs:
-    """The programs, compiled. Raises what `dqn.init` and `dqn.train_chunk` raise."""
+    """The programs, compiled. Raises what the algorithm's `init` and `train_chunk` raise."""
     inputs = _inputs_form(setup)
     state = jax.eval_shape(functools.partial(_init, setup=setup), inputs)
-    small = _without_buffer(state)
+    small = without_buffer(state, setup.config)
     return Programs(
-        init=fleet.compile(lambda inputs: _without_buffer(_init(inputs, setup)), inputs),
+        init=fleet.compile(lambda inputs: without_buffer(_init(inputs, setup), setup.config), inputs),
         chunk=fleet.compile(functools.partial(_chunk, setup=setup), state, inputs, donate=(0,)),
         judge=fleet.compile(functools.partial(_judge, setup=setup), small, inputs),
         state_form=state,
@@ -102,12 +102,13 @@ def build(setup: Setup, fleet: Fleet) -> Programs:
     )
 
 
-def member_bytes(config: DQNConfig, env: Environment) -> int:
-    """Bytes of memory for each member: `memory.memory_bytes`, and two networks more."""
-    return memory.memory_bytes(config, env) + 2 * memory.weights_bytes(config, env)
+def member_bytes(config: Config, env: Environment) -> int:
+    """Bytes of memory for each member: those of a training run, and two networks more."""
+    algorithm = algorithms.of(config)
+    return algorithm.memory_bytes(config, env) + 2 * algorithm.weights_bytes(config, env)
 
 
-def inputs_of(seeds: list[int], hyperparams: list[Hyperparams], params: list[Mapping[str, float]]) -> Inputs:
+def inputs_of(seeds: list[int], hyperparams: list[Any], params: list[Mapping[str, float]]) -> Inputs:
     """The inputs of members with these seeds, hyperparameters and swept parameters, as NumPy arrays."""
     number = jnp.result_type(float)
     column = lambda values: np.asarray(values, number)
@@ -134,63 +135,67 @@ def map_lanes(function: Callable[..., Any], *states: SliceState) -> SliceState:
 
 
 def _init(inputs: Inputs, setup: Setup) -> SliceState:
-    def one(inputs):
-        return dqn.init(inputs.key, inputs.hyperparams, setup.config, setup.env, _params(inputs, setup))
+    algorithm = algorithms.of(setup.config)
 
-    train_state = jax.vmap(one, out_axes=dqn.POPULATION_AXES)(inputs)
+    def one(inputs):
+        return algorithm.init(inputs.key, inputs.hyperparams, setup.config, setup.env, _params(inputs, setup))
+
+    train_state = jax.vmap(one, out_axes=algorithm.population_axes)(inputs)
     return SliceState(
         train_state=train_state,
         alive=jnp.ones(setup.slice_lanes, bool),
         best_value=jnp.full(setup.slice_lanes, -jnp.inf),
-        best_weights=train_state.average_params,
+        best_weights=algorithm.policy_of(train_state),
     )
 
 
 def _chunk(state: SliceState, inputs: Inputs, setup: Setup) -> tuple[SliceState, Record]:
+    algorithm = algorithms.of(setup.config)
+
     def train(train_state, inputs):
-        return dqn.train_chunk(
+        return algorithm.train_chunk(
             train_state, inputs.hyperparams, setup.config, setup.env, setup.iterations, _params(inputs, setup)
         )
 
     def evaluate(inputs, weights):
-        key = dqn.evaluation_key(inputs.key)
-        return dqn.evaluate(weights, key, setup.config, setup.env, setup.evaluation_episodes, _params(inputs, setup))
+        policy, key = algorithm.greedy(weights, setup.config, setup.env), evaluation.evaluation_key(inputs.key)
+        return evaluation.mean_return(policy, key, setup.env, setup.evaluation_episodes, _params(inputs, setup))
 
-    axes = dqn.POPULATION_AXES
+    axes = algorithm.population_axes
     train_state, metrics = jax.vmap(train, in_axes=(axes, 0), out_axes=(axes, 0))(state.train_state, inputs)
-    healthy = _finite(train_state.online_params) & _finite(train_state.average_params)
+    healthy = _finite(train_state.online_params) & _finite(algorithm.policy_of(train_state))
     alive = state.alive & healthy & (jnp.isfinite(metrics.loss) | (metrics.num_updates == 0))
-    train_state = _freeze(state.train_state, train_state, alive)
-    mean_return = jax.vmap(evaluate)(inputs, train_state.average_params)
+    train_state = _freeze(state.train_state, train_state, alive, algorithm)
+    weights = algorithm.policy_of(train_state)
+    mean_return = jax.vmap(evaluate)(inputs, weights)
     mean_return = jnp.where(alive, mean_return, jnp.nan)
     better = mean_return > state.best_value  # never for NaN
     return SliceState(
         train_state=train_state,
         alive=alive,
         best_value=jnp.where(better, mean_return, state.best_value),
-        best_weights=jnp.where(better[:, None], train_state.average_params, state.best_weights),
+        best_weights=jnp.where(better[:, None], weights, state.best_weights),
     ), Record(metrics=metrics, mean_return=mean_return, alive=alive)
 
 
 def _judge(state: SliceState, inputs: Inputs, setup: Setup) -> Judgement:
-    weights = state.best_weights if setup.keep == "best" else state.train_state.average_params
+    algorithm = algorithms.of(setup.config)
+    weights = state.best_weights if setup.keep == "best" else algorithm.policy_of(state.train_state)
 
     def judge(inputs, weights):
         key = threefry.derived_key(inputs.key, _FINAL_EVALUATION)
-        returns = dqn.episode_returns(
-            weights, key, setup.config, setup.env, setup.final_episodes, _params(inputs, setup)
-        )
+        policy, params = algorithm.greedy(weights, setup.config, setup.env), _params(inputs, setup)
+        returns = evaluation.episode_returns(policy, key, setup.env, setup.final_episodes, params)
         return jnp.mean(returns), jnp.std(returns, ddof=1) / np.sqrt(setup.final_episodes)
 
     mean_return, standard_error = jax.vmap(judge)(inputs, weights)
     return Judgement(mean_return=mean_return, standard_error=standard_error, weights=weights)
 
 
-def _freeze(old: dqn.TrainState, new: dqn.TrainState, alive: Array) -> dqn.TrainState:
+def _freeze(old: Any, new: Any, alive: Array, algorithm: Algorithm) -> Any:
     """`new`, with what learns as in `old` where a member is not alive. Environment and buffer go on, unused."""
     keep = lambda new, old: jnp.where(alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-    learned = ("online_params", "target_params", "average_params", "opt_state")
-    kept = {name: jax.tree.map(keep, getattr(new, name), getattr(old, name)) for name in learned}
+    kept = {name: jax.tree.map(keep, getattr(new, name), getattr(old, name)) for name in algorithm.learned}
     return dataclasses.replace(new, **kept)
 
 
@@ -209,15 +214,18 @@ def _inputs_form(setup: Setup) -> Inputs:
     number = jax.ShapeDtypeStruct((lanes,), jnp.result_type(float))
     return Inputs(
         key=jax.ShapeDtypeStruct((lanes, 2), jnp.uint32),
-        hyperparams=jax.tree.map(lambda _: number, Hyperparams()),
+        hyperparams=jax.tree.map(lambda _: number, algorithms.of(setup.config).hyperparams()),
         params=dict.fromkeys(setup.swept_params, number),
     )
 
 
-def _without_buffer(state: SliceState) -> SliceState:
-    return with_buffer(state, ())
+def without_buffer(state: SliceState, config: Config) -> SliceState:
+    """The state with () in the place of its replay buffer, where the algorithm has one."""
+    return dataclasses.replace(state, train_state=algorithms.of(config).with_buffer(state.train_state, ()))
 
 
-def with_buffer(state: SliceState, buffer: ArrayTree) -> SliceState:
-    """The state with another replay buffer."""
-    return dataclasses.replace(state, train_state=dataclasses.replace(state.train_state, buffer=buffer))
+def with_buffer_of(other: SliceState, state: SliceState, config: Config) -> SliceState:
+    """The state with the other's replay buffer, where the algorithm has one."""
+    algorithm = algorithms.of(config)
+    buffer = algorithm.buffer_of(other.train_state)
+    return dataclasses.replace(state, train_state=algorithm.with_buffer(state.train_state, buffer))

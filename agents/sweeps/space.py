@@ -20,9 +20,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from chex import Numeric
 
-from agents.dqn import env_params
-from agents.dqn.config import DQNConfig, Hyperparams
-from agents.runs import recipes
+from agents.common import env_params
+from agents.common.algorithm import Algorithm
+from agents.runs import algorithms, recipes
 from heartpole_jax import Environment, arguments, documents, validation
 
 _SMALLEST = float(np.finfo(np.float32).tiny)
@@ -65,30 +65,35 @@ _KINDS: dict[str, type] = {"grid": Grid, "choices": Choices, "uniform": Uniform,
 _CONTINUOUS = (Uniform, LogUniform)
 
 
-def names(env: Environment) -> dict[str, Any]:
+def names(env: Environment, algorithm: Algorithm) -> dict[str, Any]:
     """Every name that can be swept in `env`, with the type of its values: `Numeric`, or what a static field takes."""
     params = {name: Numeric for name, value in env_params.defaults(env).items() if type(value) is float}
-    return params | typing.get_type_hints(DQNConfig) | typing.get_type_hints(Hyperparams)
+    return params | typing.get_type_hints(algorithm.config) | typing.get_type_hints(algorithm.hyperparams)
 
 
 def is_static(name: str) -> bool:
     """Whether each value of `name` is a program of its own, since it sets shapes."""
-    return name in {field.name for field in dataclasses.fields(DQNConfig)}
+    return any(name in _fields(algorithm.config) for algorithm in algorithms.ALGORITHMS.values())
 
 
 def is_param(name: str) -> bool:
     """Whether `name`, one that can be swept, is a parameter of the environment."""
-    return not is_static(name) and name not in {field.name for field in dataclasses.fields(Hyperparams)}
+    known = any(name in _fields(algorithm.hyperparams) for algorithm in algorithms.ALGORITHMS.values())
+    return not is_static(name) and not known
+
+
+def _fields(kind: type[Any]) -> set[str]:
+    return {field.name for field in dataclasses.fields(kind)}
 
 
 @arguments.checked(content=Mapping, env=Environment)
-def read(content: Mapping[str, Any], env: Environment) -> dict[str, Range]:
+def read(content: Mapping[str, Any], env: Environment, algorithm: Algorithm) -> dict[str, Range]:
     """The ranges in a table [space], in its order.
 
     Raises:
       ValueError: for a name that cannot be swept, or a range that is none for it.
     """
-    known = names(env)
+    known = names(env, algorithm)
     for name in content:
         if type(env_params.defaults(env).get(name)) is int:
             raise ValueError(f"{name} cannot be swept, since it sets loop counts; give it under [params]")

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from agents.dqn.config import DQNConfig, Hyperparams
+from agents.common.algorithm import Config
 from agents.sweeps import space
 from agents.sweeps.space import LogUniform, Range
 from agents.sweeps.tasks import Halving
@@ -28,8 +28,8 @@ class Study:
     evaluation_episodes: int  # in each of them
     final_episodes: int  # of the kept policy, at the end
     keep: str  # which policy a member ends with, that of the last evaluation or of the best: "last" or "best"
-    config: DQNConfig
-    hyperparams: Hyperparams  # plain floats
+    config: Config
+    hyperparams: Any  # of the algorithm's type, plain floats
     params: Mapping[str, float]  # the environment's, other than its defaults
     space: Mapping[str, Range]  # in order: a grid's last name is its fastest
 
@@ -38,8 +38,8 @@ class Study:
 class Setting:
     """One configuration: all that a member needs but a seed."""
 
-    config: DQNConfig
-    hyperparams: Hyperparams  # plain floats
+    config: Config
+    hyperparams: Any  # of the algorithm's type, plain floats
     params: dict[str, float]  # the environment's, fixed and swept
 
 

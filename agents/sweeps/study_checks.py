@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from agents.dqn import env_params
-from agents.dqn.config import DQNConfig, Hyperparams
-from agents.runs import loop
+from agents.common import env_params
+from agents.common.algorithm import Config
+from agents.runs import algorithms, loop
 from agents.sweeps import space
 from agents.sweeps.space import LogUniform, Uniform
 from agents.sweeps.study import Study
@@ -19,7 +19,6 @@ SEARCHES = ("grid", "random", "optuna")
 MOST_MEMBERS = 1_000_000
 _MOST_PROGRAMS = 10_000
 _SEED_LIMIT = 2**32
-_WHOLE = {"target_period"}  # hyperparameters that are whole numbers
 
 
 def check(study: Study, env: Environment) -> None:
@@ -33,7 +32,8 @@ def check(study: Study, env: Environment) -> None:
     for config in configs(study):
         loop.check(latest, config, env, study.num_steps)
         loop.iterations_a_chunk(study.num_steps, study.num_evaluations, config)
-    _check_first_rung(study, latest.learning_starts)
+    if name := algorithms.of(study.config).starts:
+        _check_first_rung(study, name, getattr(latest, name))
 
 
 def _check_numbers(study: Study) -> None:
@@ -92,7 +92,7 @@ def _check_members(study: Study) -> None:
         )
 
 
-def configs(study: Study) -> list[DQNConfig]:
+def configs(study: Study) -> list[Config]:
     """Every static configuration that the space can make."""
     static = {name: space.ends(swept) for name, swept in study.space.items() if space.is_static(name)}
     programs = math.prod(map(len, static.values()))
@@ -109,11 +109,12 @@ def configs(study: Study) -> list[DQNConfig]:
 
 def _check_traced(study: Study, env: Environment) -> None:
     """That hyperparameters and parameters take the ends of their ranges, and parameters those of every two of them."""
+    check_learns = algorithms.of(study.config).check_learns
     traced = {name: space.ends(swept) for name, swept in study.space.items() if not space.is_static(name)}
     params = {name: values for name, values in traced.items() if space.is_param(name)}
     for name in traced.keys() - params.keys():
         for value in traced[name]:
-            _try({name: value}, lambda changes: loop.check_learns(dataclasses.replace(study.hyperparams, **changes)))
+            _try({name: value}, lambda changes: check_learns(dataclasses.replace(study.hyperparams, **changes)))
     # Parameters refuse one another in pairs, as a low above its high. All others stand at a value of their ranges.
     first = {name: values[0] for name, values in params.items()}
     for changes in _pairs(params):
@@ -122,7 +123,7 @@ def _check_traced(study: Study, env: Environment) -> None:
 
 def _check_whole(study: Study) -> None:
     """That no hyperparameter that is a whole number is another between the ends of its range."""
-    for name in _WHOLE & study.space.keys():
+    for name in algorithms.of(study.config).whole_numbers & study.space.keys():
         swept = study.space[name]
         if isinstance(swept, Uniform | LogUniform) and study.search != "grid":
             raise ValueError(
@@ -151,18 +152,19 @@ def _try(values: dict[str, Any], build: Callable[[dict[str, Any]], Any]) -> Any:
         raise ValueError(f"[space] allows {described}, and {error}" if values else str(error)) from error
 
 
-def _latest_start(study: Study) -> Hyperparams:
+def _latest_start(study: Study) -> Any:
     """The study's hyperparameters with the most steps before the first update."""
-    if "learning_starts" not in study.space:
+    name = algorithms.of(study.config).starts
+    if name is None or name not in study.space:
         return study.hyperparams
-    return dataclasses.replace(study.hyperparams, learning_starts=max(space.ends(study.space["learning_starts"])))
+    return dataclasses.replace(study.hyperparams, **{name: max(space.ends(study.space[name]))})
 
 
-def _check_first_rung(study: Study, learning_starts: float) -> None:
+def _check_first_rung(study: Study, name: str, starts: float) -> None:
     """That whoever is judged after the first rung has learned something by then."""
     steps = study.num_steps * rung_ends(study.num_evaluations, study.halving)[0] // study.num_evaluations
-    if learning_starts >= steps:
+    if starts >= steps:
         raise ValueError(
-            f"learning_starts must be below the {steps:,} steps of the first rung, or it judges what has not learned, "
-            f"got {learning_starts:,.0f}"
+            f"{name} must be below the {steps:,} steps of the first rung, or it judges what has not learned, "
+            f"got {starts:,.0f}"
         )

@@ -20,8 +20,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agents.dqn.config import DQNConfig
-from agents.runs import recipes, toml_text
+from agents.common.algorithm import Algorithm
+from agents.runs import algorithms, recipes, toml_text
 from agents.sweeps import space, study_checks
 from agents.sweeps.space import Range
 from agents.sweeps.study import Study
@@ -31,6 +31,7 @@ from heartpole_jax import arguments, disk, documents, registry, validation
 _TABLES = ("config", "hyperparams", "params", "space")
 _KEYS = {
     "name": str,
+    "algorithm": str,
     "env": str,
     "recipe": str,
     "based_on": str,  # in place of recipe: a recipe all of whose values are here, for the record
@@ -120,7 +121,7 @@ def read(content: Mapping[str, Any], name: str) -> Study:
         config=recipes.read_config(content, recipe.config),
         hyperparams=recipes.read_hyperparams(content, recipe.hyperparams),
         params=recipes.read_params({"params": {**recipe.params, **recipes.table("params", content)}}, env),
-        space=_space(content, env),
+        space=_space(content, env, algorithms.of(recipe.config)),
     )
     study_checks.check(study, registry.make(env))
     return study
@@ -168,6 +169,7 @@ def _described(study: Study) -> dict[str, Any]:
     fields["based_on"] = fields.pop("recipe")
     config = dataclasses.asdict(study.config)
     fields |= {
+        "algorithm": algorithms.of(study.config).name,
         "seeds": list(study.seeds),
         "halving": study.halving._asdict() if study.halving else None,
         "config": config | {"hidden_sizes": list(study.config.hidden_sizes)},
@@ -186,19 +188,27 @@ def _recipe(content: Mapping[str, Any]) -> recipes.Recipe:
                 raise ValueError(f"{key} is missing, and based_on names a recipe for the record alone; give {key}")
         if "recipe" in content:
             raise ValueError("recipe and based_on cannot both be given; leave based_on out")
-        return recipes.Recipe(
-            content["based_on"], content["env"], content["num_steps"], DQNConfig(), recipes.read_hyperparams({})
+        return dataclasses.replace(
+            recipes.defaults(content["env"], content.get("algorithm", "dqn")), name=content["based_on"]
         )
     if "recipe" in content:
-        return recipes.find(content["recipe"])
+        return _of_algorithm(recipes.find(content["recipe"]), content)
     if "env" not in content:
         raise ValueError('env is missing; give it or a recipe, as in recipe = "heartpole-v0"')
-    return recipes.for_env(content["env"])
+    return recipes.for_env(content["env"], content.get("algorithm", "dqn"))
 
 
-def _space(content: Mapping[str, Any], env: str) -> dict[str, Range]:
+def _of_algorithm(recipe: recipes.Recipe, content: Mapping[str, Any]) -> recipes.Recipe:
+    """The recipe. Raises ValueError where the study is of another algorithm."""
+    own = algorithms.of(recipe.config).name
+    if content.get("algorithm", own) != own:
+        raise ValueError(f"algorithm is {content['algorithm']!r}, and the recipe {recipe.name} is for {own!r}")
+    return recipe
+
+
+def _space(content: Mapping[str, Any], env: str, algorithm: Algorithm) -> dict[str, Range]:
     try:
-        return space.read(recipes.table("space", content), registry.make(env))
+        return space.read(recipes.table("space", content), registry.make(env), algorithm)
     except ValueError as error:
         raise ValueError(f"[space] {error}") from error
 

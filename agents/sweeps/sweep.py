@@ -2,7 +2,7 @@
 
     outcome = train(study, folder, slice_lanes=16, fleet=Fleet(), ...)
 
-Configurations with one static configuration (`DQNConfig`) share a program, compiled once. Grid and random search are
+Configurations with one static configuration (`Config`) share a program, compiled once. Grid and random search are
 one batch; an adaptive search is told what came of a batch before it is asked for the next.
 """
 
@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.dqn import env_params
-from agents.dqn.config import DQNConfig
+from agents.common import env_params
+from agents.common.algorithm import Config
 from agents.runs import files, loop, scoring
 from agents.runs.checkpoint_timer import Pacing
 from agents.sweeps import cluster, objectives, results, schedule, search, slices, space, study_checks, study_file
@@ -148,12 +148,12 @@ _RESTORE = "restore it from a backup, or begin the study again in another folder
 class _Group:
     """Members that share a program, and what there is to do for them."""
 
-    config: DQNConfig
+    config: Config
     tasks: list[Task]
 
 
 def _groups(batch: int, settings: Mapping[int, Setting], study: Study, slice_lanes: int) -> list[_Group]:
-    members: dict[DQNConfig, list[Lane]] = {}
+    members: dict[Config, list[Lane]] = {}
     for i, setting in settings.items():
         members.setdefault(setting.config, []).extend(Lane(i, seed) for seed in study.seeds)
     return [
@@ -166,7 +166,7 @@ def _plan(prefix: str, lanes: Sequence[Lane], study: Study, slice_lanes: int) ->
     return plan(prefix, lanes, slice_lanes, study.num_evaluations, study.halving, len(study.seeds))
 
 
-def _setup(study: Study, config: DQNConfig, slice_lanes: int) -> slices.Setup:
+def _setup(study: Study, config: Config, slice_lanes: int) -> slices.Setup:
     return slices.Setup(
         config=config,
         env=registry.make(study.env),
@@ -180,7 +180,7 @@ def _setup(study: Study, config: DQNConfig, slice_lanes: int) -> slices.Setup:
     )
 
 
-def _programs(study: Study, means: Means, config: DQNConfig) -> slices.Programs:
+def _programs(study: Study, means: Means, config: Config) -> slices.Programs:
     programs = slices.build(_setup(study, config, means.slice_lanes), means.fleet)
     means.compiled()
     return programs
@@ -192,7 +192,7 @@ def _train_groups(
     study: Study,
     digest: str,
     metric: str,
-    programs: Callable[[DQNConfig], slices.Programs],
+    programs: Callable[[Config], slices.Programs],
     batches_left: int,
     means: Means,
 ) -> list[tuple[Task, Result]]:

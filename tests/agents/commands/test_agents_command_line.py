@@ -104,7 +104,7 @@ def test_training_prints_what_it_does(trained):
     lines = out.splitlines()
     assert lines[0].endswith("tiny.toml, seed 4")
     assert lines[1] == "3,072 steps in 6 chunks of 512, 3,060 rounded to whole chunks"
-    assert lines[2] == "memory: 0.1 MiB, for 1,024 transitions and the networks"
+    assert lines[2] == "memory: 0.1 MiB, with buffer_size 1,024"
     assert lines[3] == f"run folder: {folder}"
     steps = [line.split(" steps  ")[0] for line in lines[4:10]]
     assert steps == [f"{done:5,} of 3,072" for done in (512, 1024, 1536, 2048, 2560, 3072)]

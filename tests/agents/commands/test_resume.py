@@ -18,7 +18,7 @@ from tiny_menu import TEA
 
 from agents.__main__ import main
 from agents.commands import train as train_command
-from agents.dqn import env_params
+from agents.common import env_params
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.reports import learning_curve
 from agents.runs import loop, run_folder, scoring

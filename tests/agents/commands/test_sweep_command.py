@@ -14,7 +14,7 @@ import tiny_study
 
 from agents.__main__ import _parse, main
 from agents.commands import sweep as sweep_command
-from agents.dqn import memory
+from agents.common import memory
 from agents.runs import recipes, run_folder
 from agents.sweeps import result_files, results, study_file
 from heartpole_jax import documents, saved_policy

@@ -28,7 +28,7 @@ def train_state():
 COMMON = {"hyperparams": HYPERPARAMS, "config": CONFIG}
 CASES = {
     "weights of another shape": (dqn.evaluate, {"weights": np.zeros(3)}),
-    "a number as weights": (dqn.episode_returns, {"weights": 0}),
+    "a number as weights": (dqn.evaluate, {"weights": 0}),
     "several networks": (dqn.evaluate, {"weights": np.zeros((2, 48))}),
     "no number": (dqn.evaluate, {"weights": "x"}),
     "a number as params": (dqn.evaluate, {"params": 3}),

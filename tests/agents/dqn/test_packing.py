@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agents import dqn
-from agents.dqn import packing
+from agents.common import packing
 from agents.dqn.config import DQNConfig, Hyperparams
 
 TREE = {

@@ -12,6 +12,7 @@ import pytest
 
 import heartpole_jax as hp
 from agents import dqn
+from agents.common import memory as machine
 from agents.dqn import memory, networks
 from agents.dqn.config import DQNConfig, Hyperparams
 from heartpole_jax import evaluation, transforms
@@ -190,10 +191,10 @@ def test_a_run_that_does_not_fit_is_refused_before_anything_is_made(monkeypatch)
         memory.check_fits(config, population=1000)
     with pytest.raises(ValueError, match=r"buffer_size \(now 1,073,741,824 for each of 1,000 members\)$"):
         memory.check_fits(config, population=1000)
-    monkeypatch.setattr(memory, "available_bytes", lambda: 57 * 2**30)
+    monkeypatch.setattr(machine, "available_bytes", lambda: 57 * 2**30)
     assert memory.check_fits(config) > 56 * 2**30
-    monkeypatch.setattr(memory, "available_bytes", lambda: 56 * 2**30)
+    monkeypatch.setattr(machine, "available_bytes", lambda: 56 * 2**30)
     with pytest.raises(ValueError, match=r"\(now 1,073,741,824\)$"):
         memory.check_fits(config)
-    monkeypatch.setattr(memory, "available_bytes", lambda: None)  # a device that does not tell
+    monkeypatch.setattr(machine, "available_bytes", lambda: None)  # a device that does not tell
     memory.check_fits(config, population=1000)

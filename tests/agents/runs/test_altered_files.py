@@ -15,7 +15,7 @@ from agents.commands import sweep as sweep_command
 from agents.dqn.config import DQNConfig
 from agents.runs import records, run_folder
 from agents.runs.save_policy import save_policy
-from agents.sweeps import result_files, results, search, slice_files, study_folder, sweep
+from agents.sweeps import result_files, results, search, slice_files, study_file, study_folder, sweep
 from agents.sweeps.results import Summary
 from agents.sweeps.slice_files import CURVES, Result
 from agents.sweeps.tasks import Lane
@@ -108,7 +108,7 @@ def _sweep(folder, seed):
     arrays = dict.fromkeys(("objective", "mean_return", "standard_error", "weights"), numbers)
     curves = dict.fromkeys(CURVES, numbers[:, None])
     result = Result((Lane(0, seed), Lane(1, seed)), **arrays, diverged_at=np.array([-1, -1]), curves=curves)
-    slice_files.write(folder, TASK, sweep.studies.digest(study), result)
+    slice_files.write(folder, TASK, study_file.digest(study), result)
     members = [
         results.Member(i, seed, {"discount": 0.9}, "finished", 4096, 1.0 + seed, 0.5, 0.5, None,
                        {name: np.ones(1) for name in ("env_steps", *results.CURVES)})
@@ -137,7 +137,7 @@ READERS = {
     "run/policy.safetensors": saved_policy.load,
     "sweep/study.json": study_folder.read,
     "sweep/batches/0000.json": lambda folder: sweep._batch(0, _study(0), folder, None),
-    f"sweep/slices/{TASK}.safetensors": lambda folder: slice_files.read(folder, TASK, sweep.studies.digest(_study(0))),
+    f"sweep/slices/{TASK}.safetensors": lambda folder: slice_files.read(folder, TASK, study_file.digest(_study(0))),
     "sweep/manifest.json": result_files.read,
     "sweep/results.parquet": result_files.read,
     "sweep/curves.parquet": result_files.read,

@@ -4,6 +4,7 @@ Training and evaluation are made up, as quick as can be: what is written, and in
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import random
@@ -131,7 +132,7 @@ def _programs(setup, fleet):
         train_state=TrainState(iteration=np.int32(0), buffer=(), weights=number(lanes, NUM_WEIGHTS)),
         alive=np.ones(lanes, bool), best_value=number(lanes), best_weights=number(lanes, NUM_WEIGHTS),
     )  # fmt: skip
-    state_form = slices.with_buffer(begun, number(lanes, 2))
+    state_form = dataclasses.replace(begun, train_state=dataclasses.replace(begun.train_state, buffer=number(lanes, 2)))
     record_form = slices.Record(metrics=metrics, mean_return=number(lanes), alive=begun.alive)
     judgement_form = slices.Judgement(
         mean_return=number(lanes), standard_error=number(lanes), weights=begun.best_weights

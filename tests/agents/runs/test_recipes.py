@@ -62,7 +62,7 @@ START = 'env = "A"\nnum_steps = 5\n'
         ('env = "A"\nnum_steps = 5.0', "num_steps must be a whole number, got 5.0"),
         ('env = "A"\nnum_steps = true', "num_steps must be a whole number, got True"),
         ('env = "A"\nnum_steps = 0', "num_steps must be at least 1 and below 2^31, got 0"),
-        ("num_stesp = 5", "unknown key 'num_stesp'; did you mean 'num_steps'? known: 'env', 'num_steps', 'keep', "),
+        ("num_stesp = 5", "unknown key 'num_stesp'; did you mean 'num_steps'? known: 'algorithm', 'env', 'num_st"),
         (START + "num_chunks = 1.5", "num_chunks must be a whole number, got 1.5"),
         (START + "config = 3", "config must be a table, [config], got 3"),
         (START + "[hyperparam]", "unknown key 'hyperparam'; did you mean 'hyperparams'?"),

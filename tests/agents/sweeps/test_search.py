@@ -89,10 +89,10 @@ def test_random_values_are_the_same_on_every_machine():
 
 def test_a_value_is_in_the_half_open_range_whatever_the_rounding():
     narrow = Uniform(1.0, float(np.nextafter(1.0, 2.0)))
-    assert {search._draw(narrow, u) for u in (0.0, 0.5, 1 - 2**-53)} == {1.0}
-    assert search._draw(LogUniform(1e-3, 1e-1), 1 - 2**-53) < 1e-1
-    assert search._draw(LogUniform(3e-4, 1e-1), 0.0) == 3e-4
-    assert search._draw(Choices((1, 2, 3)), 1 - 2**-53) == 3
+    assert {listed_search._draw(narrow, u) for u in (0.0, 0.5, 1 - 2**-53)} == {1.0}
+    assert listed_search._draw(LogUniform(1e-3, 1e-1), 1 - 2**-53) < 1e-1
+    assert listed_search._draw(LogUniform(3e-4, 1e-1), 0.0) == 3e-4
+    assert listed_search._draw(Choices((1, 2, 3)), 1 - 2**-53) == 3
 
 
 def test_whoever_opens_a_listed_search_is_given_one_batch(tmp_path):

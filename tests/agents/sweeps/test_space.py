@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from agents import dqn
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.sweeps import space
 from agents.sweeps.space import Choices, Grid, LogUniform, Uniform
@@ -16,17 +17,21 @@ ENV = registry.make("HeartPole-v0")
 def test_every_hyperparameter_field_of_the_configuration_and_constant_of_the_environment_can_be_swept():
     fields = lambda cls: {field.name for field in dataclasses.fields(cls)}
     expected = fields(Hyperparams) | fields(DQNConfig) | (fields(EnvParams) - {"max_steps"})
-    assert set(space.names(ENV)) == expected
-    assert [name for name in space.names(ENV) if space.is_static(name)] == list(DQNConfig.__dataclass_fields__)
+    assert set(space.names(ENV, dqn.ALGORITHM)) == expected
+    assert [name for name in space.names(ENV, dqn.ALGORITHM) if space.is_static(name)] == list(
+        DQNConfig.__dataclass_fields__
+    )
     assert {name for name in expected if space.is_param(name)} == fields(EnvParams) - {"max_steps", "expected_penalty"}
 
 
 def test_gymnaxs_constants_can_be_swept():
     pytest.importorskip("gymnax", exc_type=ImportError)
     env = registry.make("gymnax:MountainCar-v0")
-    assert space.read({"gravity": {"uniform": [0.001, 0.004]}}, env) == {"gravity": Uniform(0.001, 0.004)}
+    assert space.read({"gravity": {"uniform": [0.001, 0.004]}}, env, dqn.ALGORITHM) == {
+        "gravity": Uniform(0.001, 0.004)
+    }
     with pytest.raises(ValueError, match=r"^max_steps_in_episode cannot be swept, since it sets loop counts; give it"):
-        space.read({"max_steps_in_episode": {"choices": [100]}}, env)
+        space.read({"max_steps_in_episode": {"choices": [100]}}, env, dqn.ALGORITHM)
 
 
 @pytest.mark.parametrize(
@@ -48,9 +53,9 @@ def test_gymnaxs_constants_can_be_swept():
 )
 def test_a_range_is_what_the_command_line_says_and_comes_back_from_its_table(text, name, expected):
     parsed, table = space.parse(text)
-    ranges = space.read({parsed: table}, ENV)
+    ranges = space.read({parsed: table}, ENV, dqn.ALGORITHM)
     assert ranges == {name: expected}
-    assert space.read({name: space.as_table(expected)}, ENV) == ranges
+    assert space.read({name: space.as_table(expected)}, ENV, dqn.ALGORITHM) == ranges
     values = ranges[name].values if isinstance(expected, Grid | Choices) else (ranges[name].low, ranges[name].high)
     wanted = expected.values if isinstance(expected, Grid | Choices) else (expected.low, expected.high)
     assert [type(value) for value in values] == [type(value) for value in wanted]
@@ -64,7 +69,7 @@ def test_a_range_is_what_the_command_line_says_and_comes_back_from_its_table(tex
 def test_a_text_that_is_no_range_is_refused(text):
     if text == "discount=uniform":  # a word, so a value, which discount does not take
         with pytest.raises(ValueError, match="each value of discount must be a number, got 'uniform'"):
-            space.read(dict([space.parse(text)]), ENV)
+            space.read(dict([space.parse(text)]), ENV, dqn.ALGORITHM)
         return
     with pytest.raises(ValueError, match="a range must be NAME=VALUE,VALUE or NAME=KIND:VALUE,VALUE with") as error:
         space.parse(text)
@@ -112,7 +117,7 @@ def test_a_text_that_is_no_range_is_refused(text):
 )  # fmt: skip
 def test_a_range_that_cannot_be_is_refused_by_name(name, spec, message):
     with pytest.raises(ValueError) as error:  # noqa: PT011
-        space.read({name: spec}, ENV)
+        space.read({name: spec}, ENV, dqn.ALGORITHM)
     assert str(error.value).startswith(message) or (message in str(error.value) and message.startswith("must"))
 
 

@@ -1,0 +1,62 @@
+"""The mean return of a policy over whole episodes, inside of a compiled program."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from chex import Array, PRNGKey
+
+from agents.common import env_params
+from heartpole_jax import Environment, Policy, Transition, rollout, threefry
+from heartpole_jax.environment import HEARTPOLE_V0
+from heartpole_jax.optimum import resting_risk
+
+_PURPOSE = 100  # of random numbers, apart from those of training
+
+
+def evaluation_key(key: PRNGKey) -> PRNGKey:
+    """The key under which a training run with this `key` is evaluated, always the same: common random numbers."""
+    return threefry.derived_key(key, _PURPOSE)
+
+
+def mean_return(policy: Policy, key: PRNGKey, env: Environment, num_episodes: int, params: Any = None) -> Array:
+    """The mean of the raw returns of whole episodes: a scalar.
+
+    Where the environment has an `expected_penalty` it is 1 here, so that no heart attack's luck is in it: 16 episodes
+    tell a sober policy's expected return to 0.003. `heartpole_jax.evaluation.evaluate` measures finer, outside jit.
+    An episode is of `params.max_steps` decisions at most, where that is traced of as many as by default.
+    """
+    shift = _resting_penalty(env)
+    sums, steps = _episodes(policy, key, env, num_episodes, params)
+    return jnp.mean(sums) - shift * jnp.mean(steps)
+
+
+def episode_returns(policy: Policy, key: PRNGKey, env: Environment, num_episodes: int, params: Any = None) -> Array:
+    """The returns that `mean_return` averages, (num_episodes,)."""
+    sums, steps = _episodes(policy, key, env, num_episodes, params)
+    return sums - _resting_penalty(env) * steps
+
+
+def _episodes(policy: Policy, key: PRNGKey, env: Environment, num_episodes: int, params: Any):
+    """The sum of shifted rewards and the number of decisions of each episode, (num_episodes,) both."""
+    params = env_params.with_expected_penalty(env, params, 1.0)
+    known = not isinstance(params.max_steps, jax.core.Tracer)
+    return rollout(
+        policy, key, params, env=env, num_envs=num_episodes,
+        num_steps=int(params.max_steps if known else env.default_params.max_steps),
+        total=_shifted_reward(_resting_penalty(env)),
+    ).totals  # fmt: skip
+
+
+@functools.cache
+def _shifted_reward(shift: float) -> Callable[[Transition], tuple[Array, Array]]:
+    """For `rollout` to sum: the reward + `shift`, and 1 for each step; the same function for the same number."""
+    return lambda transition: (transition.reward + shift, jnp.ones_like(transition.reward))
+
+
+def _resting_penalty(env: Environment) -> float:
+    """What a sober patient's reward lacks by the risk at rest, most of it: without it float32 keeps more digits."""
+    params = env.default_params
+    return params.heart_attack_penalty * resting_risk(params) if env is HEARTPOLE_V0 else 0.0

@@ -1,0 +1,24 @@
+"""Whether a network's transform takes an environment's observations."""
+
+import math
+from typing import Any
+
+from heartpole_jax import Environment
+from heartpole_jax.transforms import TRANSFORMS
+
+
+def check_size(config: Any, env: Environment) -> int:
+    """How many numbers an observation has. Raises ValueError where the transform takes another number of them."""
+    obs_size, wanted = math.prod(env.obs_shape), TRANSFORMS[config.transform].obs_size
+    if wanted not in (None, obs_size):
+        told = f"takes observations of {wanted} numbers, got {env.name} with {obs_size}"
+        raise ValueError(f"transform {config.transform!r} {told}; take 'raw'")
+    return obs_size
+
+
+def check(config: Any, env: Environment) -> None:
+    """Raises ValueError where the transform is of another environment's observations."""
+    wanted = TRANSFORMS[config.transform].env
+    if wanted not in env.name:
+        raise ValueError(f"transform {config.transform!r} is of {wanted}'s observations, got {env.name}; take 'raw'")
+    check_size(config, env)

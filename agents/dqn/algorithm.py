@@ -1,0 +1,51 @@
+"""The DQN as the rest of the house knows it, and what a run must be for anything to be learned in it."""
+
+import numpy as np
+
+from agents.common import observations
+from agents.common.algorithm import Algorithm
+from agents.dqn import agent, memory, networks
+from agents.dqn.config import DQNConfig, Hyperparams
+from heartpole_jax import Environment, validation
+
+
+def check(hyperparams: Hyperparams, config: DQNConfig, env: Environment, num_steps: int) -> None:
+    """Raises ValueError for a run in which nothing would be learned, or whose transform takes other observations."""
+    if hyperparams.learning_starts >= num_steps:
+        raise ValueError(
+            f"learning_starts must be below the run's {num_steps:,} steps, or nothing is learned, "
+            f"got {hyperparams.learning_starts:,.0f}"
+        )
+    check_learns(hyperparams)
+    observations.check(config, env)
+
+
+def check_learns(hyperparams: Hyperparams) -> None:
+    """Raises ValueError for numbers by which nothing that is learned reaches the policy."""
+    for name in ("learning_rate", "average_tau", "target_tau"):
+        value = getattr(hyperparams, name)
+        if not np.all(validation.as_computed(value) > 0):
+            raise ValueError(f"{name} must be greater than 0, or nothing is learned, got {validation.shown(value)}")
+
+
+ALGORITHM = Algorithm(
+    name="dqn",
+    config=DQNConfig,
+    hyperparams=Hyperparams,
+    init=agent.init,
+    train_chunk=agent.train_chunk,
+    greedy=networks.greedy,
+    layers=networks.layers,
+    check=check,
+    check_learns=check_learns,
+    memory_bytes=memory.memory_bytes,
+    weights_bytes=memory.weights_bytes,
+    population_axes=agent.POPULATION_AXES,
+    policy_params="average_params",
+    learned=("online_params", "target_params", "average_params", "opt_state"),
+    buffer="buffer",
+    size="buffer_size",
+    block_iterations=16,
+    starts="learning_starts",
+    whole_numbers=frozenset({"target_period"}),
+)
