@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from heartpole_jax import annotations
+
 _Function = TypeVar("_Function", bound=Callable)
 
 
@@ -19,7 +21,15 @@ def checked(**kinds: Any) -> Callable[[_Function], _Function]:
 
     None passes where it is the default. Raises TypeError with the argument's name.
     """
+    return _decorator(kinds, by_annotation=False)
 
+
+def typed(**kinds: Any) -> Callable[[_Function], _Function]:
+    """As `checked`; arguments of other names must be what their annotations say, see `annotations`."""
+    return _decorator(kinds, by_annotation=True)
+
+
+def _decorator(kinds: dict[str, Any], by_annotation: bool) -> Callable[[_Function], _Function]:
     def decorate(function: _Function) -> _Function:
         signature = inspect.signature(function)
 
@@ -36,6 +46,9 @@ def checked(**kinds: Any) -> Callable[[_Function], _Function]:
                     check_type(name, given[name], kind)
                 else:
                     kind(name, given[name])
+            for name, annotation in _hints(function).items() if by_annotation else ():
+                if name in given and name not in kinds and given[name] is not signature.parameters[name].default:
+                    check_annotated(name, given[name], annotation)
             return function(*args, **kwargs)
 
         for name in dir(function):  # what jit and functools.cache give a function: lower, clear_cache, cache_clear, ...
@@ -57,24 +70,53 @@ def check_type(name: str, value: Any, kind: type | tuple[type, ...], hint: str =
     raise TypeError(f"{name} must be {wanted}, got {got}{f'; {hint}' if hint else ''}")
 
 
+def check_annotated(name: str, value: Any, annotation: Any) -> None:
+    """Raises TypeError where `value` is not what the annotation says."""
+    if not annotations.fits(value, annotation):
+        raise TypeError(f"{name} must be {annotations.wanted(annotation)}, got {described(value)}")
+
+
+def check_fields(record: object) -> None:
+    """Raises TypeError where a field of the dataclass is not what its annotation says: its `__post_init__`."""
+    kind: Any = type(record)
+    for name, annotation in _hints(kind).items():
+        check_annotated(name, getattr(record, name), annotation)
+
+
+@functools.cache
+def _hints(annotated: Any) -> dict[str, Any]:  # of a function's first call: a name may be defined below it
+    return typing.get_type_hints(annotated)
+
+
 def _with_article(name: str) -> str:
     return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 
 
 def check_key(name: str, key: Any) -> None:
     """Raises TypeError where `key` is neither a random key nor its words, ValueError where it is several."""
+    if _shape_of_keys(name, key) != ():
+        raise ValueError(f"{name} must be one key, got {described(key)}; map over a batch with jax.vmap")
+
+
+def check_keys(name: str, keys: Any) -> None:
+    """Raises TypeError where `keys` are neither random keys nor their words, ValueError where they are no list."""
+    shape = _shape_of_keys(name, keys)
+    if len(shape) != 1 or 0 in shape:
+        raise ValueError(
+            f"{name} must be a list of keys, got {described(keys)}; make one with jax.random.split(key, 8)"
+        )
+
+
+def _shape_of_keys(name: str, key: Any) -> tuple[int, ...]:
     if not isinstance(key, jax.Array | np.ndarray):
         raise TypeError(f"{name} must be a JAX random key, got {described(key)}; make one with jax.random.key(0)")
     if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        shape = key.shape
-    elif key.dtype == jnp.uint32:
-        shape = key.shape[1:] if key.shape[-1:] in ((2,), (4,)) else (key.shape or (1,))
-    else:
-        raise TypeError(
-            f"{name} must be a typed key or raw uint32 words, got dtype {key.dtype}; make one with jax.random.key(0)"
-        )
-    if shape != ():
-        raise ValueError(f"{name} must be one key, got {described(key)}; map over a batch with jax.vmap")
+        return key.shape
+    if key.dtype == jnp.uint32:
+        return key.shape[:-1] if key.shape[-1:] in ((2,), (4,)) else (*key.shape, 1)
+    raise TypeError(
+        f"{name} must be a typed key or raw uint32 words, got dtype {key.dtype}; make one with jax.random.key(0)"
+    )
 
 
 def check_arrays(name: str, value: Any) -> None:

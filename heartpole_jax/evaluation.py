@@ -163,6 +163,7 @@ def everybody(params: EnvParams | None = None) -> dict[str, Policy]:
     return {name: policies.make(name, params) for name in policies.SCRIPTED}
 
 
+@arguments.typed()
 def rank(
     contestants: Mapping[str, Any], judge: Callable[..., Any], progress: Callable[[str], None] = lambda name: None
 ) -> list[Row]:

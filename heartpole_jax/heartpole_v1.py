@@ -130,6 +130,7 @@ def reset(key: PRNGKey, params: EnvParams | None = None) -> tuple[EnvState, Arra
 def observe(state: EnvState) -> Array:
     """The observation, floats of shape (8,): HeartPole-v0's six, then stimulation and impairment, in the order of
     `OBS_NAMES`, raw. Counters are floats here, exact up to 2^24 in float32."""
+    validation.check_type("state", state, EnvState, "reset and step return the state first, then obs")
     return jnp.stack([jnp.asarray(getattr(state, name), state.alertness.dtype) for name in OBS_NAMES])
 
 

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from heartpole_jax import heartpole_v1
+from heartpole_jax import arguments, heartpole_v1
 from heartpole_jax import menu as menus
 from heartpole_jax.environment import make
 from heartpole_jax.heartpole_v0 import Noise
@@ -60,6 +60,7 @@ class Loop(NamedTuple):
     standard_error: float
 
 
+@arguments.typed()
 def report(file: str | Path | None = None) -> str:
     """The text that the command prints for the menu in `file`, by default the shipped one.
 
@@ -73,11 +74,13 @@ def report(file: str | Path | None = None) -> str:
     return printable("\n".join([*lines, "", "A toy: never dosing advice."]) + "\n")
 
 
+@arguments.typed()
 def table(menu: Menu) -> list[str]:
     """The menu's rows as aligned lines, a header and a rule first; doses are lowest .. highest."""
     return _aligned([_HEADER, *(_cells(number, row) for number, row in enumerate(menu.actions))], left=2)
 
 
+@arguments.typed()
 def sources(menu: Menu) -> list[str]:
     """Lines for each row: name, grade, source, and the note with what is assumed."""
     width = max(len(row.name) for row in menu.actions)
@@ -88,6 +91,7 @@ def sources(menu: Menu) -> list[str]:
     return lines
 
 
+@arguments.typed()
 def effects(menu: Menu) -> list[str]:
     """Aligned lines: the work of a day that begins with each action, and its expected heart attacks."""
     day = simulate_day(menu)
@@ -99,6 +103,7 @@ def effects(menu: Menu) -> list[str]:
     return _aligned(cells, left=1)
 
 
+@arguments.typed()
 def simulate_day(menu: Menu, params: EnvParams | None = None) -> Day:
     """The day after each action, chosen by a rested patient, at mean doses. A longer break leaves nothing to see."""
     params = dataclasses.replace(EnvParams() if params is None else params, menu=_with_idling(menu))
@@ -135,6 +140,7 @@ def simulate_day(menu: Menu, params: EnvParams | None = None) -> Day:
     )
 
 
+@arguments.typed()
 def warnings(menu: Menu) -> list[str]:
     """What looks like a free lunch, a line each: actions that dominate another, loops that beat sleeping."""
     harmful = {row.name for row in menu.actions if _is_vice(row)}
@@ -154,6 +160,7 @@ def warnings(menu: Menu) -> list[str]:
     return lines
 
 
+@arguments.typed()
 def vices(menu: Menu) -> list[str]:
     """A line for each action that is worse than doing nothing in every respect that is counted."""
     lines = []
@@ -175,6 +182,7 @@ def dominates(row: Row, other: Row) -> bool:
     return min(gains) >= 0 and max(gains) > 0
 
 
+@arguments.typed()
 def best_sleeper(menu: Menu, num_episodes: int = NUM_EPISODES) -> Loop | None:
     """What sleep alone earns: the best of a few days' lengths, with nothing but the menu's action that wakes up.
 
@@ -188,6 +196,7 @@ def best_sleeper(menu: Menu, num_episodes: int = NUM_EPISODES) -> Loop | None:
     return max(_live(menu, lives, num_episodes), key=lambda loop: loop.expected_return, default=None)
 
 
+@arguments.typed()
 def loops(menu: Menu, num_episodes: int = NUM_EPISODES) -> list[Loop]:
     """Lives without sleep, best first: every action that does not wake up, and every two of them in turn, always and
     whenever effective alertness is below 2."""

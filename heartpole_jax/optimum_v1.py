@@ -30,7 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array
 
-from heartpole_jax import physiology, validation
+from heartpole_jax import arguments, physiology, validation
 from heartpole_jax.grid_v1 import (
     AXES,
     UNIFORMS,
@@ -64,6 +64,7 @@ class Solution:
     policy: Policy  # greedy by the grid's values
 
 
+@arguments.typed()
 def solve(
     params: EnvParams | None = None, *, resolution: float = 0.5, above: bool = False, drunk: bool = False
 ) -> Solution:

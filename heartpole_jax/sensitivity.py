@@ -146,6 +146,7 @@ def choose_estimator(
     return "finite_differences" if looks(*(name for name in OBS_NAMES if name not in _CLOCK)) else "marginal"
 
 
+@arguments.typed()
 def as_text(found: Sensitivity, name: str) -> str:
     """A table for each outcome of what the policy called `name` depends on, and how that was found."""
     lines = [

@@ -12,14 +12,15 @@ from typing import Any, NamedTuple
 
 import jax
 
-from heartpole_jax import evaluation, evaluation_v1, heartpole_v0, heartpole_v1
+from heartpole_jax import arguments, evaluation, evaluation_v1, heartpole_v0, heartpole_v1
 from heartpole_jax.evaluation import Estimate, Row
 from heartpole_jax.optimum import heart_attack_floor, return_ceiling, sober_optimum
 
 
+@arguments.typed()
 def as_text(rows: Sequence[Row], params: Any) -> str:
     """A table with aligned columns and a few lines to read it by."""
-    board = _BOARDS[type(params)]
+    board = _board(rows, params)
     cells = [board.header, *map(board.cells, rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(board.header))]
     lines = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in cells]
@@ -27,9 +28,10 @@ def as_text(rows: Sequence[Row], params: Any) -> str:
     return "\n".join([*lines, "", *board.notes(rows, params)])
 
 
+@arguments.typed()
 def as_markdown(rows: Sequence[Row], params: Any, seed: int) -> str:
     """A short report: what was run, the table, how to read it."""
-    board = _BOARDS[type(params)]
+    board = _board(rows, params)
     run = provenance(rows, seed)
     lines = [
         f"# {board.env}: policies by expected return",
@@ -45,15 +47,18 @@ def as_markdown(rows: Sequence[Row], params: Any, seed: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+@arguments.typed()
 def as_json(rows: Sequence[Row], params: Any, seed: int) -> str:
     """Everything in the table as numbers, with the parameters and what it was run on."""
-    board = _BOARDS[type(params)]
+    board = _board(rows, params)
     report = {"run": provenance(rows, seed), **board.facts(params), "policies": [_record(row) for row in rows]}
     return json.dumps(report, indent=2)
 
 
+@arguments.typed()
 def as_csv(rows: Sequence[Row]) -> str:
     """One line for each policy: its name, the episodes, and each estimate with its standard error."""
+    _check_not_empty(rows)
     text = io.StringIO()
     records = [_record(row) for row in rows]
     writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
@@ -62,6 +67,7 @@ def as_csv(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
+@arguments.typed()
 def provenance(rows: Sequence[Row], seed: int) -> dict[str, Any]:
     """What produced these rows: versions, devices, seed, episodes."""
     devices = jax.devices()
@@ -76,6 +82,7 @@ def provenance(rows: Sequence[Row], seed: int) -> dict[str, Any]:
     }
 
 
+@arguments.checked(evaluated=(evaluation.Evaluation, evaluation_v1.Evaluation))
 def summary(evaluated: Any) -> dict[str, str]:
     """Everything that is known of one policy, label and text: an `Evaluation` of either environment."""
     lines = {}
@@ -192,6 +199,18 @@ _BOARDS: dict[type, _Board] = {
         _facts_v1,
     ),
 }
+
+
+def _board(rows: Sequence[Row], params: Any) -> _Board:
+    """The leaderboard of these parameters' environment. Raises TypeError for others, ValueError without rows."""
+    arguments.check_type("params", params, tuple(_BOARDS), "give those that the rows were evaluated with")
+    _check_not_empty(rows)
+    return next(board for kind, board in _BOARDS.items() if isinstance(params, kind))
+
+
+def _check_not_empty(rows: Sequence[Row]) -> None:
+    if not rows:
+        raise ValueError("rows must hold at least one policy's, got none; `evaluation.leaderboard` returns them")
 
 
 def _record(row: Row) -> dict[str, Any]:

@@ -14,8 +14,8 @@ PACKAGE = pathlib.Path(heartpole_jax.__file__).parent
 AGENTS = pathlib.Path(agents.__file__).parent
 # What is not named here is of the level of evaluation: above environment, below interop and drawing.
 LEVELS = {
-    "struct": 0, "arguments": 0, "platforms": 0, "validation": 0, "disk": 0, "documents": 0, "terminal": 0,
-    "threefry": 0, "physiology": 0, "menu": 0,
+    "struct": 0, "annotations": 0, "arguments": 0, "platforms": 0, "validation": 0, "disk": 0, "documents": 0,
+    "terminal": 0, "threefry": 0, "physiology": 0, "menu": 0,
     "heartpole_v0": 1, "heartpole_v1": 1,
     "environment": 2,
     "drawing": 4, "interop": 5, "gym": 6,

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from agents.runs import run_folder
-from heartpole_jax import disk
+from heartpole_jax import arguments, disk
 
 _FILE = "report.html"
 
@@ -33,6 +33,7 @@ def report(options: Report) -> int:
     return 0
 
 
+@arguments.typed()
 def write(folder: Path, out: Path | None = None) -> Path:
     """The path of the page written about the run in `folder`: report.html there, or `out`.
 

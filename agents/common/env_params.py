@@ -47,6 +47,7 @@ def read(env: Environment, values: Mapping[str, Any]) -> dict[str, int | float]:
     return read
 
 
+@arguments.typed()
 def replaced(env: Environment, changes: Mapping[str, Any]) -> Any:
     """The default parameters of `env` with these in the place of their own.
 
@@ -57,6 +58,7 @@ def replaced(env: Environment, changes: Mapping[str, Any]) -> Any:
     return dataclasses.replace(env.default_params, gymnax=own) if _is_gymnax(env) else own
 
 
+@arguments.typed()
 def with_expected_penalty(env: Environment, params: Any, expected_penalty: Numeric) -> Any:
     """`params`, the environment's defaults where None, with this expected penalty where they have such a one."""
     params = env._params(params)

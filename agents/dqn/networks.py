@@ -56,16 +56,19 @@ class QNetwork(nn.Module):
         return value + advantages - advantages.mean(axis=1, keepdims=True)
 
 
+@arguments.typed(key=arguments.check_key)
 def init_weights(key: PRNGKey, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Array:
     """Fresh weights, (num_weights,)."""
     return ravel_pytree(_init(key, config, env))[0]
 
 
+@arguments.typed()
 def num_weights(config: DQNConfig, env: Environment = HEARTPOLE_V0) -> int:
     """The length of a flat vector of weights."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(_shapes(config, env)))
 
 
+@arguments.typed(weights=(np.ndarray, jax.Array))
 def weights_as_tree(weights: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> ArrayTree:
     """Flat weights as the flax network's parameters."""
     leaves, treedef = jax.tree.flatten(_shapes(config, env))
@@ -100,6 +103,7 @@ def value_scale(obs: Array, config: DQNConfig) -> Array:
     return TRANSFORMS[config.transform].value_scale(obs, jnp)
 
 
+@arguments.typed(weights=(np.ndarray, jax.Array), obs=(np.ndarray, jax.Array))
 def q_values(weights: Array, obs: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Array:
     """The values of all actions, in the units of `reward_scale`: raw observations (batch, size) to (batch, actions)."""
     return value_scale(obs, config)[:, None] * apply(weights_as_tree(weights, config, env), obs, config, env)

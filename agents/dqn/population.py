@@ -11,7 +11,8 @@ from jax.sharding import Mesh, PartitionSpec
 
 from agents.dqn import agent, training
 from agents.dqn.config import DQNConfig, Hyperparams
-from heartpole_jax import Environment, struct
+from agents.dqn.training import check_episodes
+from heartpole_jax import Environment, arguments, struct, validation
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.platforms import ByPlatform
 
@@ -28,6 +29,18 @@ class Population:
     mean_return: Array  # (num_members, num_chunks)
 
 
+@arguments.checked(
+    keys=arguments.check_keys,
+    hyperparams=Hyperparams,
+    config=DQNConfig,
+    env=Environment,
+    num_chunks=validation.check_size,
+    iterations_per_chunk=validation.check_size,
+    evaluation_episodes=check_episodes,
+    params=arguments.check_arrays,
+    slice_members=validation.check_size,
+    devices=tuple,
+)
 @functools.partial(
     jax.jit,
     static_argnames=(

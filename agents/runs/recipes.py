@@ -60,6 +60,7 @@ class Recipe:
     params: Mapping[str, float] = dataclasses.field(default_factory=dict)  # the environment's, other than its defaults
 
 
+@arguments.typed()
 def named(name: str) -> Recipe:
     """The recipe of this project called `name`. Raises ValueError if there is none."""
     return load(validation.look_up(_shipped(), name, "recipe"))
@@ -130,6 +131,7 @@ def load(path: Path | str) -> Recipe:
         raise ValueError(f"{path}: {error}") from error
 
 
+@arguments.typed()
 def as_toml(recipe: Recipe) -> str:
     """The recipe as a file, every value of it: `load` gives it back, under the file's name."""
     return toml_text.document(
@@ -161,11 +163,13 @@ def read_config(content: Mapping[str, Any], base: Config) -> Config:
     return _read("config", content, base)
 
 
+@arguments.typed()
 def read_hyperparams(content: Mapping[str, Any], base: Any) -> Any:
     """The table [hyperparams], likewise, every number as a float."""
     return _floats(_read("hyperparams", content, base))
 
 
+@arguments.typed()
 def read_params(content: Mapping[str, Any], env: str) -> dict[str, float]:
     """The table [params], parameters of the environment called `env`: it is made only where there are any."""
     values = table("params", content)

@@ -24,7 +24,7 @@ import jax
 from agents.runs import events, files, records
 from agents.runs.recipes import slug
 from agents.runs.records import Record
-from heartpole_jax import disk, documents
+from heartpole_jax import arguments, disk, documents
 
 ROOT = Path("runs")
 CONFIG, METRICS, EVALUATION, CURVE = "config.json", "metrics.jsonl", "evaluation.json", "learning_curve.png"
@@ -34,6 +34,7 @@ LOCK = ".lock"
 _PACKAGES = ("heartpole-jax", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
+@arguments.typed()
 def default_folder(env: str, recipe: str, seed: int) -> Path:
     """runs/<environment>-<recipe>-seed-<seed>, without the environment where the recipe's name begins with it."""
     parts = [slug(env), slug(recipe), f"seed-{seed}"]
@@ -52,6 +53,7 @@ def versions() -> dict[str, str]:
     return found | {"device": f"{len(devices)} x {devices[0].device_kind}"}
 
 
+@arguments.typed()
 @contextlib.contextmanager
 def lock(folder: Path | str) -> Iterator[None]:
     """Holds the folder, which is there, for this process alone. The kernel frees it when the process dies, however.
@@ -100,6 +102,7 @@ def _locked(path: Path) -> int:
         os.close(handle)  # its holder has just removed it
 
 
+@arguments.typed()
 def is_unfinished(folder: Path | str) -> bool:
     """Whether the folder holds a training run that `resume` can go on with."""
     return (Path(folder) / CONFIG).is_file() and not (Path(folder) / EVALUATION).exists()
@@ -157,6 +160,7 @@ class Run:
         self._closing.close()
 
 
+@arguments.typed()
 def read_metrics(folder: Path | str) -> list[dict[str, float | None]]:
     """The records of a run, one a chunk; of a finished one all. Raises as `records.read`, likewise for config.json."""
     path, config, unfinished = Path(folder) / METRICS, documents.read(Path(folder) / CONFIG), is_unfinished(folder)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from heartpole_jax import Environment, Policy, evaluation, evaluation_v1, heartpole_v0, heartpole_v1, rollout
+from heartpole_jax import Environment, Policy, arguments, evaluation, evaluation_v1, heartpole_v0, heartpole_v1, rollout
 from heartpole_jax.evaluation import Estimate
 from heartpole_jax.optimum import sober_optimum
 
@@ -19,16 +19,19 @@ def is_heartpole(env: Environment) -> bool:
     return isinstance(env.default_params, heartpole_v0.EnvParams | heartpole_v1.EnvParams)
 
 
+@arguments.typed()
 def can_rank(env: Environment, params: Any = None) -> bool:
     """Whether `evaluate` and `leaderboard` can do these params: HeartPole-v1's always, v0's where regret is known."""
     return isinstance(env.default_params, heartpole_v1.EnvParams) or has_regret(env, params)
 
 
+@arguments.typed()
 def has_regret(env: Environment, params: Any = None) -> bool:
     """Whether the best expected return is known: HeartPole's is, where dynamic programming can do its params."""
     return _best_of(env, params) is not None
 
 
+@arguments.typed()
 def regret(env: Environment, mean_return: float, params: Any = None) -> float | None:
     """What `mean_return` lacks of the best known one, None where that is unknown.
 
@@ -44,6 +47,7 @@ def num_episodes(env: Environment) -> int:
     return _module(env.default_params).NUM_EPISODES if is_heartpole(env) else OTHER_EPISODES
 
 
+@arguments.typed()
 def evaluate(policy: Policy, env: Environment, *, num_episodes: int, seed: int, name: str, params: Any = None) -> Any:
     """The `Evaluation` of the policy on a HeartPole, on every device; `seed` is the noise tape's.
 
@@ -56,6 +60,7 @@ def evaluate(policy: Policy, env: Environment, *, num_episodes: int, seed: int, 
     )
 
 
+@arguments.typed()
 def leaderboard(
     agents: Mapping[str, Policy],
     env: Environment,
@@ -81,6 +86,7 @@ def leaderboard(
     )
 
 
+@arguments.typed()
 def mean_return(policy: Policy, env: Environment, *, num_episodes: int, seed: int, params: Any = None) -> Estimate:
     """The mean of the returns of whole episodes of any environment, with its standard error.
 

@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from heartpole_jax import arguments
 
+
+@arguments.typed()
 def document(content: Mapping[str, Any]) -> str:
     """The TOML of `content`: its values first, then its tables, one level deep; an empty table is left out.
 

@@ -10,6 +10,7 @@ import numpy as np
 from agents.sweeps import space
 from agents.sweeps.space import LogUniform, Range, Uniform
 from agents.sweeps.study import Study
+from heartpole_jax import arguments
 
 
 class Searcher:
@@ -27,6 +28,7 @@ class Searcher:
         """Changes nothing."""
 
 
+@arguments.typed()
 def configurations(study: Study) -> list[dict[str, Any]]:
     """All configurations of a grid (the last name is the fastest) or a random search.
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from agents.sweeps.results import CURVES, Configuration, Member, Summary, rank
-from heartpole_jax import disk, documents
+from heartpole_jax import arguments, disk, documents
 
 try:
     import pyarrow as pa
@@ -34,6 +34,7 @@ _AFTER = ("mean_return", "standard_error", "regret", "diverged_at")
 _KEY = b"heartpole_sweep"  # in the schema's metadata of results.parquet: what the columns cannot tell
 
 
+@arguments.typed()
 def write(folder: Path | str, members: Sequence[Member], summary: Summary) -> None:
     """Writes the six files into the folder, each whole or not at all.
 
@@ -55,6 +56,7 @@ def write(folder: Path | str, members: Sequence[Member], summary: Summary) -> No
     documents.write(folder / MANIFEST, {"schema_version": _SCHEMA_VERSION, "size_of": sizes, "sha256_of": sums})
 
 
+@arguments.typed()
 def read(folder: Path | str) -> tuple[list[Member], Summary]:
     """What `write` has written into the folder: the members with their curves, and the summary.
 

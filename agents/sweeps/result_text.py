@@ -9,8 +9,10 @@ from typing import Any
 from agents.sweeps import statistics
 from agents.sweeps.results import FINISHED, STATUSES, Configuration, Member, Summary, count_line, rank
 from agents.sweeps.statistics import Interval
+from heartpole_jax import arguments
 
 
+@arguments.typed()
 def as_text(members: Sequence[Member], summary: Summary) -> str:
     """The ten best configurations, in at most 120 columns, and how many members finished, were stopped, diverged."""
     ranked = rank(members)

@@ -18,6 +18,7 @@ import numpy as np
 
 from agents.sweeps import statistics
 from agents.sweeps.statistics import Interval
+from heartpole_jax import arguments
 
 FINISHED, STOPPED, DIVERGED = "finished", "stopped", "diverged"
 STATUSES = (FINISHED, STOPPED, DIVERGED)
@@ -77,6 +78,7 @@ class Configuration:
         return sum(self.counts.values())
 
 
+@arguments.typed()
 def metric_of(members: Iterable[Member]) -> str:
     """ "regret" where the best expected return is known for every member that has not diverged, "return" elsewhere."""
     members = list(members)
@@ -93,6 +95,7 @@ def loss(member: Member, metric: str) -> float:
     return math.inf if member.status == DIVERGED or value is None or math.isnan(value) else value
 
 
+@arguments.typed()
 def rank(members: Sequence[Member]) -> list[Configuration]:
     """The configurations, best first, see above.
 
@@ -131,6 +134,7 @@ def rank(members: Sequence[Member]) -> list[Configuration]:
     return sorted(found, key=_place)
 
 
+@arguments.typed()
 def best(members: Sequence[Member]) -> int:
     """The index of the best configuration: by the interquartile mean, of those whose every seed was trained to the end.
 
@@ -146,6 +150,7 @@ def best(members: Sequence[Member]) -> int:
     return first.index
 
 
+@arguments.typed()
 def count_line(members: Iterable[Member]) -> str:
     """How many members finished, were stopped, and diverged, in words."""
     counts = Counter(member.status for member in members)

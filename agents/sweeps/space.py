@@ -65,6 +65,7 @@ _KINDS: dict[str, type] = {"grid": Grid, "choices": Choices, "uniform": Uniform,
 _CONTINUOUS = (Uniform, LogUniform)
 
 
+@arguments.typed()
 def names(env: Environment, algorithm: Algorithm) -> dict[str, Any]:
     """Every name that can be swept in `env`, with the type of its values: `Numeric`, or what a static field takes."""
     params = {name: Numeric for name, value in env_params.defaults(env).items() if type(value) is float}
@@ -121,6 +122,7 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
     return name.strip(), {kind: values} | ({"points": int(points[1])} if points else {})
 
 
+@arguments.typed()
 def as_table(swept: Range) -> dict[str, Any]:
     """The range as `read` takes it."""
     kind = next(kind for kind, cls in _KINDS.items() if type(swept) is cls)
@@ -129,6 +131,7 @@ def as_table(swept: Range) -> dict[str, Any]:
     return {kind: listed(swept.values)}
 
 
+@arguments.typed()
 def grid(name: str, swept: Range) -> list[Any]:
     """The values of a grid search, as JSON has them.
 
@@ -146,11 +149,13 @@ def grid(name: str, swept: Range) -> list[Any]:
     return [swept.low, *inner, swept.high]  # the ends as they were given: a logarithm and back may miss them
 
 
+@arguments.typed()
 def grid_size(ranges: Mapping[str, Range]) -> int:
     """Configurations in a grid search, one where there is nothing to sweep. Raises ValueError as `grid`."""
     return math.prod(len(grid(name, swept)) for name, swept in ranges.items())
 
 
+@arguments.typed()
 def ends(swept: Range) -> list[Any]:
     """The values to try before all others: each choice, or the ends of a range."""
     return listed(swept.values) if isinstance(swept, Grid | Choices) else [swept.low, swept.high]
@@ -161,6 +166,7 @@ def listed(values: tuple[Any, ...]) -> list[Any]:
     return [list(value) if isinstance(value, tuple) else value for value in values]
 
 
+@arguments.typed()
 def contains(swept: Range, value: Any) -> bool:
     """Whether the value, as JSON has it, is one of the range."""
     if isinstance(swept, _CONTINUOUS):

@@ -56,6 +56,7 @@ def over_seeds(losses: np.ndarray, num_resamples: int = NUM_RESAMPLES) -> list[O
     ]
 
 
+@arguments.typed()
 def mean_name(num_seeds: int) -> str:
     """What the interquartile mean of so many seeds is: of fewer than four, which leaves none out, the mean."""
     return "interquartile mean" if num_seeds >= 4 else "mean"

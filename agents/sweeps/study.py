@@ -8,6 +8,7 @@ from agents.common.algorithm import Config
 from agents.sweeps import space
 from agents.sweeps.space import LogUniform, Range
 from agents.sweeps.tasks import Halving
+from heartpole_jax import arguments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Setting:
     params: dict[str, float]  # the environment's, fixed and swept
 
 
+@arguments.typed()
 def resolve(study: Study, values: Mapping[str, Any]) -> Setting:
     """The configuration with these values of the swept names.
 
@@ -61,6 +63,7 @@ def resolve(study: Study, values: Mapping[str, Any]) -> Setting:
     )
 
 
+@arguments.typed()
 def count(study: Study) -> int:
     """The number of configurations."""
     if study.num_configurations is not None:
@@ -68,16 +71,19 @@ def count(study: Study) -> int:
     return space.grid_size(study.space)
 
 
+@arguments.typed()
 def batch_size(study: Study) -> int:
     """Configurations that are trained before the search is told what came of them; all, where it is not."""
     return count(study) if study.batch_configurations is None else study.batch_configurations
 
 
+@arguments.typed()
 def swept_params(study: Study) -> tuple[str, ...]:
     """The swept names that are parameters of the environment."""
     return tuple(name for name in study.space if space.is_param(name))
 
 
+@arguments.typed()
 def log_scaled(study: Study) -> frozenset[str]:
     """The swept names whose range is of the logarithm."""
     return frozenset(name for name, swept in study.space.items() if isinstance(swept, LogUniform))

@@ -64,6 +64,7 @@ def load(path: Path | str) -> Study:
         raise ValueError(f"{path}: {error}") from error
 
 
+@arguments.typed()
 def content(path: Path | str) -> dict[str, Any]:
     """What the TOML file `path` says, not checked yet; a recipe's file is looked for beside it.
 
@@ -78,6 +79,7 @@ def content(path: Path | str) -> dict[str, Any]:
     return described
 
 
+@arguments.typed()
 def merge(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """`content` with `overrides` over it: tables name by name, all else whole; None takes a key away."""
     merged = dict(content)
@@ -127,6 +129,7 @@ def read(content: Mapping[str, Any], name: str) -> Study:
     return study
 
 
+@arguments.typed()
 def as_dict(study: Study) -> dict[str, Any]:
     """The study as JSON has it: `from_dict` gives it back."""
     described = _described(study)
@@ -147,11 +150,13 @@ def from_dict(content: Mapping[str, Any]) -> Study:
     return read({**content, "space": ranges}, "study")
 
 
+@arguments.typed()
 def as_toml(study: Study) -> str:
     """The study as a file, every value of it, so that no recipe is needed any more: `load` gives it back."""
     return toml_text.document(_described(study))
 
 
+@arguments.typed()
 def digest(study: Study) -> str:
     """The SHA-256 of all that tells the study from another, the menu in a file included.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from heartpole_jax import physiology
+from heartpole_jax import arguments, physiology
 from heartpole_jax.drawing import style
 from heartpole_jax.heartpole_v0 import EnvParams
 
@@ -67,6 +67,7 @@ def draw_figures(params: EnvParams | None = None) -> dict[str, style.Figure]:
     }
 
 
+@arguments.typed()
 def save_figures(folder: Path | str, params: EnvParams | None = None) -> list[Path]:
     """The paths of the PNG files written into `folder` (made if it is not there), one for each of `draw_figures`.
 

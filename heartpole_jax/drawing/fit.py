@@ -6,6 +6,7 @@ figure.savefig("fit.png")
 
 import numpy as np
 
+from heartpole_jax import arguments
 from heartpole_jax.drawing import style
 from heartpole_jax.heartpole_v0 import EnvParams
 from heartpole_jax.identification.diagnosing import Residuals, residuals
@@ -20,6 +21,7 @@ _BAND = 1.96  # standard deviations
 _MARGINS = {"left": 0.07, "right": 0.97, "top": 0.86, "bottom": 0.085, "hspace": 0.5, "wspace": 0.12}
 
 
+@arguments.typed()
 def draw_fit(
     trace: Trace,
     params: EnvParams,

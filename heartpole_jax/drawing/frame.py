@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from heartpole_jax import arguments
 from heartpole_jax.drawing import sprites
 from heartpole_jax.drawing.moment import HEARTPOLE_V0, Choice, Moment
 from heartpole_jax.drawing.palette import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, VERMILLION
@@ -58,6 +59,7 @@ class _Strip(NamedTuple):
     form: str
 
 
+@arguments.typed(moments=Sequence, choices=Sequence)  # a long history costs nothing
 def draw_frame(
     moments: Sequence[Moment],
     limit: int,

@@ -8,7 +8,7 @@ rows have thinner lines, so that two that coincide are both seen.
 
 import numpy as np
 
-from heartpole_jax import menu_report
+from heartpole_jax import arguments, menu_report
 from heartpole_jax.drawing import style
 from heartpole_jax.heartpole_v1 import EnvParams
 from heartpole_jax.menu import Menu
@@ -25,6 +25,7 @@ _PANELS = (
 _RELATIVE = ("work_done", "heart_attacks")
 
 
+@arguments.typed()
 def day_figure(menu: Menu, params: EnvParams | None = None, title: str = "A day that begins with it") -> style.Figure:
     """A figure of a rested patient's day after each action of `menu`, at mean doses, nothing else being done.
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from heartpole_jax import heartpole_v0, heartpole_v1, physiology
+from heartpole_jax import arguments, heartpole_v0, heartpole_v1, physiology
 from heartpole_jax.drawing import style
 from heartpole_jax.drawing.moment import Choice, choices
 from heartpole_jax.rollout import Transition
@@ -46,6 +46,7 @@ class _Lane(NamedTuple):
     height: float  # of its blocks
 
 
+@arguments.checked(title=str)
 def draw_episode(
     records: Transition,
     params: heartpole_v0.EnvParams | heartpole_v1.EnvParams | None = None,

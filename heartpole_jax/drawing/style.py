@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from heartpole_jax import disk
+from heartpole_jax import arguments, disk
 from heartpole_jax.drawing.palette import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, VERMILLION
 from heartpole_jax.heartpole_v0 import EnvParams
 from heartpole_jax.terminal import printable
@@ -44,6 +44,7 @@ def new_figure(size: tuple[float, float]) -> Figure:
     return figure
 
 
+@arguments.typed()
 def as_svg(figure: Figure) -> bytes:
     """The figure as an SVG file: texts as outlines, which need no font, and the same bytes for the same figure."""
     sink = io.BytesIO()
@@ -52,6 +53,7 @@ def as_svg(figure: Figure) -> bytes:
     return sink.getvalue()
 
 
+@arguments.typed()
 def save(figure: Figure, path: Path) -> None:
     """Writes the figure, as the kind of file that the name ends in, a PNG where it ends in none, and folders for it.
 

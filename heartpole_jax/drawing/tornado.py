@@ -6,6 +6,7 @@ figure.savefig("sensitivity.png")
 
 import numpy as np
 
+from heartpole_jax import arguments
 from heartpole_jax.drawing import style
 from heartpole_jax.sensitivity import NEGLIGIBLE, OutcomeSensitivity, Sensitivity
 
@@ -16,6 +17,7 @@ _LABEL_SIZE = 11  # points
 _MARGINS = {"left": 0.15, "right": 0.95, "top": 0.8, "bottom": 0.185, "wspace": 1.45}
 
 
+@arguments.checked(title=str)
 def draw_tornado(found: Sensitivity, title: str = "Sensitivity") -> style.Figure:
     """A figure with a panel for each outcome: its ten greatest elasticities as bars, whiskers of two standard errors.
 
@@ -30,8 +32,7 @@ def draw_tornado(found: Sensitivity, title: str = "Sensitivity") -> style.Figure
       TypeError: if `found` is not a `Sensitivity`.
       ImportError: on importing this module without matplotlib.
     """
-    if not isinstance(found, Sensitivity):
-        raise TypeError(f"found must be a Sensitivity, got {type(found).__name__}; `sensitivity` makes one")
+    arguments.check_type("found", found, Sensitivity, "`sensitivity` makes one")
     figure = style.new_figure(style.SLIDE)
     grid = figure.add_gridspec(1, len(found.outcomes), **_MARGINS)
     for i, (name, outcome) in enumerate(found.outcomes.items()):

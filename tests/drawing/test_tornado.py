@@ -89,5 +89,5 @@ def test_texts_stay_on_the_figure(figure):
 
 
 def test_something_else_is_refused():
-    with pytest.raises(TypeError, match="found must be a Sensitivity, got dict"):
+    with pytest.raises(TypeError, match="found must be a Sensitivity, got a dict; `sensitivity` makes one"):
         draw_tornado({"score": 1.0})

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from chex import ArrayTree
 from gymnasium.experimental.functional import FuncEnv
 
-from heartpole_jax import environment, struct
+from heartpole_jax import arguments, environment, struct
 from heartpole_jax.heartpole_v0 import StepInfo
 from heartpole_jax.interop import adapting, checks
 from heartpole_jax.menu import Menu
@@ -89,18 +89,19 @@ class FunctionalEnv(FuncEnv):
     def transition(self, state: FunctionalState, action: Any, rng: Any, params: Any = None) -> FunctionalState:
         """The state after a decision, the same as `hp.step(state, action, rng, params)`."""
         patient, _, reward, done, info = self.environment.transition_info(
-            state.patient, action, self.environment.sample_noise(rng), self._own(params)
+            _patient(state), action, self.environment.sample_noise(rng), self._own(params)
         )
         return FunctionalState(patient=patient, reward=reward, truncated=done, info=info)
 
     def observation(self, state: FunctionalState, rng: Any, params: Any = None) -> jax.Array:
-        return self.environment.observe(state.patient)
+        return self.environment.observe(_patient(state))
 
     def reward(self, state: Any, action: Any, next_state: FunctionalState, rng: Any, params: Any = None) -> jax.Array:
+        arguments.check_type("next_state", next_state, FunctionalState)
         return next_state.reward
 
     def terminal(self, state: FunctionalState, rng: Any, params: Any = None) -> jax.Array:
-        return self.environment.terminated(state.patient)
+        return self.environment.terminated(_patient(state))
 
     def state_info(self, state: FunctionalState, params: Any = None) -> dict[str, Any]:
         """What the step that led to this state told; zeros after a reset."""
@@ -111,3 +112,8 @@ class FunctionalEnv(FuncEnv):
 
     def _own(self, params: Any) -> Any:
         return self.default_params if params is None else adapting.check_params(self.environment, params)
+
+
+def _patient(state: FunctionalState) -> Any:
+    arguments.check_type("state", state, FunctionalState, "`initial` and `transition` return one")
+    return state.patient

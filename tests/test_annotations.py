@@ -1,0 +1,104 @@
+"""Annotations as checks of arguments: what fits, and that public functions refuse what does not, by name."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from agents.config import DQNConfig, Hyperparams
+
+import heartpole_jax as hp
+from agents import env_params, judging, networks, recipes, report, results, runs, search, space, study, training
+from heartpole_jax import annotations, arguments, evaluation, heartpole_v1, menu_report, optimum_v1, sensitivity, tables
+
+CONFIG = DQNConfig(hidden_sizes=(4,), buffer_size=64, num_envs=2, batch_size=4)
+V0 = hp.make("HeartPole-v0")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "right", "wrong", "words"),
+    [
+        (int, [3, np.int64(3)], [True, 3.0, "3", None], "a whole number"),
+        (float, [3, 3.5, np.float32(3)], [True, "3", 1j], "a number"),
+        (bool, [True, np.bool_(False)], [0, None], "a bool"),
+        (str | Path, ["x", Path()], [b"x", 3, None], "a str or a Path"),
+        (Path | None, [None, Path()], ["x"], "a Path or None"),
+        (Sequence[str], [["x"], (), ("x", "y")], ["x", [3], {"x"}], "a Sequence of str"),
+        (tuple[int, ...], [(1, 2)], [[1], ("x",)], "a tuple of numbers"),
+        (Mapping[str, Any], [{}, {"x": object()}], [{3: 4}, [], None], "a Mapping"),
+        (hp.EnvParams, [hp.EnvParams()], [heartpole_v1.EnvParams(), hp.EnvParams], "an EnvParams"),
+        (jax.Array, ["x", np.zeros(3)], [], None),
+        (Any, ["x", None], [], None),
+        (jax.Array | int, ["x"], [], None),
+    ],
+)
+def test_an_annotation_that_names_classes_is_a_check(annotation, right, wrong, words):
+    assert all(annotations.fits(value, annotation) for value in right)
+    assert not any(annotations.fits(value, annotation) for value in wrong)
+    assert words is None or annotations.wanted(annotation) == words
+
+
+@arguments.typed(share=float)
+def example(names: Sequence[str], share: Any = 0.5, *, folder: Path | None = None):
+    return names
+
+
+def test_a_typed_function_checks_every_argument():
+    assert example(["x"], folder=None) == ["x"]
+    for given, message in [
+        ({"names": "x"}, "names must be a Sequence of str, got 'x'"),
+        ({"names": [], "share": 1}, "share must be a float, got 1"),
+        ({"names": [], "folder": "x"}, "folder must be a Path or None, got 'x'"),
+    ]:
+        with pytest.raises(TypeError, match=f"^{message}$"):
+            example(**given)
+
+
+TYPED = {
+    "as_toml": (recipes.as_toml, {"recipe": {}}),
+    "read_config": (recipes.read_config, {"content": CONFIG}),
+    "params of a recipe": (recipes.read_params, {"content": "x", "env": "HeartPole-v0"}),
+    "merge": (study.merge, {"overrides": [], "content": {}}),
+    "resolve": (study.resolve, {"study": {}, "values": {}}),
+    "digest": (study.digest, {"study": None}),
+    "a range": (space.grid, {"swept": "uniform", "name": "x"}),
+    "ranges": (space.grid_size, {"ranges": 3}),
+    "rank": (results.rank, {"members": "x"}),
+    "members": (results.best, {"members": [3]}),
+    "a folder of results": (results.read, {"folder": 3}),
+    "init_weights": (networks.init_weights, {"config": {}, "key": jax.random.key(0)}),
+    "q_values": (networks.q_values, {"weights": 3, "obs": np.zeros(6), "config": CONFIG}),
+    "env": (networks.num_weights, {"env": "HeartPole-v0", "config": CONFIG}),
+    "regret": (judging.regret, {"env": "HeartPole-v0", "mean_return": 1.0}),
+    "configurations": (search.configurations, {"study": 3}),
+    "lock": (runs.lock, {"folder": 3}),
+    "metrics": (runs.read_metrics, {"folder": None}),
+    "report": (report.write, {"folder": "x"}),
+    "changes": (env_params.replaced, {"changes": None, "env": V0}),
+    "train_population": (training.train_population, {"keys": 3}),
+    "one key": (training.train_population, {"keys": jax.random.key(0)}),
+    "members at a time": (
+        training.train_population,
+        {"slice_members": 0.5, "keys": jax.random.split(jax.random.key(0))},
+    ),
+    "rows": (tables.as_text, {"rows": "x", "params": hp.EnvParams()}),
+    "no rows": (tables.as_csv, {"rows": []}),
+    "params of a table": (tables.as_json, {"params": {}, "rows": [], "seed": 0}),
+    "an evaluation": (tables.summary, {"evaluated": 3}),
+    "found": (sensitivity.as_text, {"found": 3, "name": "x"}),
+    "a menu": (menu_report.simulate_day, {"menu": {}}),
+    "contestants": (evaluation.rank, {"contestants": [], "judge": print}),
+    "solve": (optimum_v1.solve, {"drunk": "yes"}),
+    "v1's state": (heartpole_v1.observe, {"state": hp.EnvParams()}),
+}
+
+
+@pytest.mark.parametrize("case", TYPED)
+def test_public_functions_refuse_what_does_not_fit_by_name(case):
+    function, bad = TYPED[case]
+    good = {} if function is not training.train_population else {"hyperparams": Hyperparams(), "config": CONFIG}
+    good |= {"num_chunks": 1, "iterations_per_chunk": 1} if good else {}
+    with pytest.raises((TypeError, ValueError), match=rf"^{next(iter(bad))} must "):
+        function(**good, **bad)
