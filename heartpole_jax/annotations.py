@@ -36,7 +36,7 @@ def fits(value: Any, annotation: Any) -> bool:
         return False
     if isinstance(value, Mapping) and len(items) == 2:
         return all(fits(key, items[0]) and fits(item, items[1]) for key, item in value.items())
-    if isinstance(value, tuple | list) and (len(items) == 1 or items[1:] == (...,)):
+    if isinstance(value, collections.abc.Sequence) and (len(items) == 1 or items[1:] == (...,)):
         return all(fits(item, items[0]) for item in value)
     return True
 

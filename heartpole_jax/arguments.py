@@ -127,6 +127,23 @@ def check_arrays(name: str, value: Any) -> None:
         raise TypeError(f"{name} must be arrays and numbers that JAX can hold, got {described(value)}") from None
 
 
+def check_numeric(name: str, value: Any) -> None:
+    """Raises TypeError where `value` is no real number or array of them, or one that JAX cannot hold; tracers pass."""
+    if isinstance(value, jax.Array):
+        known = jnp.issubdtype(value.dtype, jnp.number) or value.dtype == bool
+    elif type(value) is int:
+        known = abs(value) <= jnp.iinfo(jnp.result_type(int)).max
+    else:
+        known = isinstance(value, float | bool | np.generic | np.ndarray) and np.asarray(value).dtype.kind in "biuf"
+    if not known:
+        raise TypeError(f"{name} must be a number or an array of numbers that JAX can hold, got {described(value)}")
+
+
+def numeric(function: _Function) -> _Function:
+    """A decorator: every argument must be a number or an array of numbers, see `check_numeric`."""
+    return checked(**dict.fromkeys(inspect.signature(function).parameters, check_numeric))(function)
+
+
 def check_path(name: str, value: Any) -> None:
     """Raises TypeError where `value` names no file."""
     check_type(name, value, (str, Path))

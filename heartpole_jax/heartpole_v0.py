@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, Numeric, PRNGKey
 
-from heartpole_jax import physiology, struct, threefry, validation
+from heartpole_jax import arguments, physiology, struct, threefry, validation
 
 SLEEP_HALF_HOURS = 16
 NUM_ACTIONS = 4
@@ -351,6 +351,9 @@ def check_step(state: Any, noise: Any, params: Any, state_type: type, params_typ
     validation.check_type("state", state, state_type, "reset and step return the state first, then obs")
     validation.check_type("noise", noise, Noise, "sample_noise(key) draws it; step takes the key itself")
     validation.check_type("params", params, params_type)
+    for name, part in (("state", state), ("noise", noise)):
+        for field, leaf in vars(part).items():
+            arguments.check_numeric(f"{name}.{field}", leaf)
     if any(np.shape(leaf) != () for leaf in vars(state).values()):
         raise ValueError(
             f"state must be one patient's, of leaves of shape (), got {np.shape(state.alertness)}; jax.vmap the step "

@@ -21,6 +21,7 @@ import numpy as np
 from chex import Array, Numeric
 
 from heartpole_jax import arguments, disk, documents, struct, validation
+from heartpole_jax.arguments import shown
 from heartpole_jax.physiology import uniform_between
 
 CHANNELS = ("alertness", "hypertension", "intoxication", "stimulation", "impairment")
@@ -119,7 +120,7 @@ def load(file: str | Path) -> Menu:
     base = _extended(content["extends"], str(file)) if "extends" in content else ()
     rows = content.get("action", [])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f"{file}: action must be a list of tables, got {rows!r}; write [[action]] above each row")
+        raise ValueError(f"{file}: action must be a list of tables, got {shown(rows)}; write [[action]] above each row")
     menu = Menu((*base, *(_read_row(row, f"{file}, row {number}") for number, row in enumerate(rows, len(base) + 1))))
     check(menu, str(file))
     return menu
@@ -209,7 +210,7 @@ def is_one_of(chosen: Sequence[Array], marks: Sequence[bool]) -> Array:
 def _extended(name: Any, where: str) -> tuple[Row, ...]:
     """The rows of the shipped menu called `name`."""
     if not isinstance(name, str) or name.endswith(".toml"):
-        raise ValueError(f"{where}: extends must be the name of a shipped menu, got {name!r}")
+        raise ValueError(f"{where}: extends must be the name of a shipped menu, got {shown(name)}")
     try:
         return find(name).actions
     except ValueError as error:
@@ -246,22 +247,22 @@ def _check_row(row: Row, where: str) -> None:
     for key in ("name", "source", "grade", "note"):
         text = getattr(row, key)
         if not isinstance(text, str) or (key != "note" and not text.strip()):
-            raise ValueError(f"{where}: {key} must be a text that is not empty, got {text!r}")
+            raise ValueError(f"{where}: {key} must be a text that is not empty, got {shown(text)}")
     if row.grade not in GRADES:
-        raise ValueError(f"{where}: grade must be one of {', '.join(map(repr, GRADES))}, got {row.grade!r}")
+        raise ValueError(f"{where}: grade must be one of {', '.join(map(repr, GRADES))}, got {shown(row.grade)}")
     if type(row.half_hours) is not int or not 0 <= row.half_hours <= LONGEST_BREAK:
         raise ValueError(
-            f"{where}: half_hours must be a whole number in 0 .. {LONGEST_BREAK} (a week), got {row.half_hours!r}"
+            f"{where}: half_hours must be a whole number in 0 .. {LONGEST_BREAK} (a week), got {shown(row.half_hours)}"
         )
     if type(row.wakes_up) is not bool:
-        raise ValueError(f"{where}: wakes_up must be true or false, got {row.wakes_up!r}")
+        raise ValueError(f"{where}: wakes_up must be true or false, got {shown(row.wakes_up)}")
     for channel in CHANNELS:
         _check_dose(getattr(row, channel), f"{where}: {channel}")
     _check_number(row.hazard, f"{where}: hazard", "a number of at least 0, 1 for no effect on the risk", at_least=0.0)
     if row.wakes_up and row.alertness is not None:
         raise ValueError(
-            f"{where}: alertness must be left out where wakes_up is true, got {row.alertness!r}; alertness begins anew "
-            "on waking up, whatever it was"
+            f"{where}: alertness must be left out where wakes_up is true, got {shown(row.alertness)}; alertness begins "
+            "anew on waking up, whatever it was"
         )
 
 
@@ -270,14 +271,18 @@ def _check_dose(dose: Any, where: str) -> None:
     if dose is None:
         return
     if not isinstance(dose, tuple) or len(dose) != 2:
-        raise ValueError(f"{where} must be {requirement}, got {dose!r}")
+        raise ValueError(f"{where} must be {requirement}, got {shown(dose)}")
     for value in dose:
         _check_number(value, where, requirement)
     low, high = dose
     if _is_known(low) and _is_known(high) and np.any(np.asarray(low) > np.asarray(high)):
-        raise ValueError(f"{where}: the lowest dose must not exceed the highest, got {low!r} and {high!r}; swap them")
+        raise ValueError(
+            f"{where}: the lowest dose must not exceed the highest, got {shown(low)} and {shown(high)}; swap them"
+        )
     if _is_known(low) and _is_known(high) and not validation.is_held(validation.width(low, high)):
-        raise ValueError(f"{where} must be {requirement}, got {low!r} and {high!r}, whose difference is infinite")
+        raise ValueError(
+            f"{where} must be {requirement}, got {shown(low)} and {shown(high)}, whose difference is infinite"
+        )
 
 
 def _check_number(value: Any, where: str, requirement: str, at_least: float = -np.inf) -> None:

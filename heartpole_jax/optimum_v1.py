@@ -31,6 +31,7 @@ import numpy as np
 from chex import Array
 
 from heartpole_jax import arguments, physiology, validation
+from heartpole_jax.arguments import shown
 from heartpole_jax.grid_v1 import (
     AXES,
     UNIFORMS,
@@ -83,7 +84,7 @@ def solve(
     """
     leaves, treedef = plain(params)
     if not (type(resolution) in (int, float) and 0.2 <= resolution <= 10):
-        raise ValueError(f"resolution must be a number in [0.2, 10], got {resolution!r}")
+        raise ValueError(f"resolution must be a number in [0.2, 10], got {shown(resolution)}")
     return _solve(leaves, treedef, float(resolution), above, drunk)
 
 

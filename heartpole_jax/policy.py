@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from chex import Array, PRNGKey
 
-from heartpole_jax import validation
+from heartpole_jax import arguments, validation
 
 
 def _itself(key: PRNGKey) -> PRNGKey:
@@ -38,6 +38,9 @@ def as_policy(policy: Policy | Callable[[PRNGKey, Array], Any]) -> Policy:
       TypeError: if it is neither.
     """
     if isinstance(policy, Policy):
+        arguments.check_fields(policy)
+        arguments.check_arrays("params of a policy", policy.params)
+        arguments.check_arrays("carry of a policy", policy.carry)
         return policy
     if not callable(policy):
         hint = "; give its as_policy()" if hasattr(policy, "as_policy") else ""

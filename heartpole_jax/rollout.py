@@ -19,7 +19,7 @@ import numpy as np
 from chex import Array, ArrayTree, PRNGKey
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
-from heartpole_jax import platforms, struct, threefry, validation
+from heartpole_jax import arguments, platforms, struct, threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0, Environment
 from heartpole_jax.platforms import ByPlatform
 from heartpole_jax.policy import Policy, as_policy
@@ -165,10 +165,15 @@ def rollout(
 def _check_start(start: Lanes, env: Environment, policy: Policy, params: Any, key: PRNGKey, num_envs: int) -> None:
     """Raises TypeError or ValueError for lanes of another environment, policy or number."""
     validation.check_type("start", start, Lanes, "give the `lanes` of a rollout")
-    if start.time.shape != (num_envs,):
-        raise ValueError(f"start must hold num_envs lanes, got {start.time.shape[0]} and num_envs {num_envs}")
+    arguments.check_arrays("start", start)
+    for name, kind in (("running", bool), ("lane", np.integer), ("time", np.integer)):
+        values = jnp.asarray(getattr(start, name))
+        if values.ndim != 1 or not jnp.issubdtype(values.dtype, kind):
+            raise TypeError(f"start.{name} must be of one {kind.__name__} a lane, got {arguments.described(values)}")
+        if values.shape != (num_envs,):
+            raise ValueError(f"start must hold num_envs lanes, got {len(values)} and num_envs {num_envs}")
     fresh = jax.eval_shape(lambda: (env.reset(key, params)[0], policy.carry))
-    forms = lambda tree: jax.tree.map(lambda x: x.shape, tree)
+    forms = lambda tree: jax.tree.map(jnp.shape, tree)
     for what, own, given in zip(("environment", "policy"), fresh, (start.state, start.carry), strict=True):
         if forms(jax.tree.map(lambda x: jax.ShapeDtypeStruct((num_envs, *x.shape), x.dtype), own)) != forms(given):
             raise ValueError(

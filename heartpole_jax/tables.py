@@ -77,7 +77,7 @@ def provenance(rows: Sequence[Row], seed: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "devices": f"{len(devices)} x {devices[0].device_kind}",
         "machine": platform.machine(),
-        "seed": seed,
+        "seed": int(seed),
         "episodes": rows[0].evaluation.num_episodes,
     }
 

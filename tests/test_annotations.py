@@ -1,17 +1,31 @@
 """Annotations as checks of arguments: what fits, and that public functions refuse what does not, by name."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from agents.config import DQNConfig, Hyperparams
 
 import heartpole_jax as hp
 from agents import env_params, judging, networks, recipes, report, results, runs, search, space, study, training
-from heartpole_jax import annotations, arguments, evaluation, heartpole_v1, menu_report, optimum_v1, sensitivity, tables
+from agents.config import DQNConfig, Hyperparams
+from heartpole_jax import (
+    annotations,
+    arguments,
+    evaluation,
+    gradients,
+    heartpole_v1,
+    menu_report,
+    optimum_v1,
+    physiology,
+    sensitivity,
+    tables,
+)
+from heartpole_jax.policy import as_policy
 
 CONFIG = DQNConfig(hidden_sizes=(4,), buffer_size=64, num_envs=2, batch_size=4)
 V0 = hp.make("HeartPole-v0")
@@ -102,3 +116,90 @@ def test_public_functions_refuse_what_does_not_fit_by_name(case):
     good |= {"num_chunks": 1, "iterations_per_chunk": 1} if good else {}
     with pytest.raises((TypeError, ValueError), match=rf"^{next(iter(bad))} must "):
         function(**good, **bad)
+
+
+@pytest.mark.parametrize("value", ["x", None, [1.0], 1j, 2**40, np.array("x"), np.array([object()]), jax.random.key(0)])
+def test_what_is_no_number_is_refused_by_name(value):
+    with pytest.raises(
+        TypeError, match=r"^hypertension must be a number or an array of numbers that JAX can hold, got "
+    ):
+        physiology.heart_attack_risk(value)
+
+
+@pytest.fixture(scope="module")
+def start():
+    state, _ = hp.reset(jax.random.key(0))
+    return state, hp.sample_noise(jax.random.key(0))
+
+
+@pytest.mark.parametrize(("part", "field"), [("state", "alertness"), ("state", "num_steps"), ("noise", "heart_attack")])
+def test_a_leaf_that_is_no_number_is_refused_by_name(part, field, start):
+    state, noise = start
+    parts = {"state": state, "noise": noise}
+    parts[part] = dataclasses.replace(parts[part], **{field: "x"})
+    with pytest.raises(TypeError, match=rf"^{part}\.{field} must be a number or an array of numbers .*, got 'x'"):
+        hp.transition(parts["state"], 0, parts["noise"])
+
+
+def _act(params, carry, obs, draw):
+    return jnp.int32(0), carry
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (hp.Policy(act=3), "act must be a Callable, got 3"),
+        (hp.Policy(act=_act, sample=None), "sample must be a Callable, got None"),
+        (hp.Policy(act=_act, params=2**70), "params of a policy must be arrays and numbers that JAX can hold"),
+        (hp.Policy(act=_act, carry="x"), "carry of a policy must be arrays and numbers that JAX can hold, got 'x'"),
+    ],
+)
+def test_a_policy_of_the_wrong_parts_is_refused(policy, message):
+    with pytest.raises(TypeError, match=f"^{message}"):
+        as_policy(policy)
+
+
+LANES = {"state": (), "carry": (), "running": np.ones(2, bool), "lane": np.arange(2), "time": np.zeros(2, int)}
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"time": 3}, "start.time must be of one integer a lane, got an array of int"),
+        ({"lane": np.zeros(2)}, "start.lane must be of one integer a lane, got an array of float32 of shape"),
+        ({"running": "x"}, "start must be arrays and numbers that JAX can hold, got a Lanes"),
+        ({"time": np.zeros(3, int)}, "start must hold num_envs lanes, got 3 and num_envs 2"),
+    ],
+)
+def test_lanes_of_the_wrong_parts_are_refused(bad, message):
+    with pytest.raises((TypeError, ValueError), match=f"^{message}"):
+        hp.rollout(hp.Policy(act=_act), jax.random.key(0), num_envs=2, num_steps=1, start=hp.Lanes(**LANES | bad))
+
+
+FIELDS = {
+    "num_steps of a recipe": lambda: dataclasses.replace(recipes.named("heartpole-v0"), num_steps=1e39),
+    "values of a grid": lambda: space.Grid(values=[1]),
+    "low of a range": lambda: space.Uniform(low="x", high=1.0),
+    "step of an objective": lambda: gradients.estimate(
+        gradients.Objective(step=3), jax.random.key(0), policy=hp.policies.reference(), wrt="fatigue_width", num_tapes=4
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FIELDS)
+def test_a_record_refuses_a_field_of_another_type(case):
+    with pytest.raises(TypeError, match=rf"^{case.split()[0]} must be "):
+        FIELDS[case]()
+
+
+@pytest.mark.parametrize("content", [{"discount": {"grid": ["x" * 10_000]}}, {"discount": {"grid": [hp.EnvParams()]}}])
+def test_a_message_repeats_what_came_in_a_few_words(content):
+    with pytest.raises(ValueError, match="each value of discount must be ") as raised:
+        space.read(content, V0)
+    assert len(str(raised.value)) < 300
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**70, 1.5, True, "x"])
+def test_a_seed_that_is_none_is_refused(seed):
+    with pytest.raises(ValueError, match=r"^seed must be a whole number in 0 \.\. 2\^32 - 1, got "):
+        judging.mean_return(hp.policies.reference(), V0, num_episodes=2, seed=seed)

@@ -12,6 +12,7 @@ from typing import Any
 from chex import Numeric
 
 from heartpole_jax import Environment, arguments, validation
+from heartpole_jax.arguments import shown
 
 
 @arguments.checked(env=Environment)
@@ -39,10 +40,10 @@ def read(env: Environment, values: Mapping[str, Any]) -> dict[str, int | float]:
         kind = type(validation.look_up(known, name, f"parameter of {env.name}"))
         wanted = "a whole number" if kind is int else "a number"
         if type(value) is not int and type(value) is not kind:
-            raise ValueError(f"{name} must be {wanted}, got {value!r}")
+            raise ValueError(f"{name} must be {wanted}, got {shown(value)}")
         read[name] = value if kind is int else validation.as_float(value)
         if not validation.is_held(read[name]):
-            raise ValueError(f"{name} must be {wanted}, {validation.held(read[name])}, got {value!r}")
+            raise ValueError(f"{name} must be {wanted}, {validation.held(read[name])}, got {shown(value)}")
     replaced(env, read)
     return read
 

@@ -32,6 +32,7 @@ from agents.common import env_params
 from agents.common.algorithm import Config
 from agents.runs import algorithms, toml_text
 from heartpole_jax import arguments, disk, documents, registry, validation
+from heartpole_jax.arguments import shown
 
 FOLDER = Path(__file__).parent.parent / "recipes"
 
@@ -58,6 +59,9 @@ class Recipe:
     num_chunks: int = 50  # about so many times the policy is evaluated
     evaluation_episodes: int = 16  # of the greedy policy after every chunk
     params: Mapping[str, float] = dataclasses.field(default_factory=dict)  # the environment's, other than its defaults
+
+    def __post_init__(self) -> None:
+        arguments.check_fields(self)
 
 
 @arguments.typed()
@@ -183,7 +187,7 @@ def table(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
     """The table called `name`, empty where there is none. Raises ValueError where it is something else."""
     values = content.get(name, {})
     if not isinstance(values, dict):
-        raise ValueError(f"{name} must be a table, [{name}], got {values!r}")
+        raise ValueError(f"{name} must be a table, [{name}], got {shown(values)}")
     return values
 
 
@@ -207,7 +211,7 @@ def check_kind(key: str, value: Any, kind: Any) -> None:
     else:
         fits = type(value) in ((int, float) if kind == Numeric else (kind,))  # type and not isinstance: True is an int
     if not fits:
-        raise ValueError(f"{key} must be {_KINDS[kind]}, got {value!r}")
+        raise ValueError(f"{key} must be {_KINDS[kind]}, got {shown(value)}")
 
 
 def _floats(hyperparams: Any) -> Any:

@@ -7,11 +7,28 @@ from typing import Any
 import jax
 import numpy as np
 
-from heartpole_jax import Environment, Policy, arguments, evaluation, evaluation_v1, heartpole_v0, heartpole_v1, rollout
+from heartpole_jax import (
+    Environment,
+    Policy,
+    annotations,
+    arguments,
+    evaluation,
+    evaluation_v1,
+    heartpole_v0,
+    heartpole_v1,
+    rollout,
+    validation,
+)
 from heartpole_jax.evaluation import Estimate
 from heartpole_jax.optimum import sober_optimum
 
 OTHER_EPISODES = 100
+
+
+def _check_seed(name: str, seed: int) -> None:
+    """Raises ValueError where `seed` is no whole number in 0 .. 2^32 - 1."""
+    if not annotations.fits(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(f"{name} must be a whole number in 0 .. 2^32 - 1, got {arguments.shown(seed)}")
 
 
 def is_heartpole(env: Environment) -> bool:
@@ -47,7 +64,7 @@ def num_episodes(env: Environment) -> int:
     return _module(env.default_params).NUM_EPISODES if is_heartpole(env) else OTHER_EPISODES
 
 
-@arguments.typed()
+@arguments.typed(seed=_check_seed, num_episodes=validation.check_size)
 def evaluate(policy: Policy, env: Environment, *, num_episodes: int, seed: int, name: str, params: Any = None) -> Any:
     """The `Evaluation` of the policy on a HeartPole, on every device; `seed` is the noise tape's.
 
@@ -60,7 +77,7 @@ def evaluate(policy: Policy, env: Environment, *, num_episodes: int, seed: int, 
     )
 
 
-@arguments.typed()
+@arguments.typed(seed=_check_seed, num_episodes=validation.check_size)
 def leaderboard(
     agents: Mapping[str, Policy],
     env: Environment,
@@ -86,7 +103,7 @@ def leaderboard(
     )
 
 
-@arguments.typed()
+@arguments.typed(seed=_check_seed, num_episodes=validation.check_size)
 def mean_return(policy: Policy, env: Environment, *, num_episodes: int, seed: int, params: Any = None) -> Estimate:
     """The mean of the returns of whole episodes of any environment, with its standard error.
 

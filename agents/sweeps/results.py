@@ -19,6 +19,7 @@ import numpy as np
 from agents.sweeps import statistics
 from agents.sweeps.statistics import Interval
 from heartpole_jax import arguments
+from heartpole_jax.arguments import shown
 
 FINISHED, STOPPED, DIVERGED = "finished", "stopped", "diverged"
 STATUSES = (FINISHED, STOPPED, DIVERGED)
@@ -42,6 +43,9 @@ class Member:
         str, np.ndarray
     ]  # "env_steps" and `CURVES`, float64 of shape (evaluations,), nan where there is none
 
+    def __post_init__(self) -> None:
+        arguments.check_fields(self)
+
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
@@ -55,6 +59,9 @@ class Summary:
     log_scaled: frozenset[str]  # those of them that were drawn or spaced evenly in their logarithm
     keep: str  # which policy a member ends with: "last" or "best"
     info: Mapping[str, Any]  # JSON: versions, command, duration, ... for the report
+
+    def __post_init__(self) -> None:
+        arguments.check_fields(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +182,7 @@ def _check(members: Sequence[Member]) -> None:
         raise ValueError("results need at least one member, got none")
     for member in members:
         if member.status not in STATUSES:
-            raise ValueError(f"a member's status must be one of {', '.join(STATUSES)}, got {member.status!r}")
+            raise ValueError(f"a member's status must be one of {', '.join(STATUSES)}, got {shown(member.status)}")
     (lane, times), *_ = Counter((member.configuration, member.seed) for member in members).most_common(1)
     if times > 1:
         raise ValueError(f"configuration {lane[0]} with seed {lane[1]} must be there once, got {times} such members")

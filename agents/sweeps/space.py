@@ -24,6 +24,7 @@ from agents.common import env_params
 from agents.common.algorithm import Algorithm
 from agents.runs import algorithms, recipes
 from heartpole_jax import Environment, arguments, documents, validation
+from heartpole_jax.arguments import shown
 
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
@@ -34,12 +35,18 @@ class Grid:
 
     values: tuple[Any, ...]
 
+    def __post_init__(self) -> None:
+        arguments.check_fields(self)
+
 
 @dataclasses.dataclass(frozen=True)
 class Choices:
     """One of these values, each as likely."""
 
     values: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        arguments.check_fields(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +57,9 @@ class Uniform:
     high: float
     points: int | None = None  # of a grid search
 
+    def __post_init__(self) -> None:
+        arguments.check_fields(self)
+
 
 @dataclasses.dataclass(frozen=True)
 class LogUniform:
@@ -58,6 +68,9 @@ class LogUniform:
     low: float
     high: float
     points: int | None = None  # of a grid search
+
+    def __post_init__(self) -> None:
+        arguments.check_fields(self)
 
 
 Range: TypeAlias = Grid | Choices | Uniform | LogUniform
@@ -117,7 +130,7 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
     if not equals or not name.strip() or not values or (points and not re.fullmatch(r"\d+", points[1])):
         raise ValueError(
             f"a range must be NAME=VALUE,VALUE or NAME=KIND:VALUE,VALUE with KIND one of {', '.join(_KINDS)}, "
-            f"as in learning_rate=log_uniform:1e-4,1e-2, got {text!r}"
+            f"as in learning_rate=log_uniform:1e-4,1e-2, got {shown(text)}"
         )
     return name.strip(), {kind: values} | ({"points": int(points[1])} if points else {})
 
@@ -177,12 +190,14 @@ def contains(swept: Range, value: Any) -> bool:
 
 def _read(name: str, spec: Any, kind: Any) -> Range:
     if not isinstance(spec, Mapping) or len(kinds := [key for key in spec if key in _KINDS]) != 1:
-        raise ValueError(f"{name} must be a table of one of {', '.join(_KINDS)}, as {{choices = [...]}}, got {spec!r}")
+        raise ValueError(
+            f"{name} must be a table of one of {', '.join(_KINDS)}, as {{choices = [...]}}, got {shown(spec)}"
+        )
     for key in spec:
         validation.look_up({**_KINDS, "points": int}, key, f"key of {name}")
     cls, values = _KINDS[kinds[0]], spec[kinds[0]]
     if not isinstance(values, list):
-        raise ValueError(f"{name}: {kinds[0]} must be a list, got {values!r}")
+        raise ValueError(f"{name}: {kinds[0]} must be a list, got {shown(values)}")
     if cls in _CONTINUOUS:
         return _read_continuous(name, cls, kinds[0], spec, kind)
     if "points" in spec:
@@ -203,7 +218,7 @@ def _read_continuous(name: str, cls: type, called: str, spec: Mapping[str, Any],
     if kind != Numeric:
         raise ValueError(f"{name} sets shapes or the program, and cannot be {called}; give choices = [...]")
     if len(values) != 2:
-        raise ValueError(f"{name}: {called} must be two numbers, low and high, got {values!r}")
+        raise ValueError(f"{name}: {called} must be two numbers, low and high, got {shown(values)}")
     for value in values:
         _check_value(name, value, kind)
     low, high = map(float, values)
@@ -211,18 +226,18 @@ def _read_continuous(name: str, cls: type, called: str, spec: Mapping[str, Any],
         raise ValueError(f"{name} must have low below high, got {called} = {values!r}")
     if cls is LogUniform and low < _SMALLEST:
         raise ValueError(
-            f"{name}: log_uniform must be above 0 at both ends, {_SMALLEST:.2g} or more, got {values!r}; take a small "
-            "positive low, or uniform"
+            f"{name}: log_uniform must be above 0 at both ends, {_SMALLEST:.2g} or more, got {shown(values)}; take a "
+            "small positive low, or uniform"
         )
     if points is not None and (type(points) is not int or not 2 <= points <= 1_000_000):
-        raise ValueError(f"{name}: points must be a whole number from 2 to 1,000,000, got {points!r}")
+        raise ValueError(f"{name}: points must be a whole number from 2 to 1,000,000, got {shown(points)}")
     return cls(low, high, points)
 
 
 def _check_value(name: str, value: Any, kind: Any) -> None:
     recipes.check_kind(f"each value of {name}", value, kind)
     if kind == Numeric and not validation.is_held(number := validation.as_float(value)):
-        raise ValueError(f"each value of {name} must be {validation.held(number)}, got {value!r}")
+        raise ValueError(f"each value of {name} must be {validation.held(number)}, got {shown(value)}")
 
 
 def _converted(value: Any, kind: Any) -> Any:

@@ -14,6 +14,7 @@ from agents.sweeps.space import LogUniform, Uniform
 from agents.sweeps.study import Study
 from agents.sweeps.tasks import rung_ends
 from heartpole_jax import Environment, validation
+from heartpole_jax.arguments import shown
 
 SEARCHES = ("grid", "random", "optuna")
 MOST_MEMBERS = 1_000_000
@@ -42,7 +43,7 @@ def _check_numbers(study: Study) -> None:
     if study.final_episodes < 2:
         raise ValueError(f"final_episodes must be at least 2, for a standard error, got {study.final_episodes}")
     if study.keep not in ("last", "best"):
-        raise ValueError(f"keep must be 'last' or 'best', got {study.keep!r}")
+        raise ValueError(f"keep must be 'last' or 'best', got {shown(study.keep)}")
     for name, seed in [("search_seed", study.search_seed), *(("each of seeds", seed) for seed in study.seeds)]:
         if not 0 <= seed < _SEED_LIMIT:
             raise ValueError(f"{name} must be at least 0 and below 2^32, got {seed}")
@@ -52,7 +53,7 @@ def _check_numbers(study: Study) -> None:
     if study.halving is not None:
         for name, value in study.halving._asdict().items():
             if type(value) is not int or not 2 <= value <= 1000:
-                raise ValueError(f"halving: {name} must be a whole number from 2 to 1,000, got {value!r}")
+                raise ValueError(f"halving: {name} must be a whole number from 2 to 1,000, got {shown(value)}")
         rung_ends(study.num_evaluations, study.halving)
 
 
@@ -132,7 +133,7 @@ def _check_whole(study: Study) -> None:
             )
         for value in space.grid(name, swept):
             if value % 1:
-                raise ValueError(f"[space] {name} must be a whole number, got {value!r}")
+                raise ValueError(f"[space] {name} must be a whole number, got {shown(value)}")
 
 
 def _pairs(values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

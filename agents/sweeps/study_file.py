@@ -27,6 +27,7 @@ from agents.sweeps.space import Range
 from agents.sweeps.study import Study
 from agents.sweeps.tasks import Halving
 from heartpole_jax import arguments, disk, documents, registry, validation
+from heartpole_jax.arguments import shown
 
 _TABLES = ("config", "hyperparams", "params", "space")
 _KEYS = {
@@ -145,7 +146,7 @@ def from_dict(content: Mapping[str, Any]) -> Study:
     """
     listed = content.get("space")
     if not isinstance(listed, list) or not all(isinstance(entry, dict) and "name" in entry for entry in listed):
-        raise ValueError(f"space must be a list of ranges, each with its name, got {listed!r}")
+        raise ValueError(f"space must be a list of ranges, each with its name, got {shown(listed)}")
     ranges = {entry["name"]: {key: entry[key] for key in entry if key != "name"} for entry in listed}
     return read({**content, "space": ranges}, "study")
 
@@ -225,7 +226,7 @@ def _seeds(seeds: Any) -> tuple[int, ...]:
             raise ValueError(f"seeds must be at most {study_checks.MOST_MEMBERS:,}, got {seeds:,}")
         return tuple(range(seeds))
     if not isinstance(seeds, list) or not seeds or not all(type(seed) is int for seed in seeds):
-        raise ValueError(f"seeds must be how many, or a list of whole numbers, got {seeds!r}")
+        raise ValueError(f"seeds must be how many, or a list of whole numbers, got {shown(seeds)}")
     return tuple(seeds)
 
 
@@ -233,5 +234,5 @@ def _halving(halving: Any) -> Halving | None:
     if halving is None:
         return None
     if not isinstance(halving, Mapping) or halving.keys() != set(Halving._fields):
-        raise ValueError(f"halving must be {{keep_one_in = ..., rungs = ...}}, got {halving!r}")
+        raise ValueError(f"halving must be {{keep_one_in = ..., rungs = ...}}, got {shown(halving)}")
     return Halving(**halving)

@@ -59,7 +59,7 @@ class _Strip(NamedTuple):
     form: str
 
 
-@arguments.typed(moments=Sequence, choices=Sequence)  # a long history costs nothing
+@arguments.typed(moments=Sequence)  # a long history costs nothing
 def draw_frame(
     moments: Sequence[Moment],
     limit: int,

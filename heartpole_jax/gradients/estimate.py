@@ -193,7 +193,7 @@ def _check_promise(
             "relaxed needs probabilities or fractions to act by: give a SoftPolicy or Doses, or take hybrid"
         )
     if order not in (1, 2):
-        raise ValueError(f"order must be 1 or 2, got {order!r}")
+        raise ValueError(f"order must be 1 or 2, got {arguments.shown(order)}")
     if order == 2 and (estimator != "marginal" or isinstance(policy, SoftPolicy)):
         raise ValueError(
             "second derivatives are unbiased for the marginal estimator of a policy without probabilities alone; "

@@ -16,6 +16,7 @@ from chex import Array, PRNGKey
 from jax.flatten_util import ravel_pytree
 
 from heartpole_jax import arguments, validation
+from heartpole_jax.arguments import shown
 from heartpole_jax.environment import HEARTPOLE_V0, Environment
 from heartpole_jax.gradients.actors import Actor, as_actor
 from heartpole_jax.gradients.checking import (
@@ -104,7 +105,7 @@ def finite_differences(
         )
     num_steps = checked_steps(num_steps, params, policy)
     if not 0 < relative_step < 1:
-        raise ValueError(f"relative_step must be between 0 and 1, got {relative_step!r}")
+        raise ValueError(f"relative_step must be between 0 and 1, got {shown(relative_step)}")
     params = dataclasses.replace(params, expected_penalty=1.0)
     actor = as_actor(policy, env)
     if integrate_attacks is not False:

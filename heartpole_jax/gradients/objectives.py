@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from chex import Array, ArrayTree
 
-from heartpole_jax import physiology, validation
+from heartpole_jax import arguments, physiology, validation
 from heartpole_jax.environment import Environment
 from heartpole_jax.rollout import Transition
 
@@ -71,6 +71,7 @@ def as_objective(objective: str | Objective, env: Environment) -> Objective:
       ValueError: for another name.
     """
     if isinstance(objective, Objective):
+        arguments.check_fields(objective)
         return objective
     named = {"return": V0_RETURN if env.name == "HeartPole-v0" else RETURN, **_NAMED}
     return validation.look_up(named, objective, "objective")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from heartpole_jax import validation
+from heartpole_jax.arguments import shown
 from heartpole_jax.environment import Environment
 from heartpole_jax.interop import adapting
 
@@ -48,7 +49,7 @@ def env_params(env: Environment, keywords: dict[str, Any]) -> Any:
         except ValueError as unknown:
             raise TypeError(f"{unexpected}: {unknown}") from None
         if np.ndim(value) > 0:
-            raise TypeError(f"{name} must be one number, got {value!r}")
+            raise TypeError(f"{name} must be one number, got {shown(value)}")
     dataclasses.replace(env.default_params, **keywords)  # refuses what is no number, or out of range, by its name
     numbers = {name: int(value) if name == limit else float(value) for name, value in keywords.items()}
     return dataclasses.replace(env.default_params, **numbers)
@@ -117,7 +118,7 @@ def check_options(options: Any, known: tuple[str, ...]) -> None:
 
 def check_render_mode(mode: str | None, known: Sequence[str]) -> str | None:
     if mode is not None and mode not in known:
-        raise error.UnsupportedMode(f"render_mode must be None or one of {', '.join(known)}, got {mode!r}")
+        raise error.UnsupportedMode(f"render_mode must be None or one of {', '.join(known)}, got {shown(mode)}")
     return mode
 
 
@@ -126,7 +127,7 @@ def check_autoreset_mode(mode: Any) -> AutoresetMode:
         return AutoresetMode(mode)
     except ValueError:
         known = ", ".join(repr(each.value) for each in AutoresetMode)
-        raise error.UnsupportedMode(f"autoreset_mode must be one of {known}, got {mode!r}") from None
+        raise error.UnsupportedMode(f"autoreset_mode must be one of {known}, got {shown(mode)}") from None
 
 
 def refuse_step(closed: bool) -> None:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from chex import Array, ArrayTree, Numeric, PRNGKey
 
-from heartpole_jax import struct, validation
+from heartpole_jax import arguments, struct, validation
 from heartpole_jax.environment import Environment
 from heartpole_jax.heartpole_v0 import check_action
 
@@ -106,6 +106,7 @@ def _itself(key: PRNGKey) -> PRNGKey:
 
 
 def _initial_state(env: Any, start: PRNGKey, params: Params) -> State:
+    arguments.check_key("key", start)
     obs, state = env.reset_env(start, params.gymnax)
     return State(gymnax=_settled(state), obs=_as_float(obs), terminated=jnp.zeros((), bool))
 
@@ -113,6 +114,8 @@ def _initial_state(env: Any, start: PRNGKey, params: Params) -> State:
 def _transition_info(env: Any, default_params: Any, state: State, action: Numeric, noise: PRNGKey, params=None):
     """What gymnax's own `step` does before it resets: (state, obs, reward, done, info)."""
     params = default_params if params is None else params.gymnax
+    arguments.check_type("state", state, State, "reset and step return the state first, then obs")
+    arguments.check_key("key", noise)
     action = check_action(action, env.action_space(params).n)
     obs, after, reward, terminated, info = env.step_env(noise, state.gymnax, action, params)
     terminated = jnp.asarray(terminated, bool)

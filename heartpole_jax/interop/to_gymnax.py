@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, ArrayTree, Numeric, PRNGKey
 
-from heartpole_jax import struct
+from heartpole_jax import arguments, struct
 from heartpole_jax.environment import Environment
 from heartpole_jax.interop import adapting
 
@@ -143,6 +143,7 @@ class GymnaxEnvironment(GymnaxBase):
         `info` is what the environment tells of a step, for HeartPole the fields of `StepInfo`, and `discount`: 0 after
         a true end, 1 otherwise, the time limit included.
         """
+        arguments.check_type("state", state, State, "reset and step return obs first, then the state")
         noise = self.env.sample_noise(key)
         env_state, obs, reward, done, info = self.env.transition_info(state.env_state, action, noise, self._own(params))
         terminated = self.env.terminated(env_state)

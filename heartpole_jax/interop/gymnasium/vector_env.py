@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from heartpole_jax import environment, validation
+from heartpole_jax.arguments import shown
 from heartpole_jax.interop import adapting, checks, step_limit, stepping
 from heartpole_jax.interop.gymnasium.env import METADATA
 from heartpole_jax.interop.rendering import Renderer
@@ -60,7 +61,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
             if adapting.time_limit(env.default_params) == "max_steps":
                 if params.setdefault("max_steps", max_episode_steps) != max_episode_steps:
                     raise ValueError(
-                        f"max_episode_steps and max_steps are the same, got {max_episode_steps!r} and "
+                        f"max_episode_steps and max_steps are the same, got {shown(max_episode_steps)} and "
                         f"{params['max_steps']!r}; give one"
                     )
                 max_episode_steps = None
@@ -178,7 +179,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         if mask is None:
             return np.ones(self.num_envs, bool)
         if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
-            raise TypeError(f"options['reset_mask'] must be a NumPy array of bool, got {mask!r}")
+            raise TypeError(f"options['reset_mask'] must be a NumPy array of bool, got {shown(mask)}")
         if mask.shape != (self.num_envs,):
             raise ValueError(f"options['reset_mask'] must have the shape ({self.num_envs},), got {mask.shape}")
         if not mask.any():
