@@ -93,7 +93,8 @@ def _parse(arguments: Sequence[str]) -> tuple[Any, Callable[[Any], int | None]]:
             )  # fmt: skip
     except SystemExit as exit:
         if exit.code:
-            raise ValueError(_one_line(printed.getvalue())) from None
+            command = f" {arguments[0]}" if arguments else ""
+            raise ValueError(f"{_one_line(printed.getvalue())}; see `python -m agents{command} --help`") from None
         raise
     return options, functions[type(options)]
 
@@ -128,7 +129,22 @@ def _one_line(box: str) -> str:
     told = " ".join("\n" if set(row) <= {"─", "-"} else row for row in rows)  # sections lie between rules
     sections = [section.strip() for section in told.split("\n") if section.strip()] or ["cannot understand this"]
     message = re.sub(r"^Error parsing (--\S+: )?(\S+: )?", r"\1", sections[0])
-    return "; ".join([message, *(section for section in sections[1:] if section.startswith("Available"))])
+    return _in_words(message).rstrip(".")
+
+
+def _in_words(message: str) -> str:
+    """The message with its types in words, and Python's own of what is no number as ours."""
+    message = re.sub(r"invalid literal for int\(\) with base 10: ", "must be a whole number, got ", message)
+    message = re.sub(r"could not convert string to float: ", "must be a number, got ", message)
+    found = re.search(r"no type matching (\S.*?) could be instantiated from \[(.*)\]\.?$", message)
+    if found is None:
+        return message
+    kinds = found[1].replace("{", "").replace("}", "").split("|")
+    wanted = " or ".join(_WORDS.get(kind, kind) for kind in kinds)
+    return f"{message[: found.start()]}must be {wanted}, got {found[2]}"
+
+
+_WORDS = {"INT": "a whole number", "FLOAT": "a number", "INT INT": "two whole numbers"}
 
 
 def _fail(error: Exception | str, status: int) -> int:

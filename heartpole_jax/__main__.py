@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import dataclasses
+import difflib
 import os
 import sys
 import typing
@@ -269,6 +270,16 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any):
         super().__init__(**options, allow_abbrev=False)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's; what is unknown is an error of the command that it was given to, with the nearest flag."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if not unknown:
+            return found, unknown
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        close = difflib.get_close_matches(unknown[0].partition("=")[0][:100], flags, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        return self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
 
     def error(self, message: str) -> typing.NoReturn:
         raise ValueError(f"{message}; see `{self.prog} --help`")

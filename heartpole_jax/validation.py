@@ -21,6 +21,7 @@ from heartpole_jax.arguments import check_key as check_key
 from heartpole_jax.arguments import check_type as check_type
 from heartpole_jax.arguments import described as described
 from heartpole_jax.arguments import shown
+from heartpole_jax.terminal import printable
 
 _T = TypeVar("_T")
 
@@ -64,6 +65,10 @@ def check_arguments(arguments: Sequence[str], same: Mapping[str, str] = MappingP
     """
     given: set[str] = set()
     for argument in arguments:
+        if printable(argument) != argument:
+            raise ValueError(
+                f"an argument must have no control characters, got {argument!r:.200}; rename what it names"
+            )
         value = argument.partition("=")[2] if argument.startswith("--") and "=" in argument else argument
         if not value.strip() or (value == "--" and value is not argument):
             raise ValueError(f"an argument is empty, got {argument!r}; give it a value, or leave it out")

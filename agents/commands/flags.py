@@ -18,9 +18,10 @@ _POSITIONAL = typing.get_args(tyro.conf.Positional[int])[1]
 
 def check(arguments: Sequence[str], commands: Mapping[str, type]) -> None:
     """Raises ValueError for a flag that the command, the first argument, does not have, or one given twice."""
-    if not arguments or arguments[0] not in commands:
-        return validation.check_arguments(arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        return
     command, *rest = arguments
+    validation.look_up(commands, command, "command")
     own = of(commands[command])
     for flag in validation.flags_in(rest):
         if flag not in own | _HELP:

@@ -41,10 +41,11 @@ def resume(options: Resume) -> int:
     folder = disk.as_path(options.run)
     if study_folder.is_sweep(folder):
         return sweep_command.resume(folder, options.processes, options.skip_damaged)
-    if options.processes != Processes():
-        raise ValueError(f"--distributed is for sweeps, and {folder} is a single run")
-    installed.check_train()
     config = read_config(folder)
+    if options.processes != Processes():
+        given = next(field.name for field in dataclasses.fields(Processes) if _differs(options.processes, field))
+        raise ValueError(f"--{given.replace('_', '-')} is for sweeps, and {folder} is a single run; leave it out")
+    installed.check_train()
     with run_folder.lock(folder):
         files.remove_leftovers(folder, run_folder.FILES)
         if not run_folder.is_unfinished(folder):
@@ -72,6 +73,10 @@ def resume(options: Resume) -> int:
             print(f"{folder} goes on after {found.step:,} of {task.plan.num_steps:,} steps", flush=True)
         with run_folder.Run(folder, config, known) as run:
             return train_command.go_on(run, task, found)
+
+
+def _differs(processes: Processes, field: dataclasses.Field) -> bool:
+    return getattr(processes, field.name) != getattr(Processes(), field.name)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
