@@ -110,7 +110,7 @@ def make(name: str, menu: menus.Menu | str | Path | None = None) -> Environment:
     if name == "HeartPole-v1":
         return _heartpole_v1(menus.as_menu(menu))
     if menu is not None:
-        raise ValueError(f"{name} has no menu, got {menu!r}; HeartPole-v1 takes one")
+        raise ValueError(f"{name} has no menu, got {validation.described(menu)}; HeartPole-v1 takes one")
     return HEARTPOLE_V0
 
 

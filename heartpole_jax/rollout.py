@@ -167,8 +167,8 @@ def _check_start(start: Lanes, env: Environment, policy: Policy, params: Any, ke
     validation.check_type("start", start, Lanes, "give the `lanes` of a rollout")
     arguments.check_arrays("start", start)
     for name, kind in (("running", bool), ("lane", np.integer), ("time", np.integer)):
-        values = jnp.asarray(getattr(start, name))
-        if values.ndim != 1 or not jnp.issubdtype(values.dtype, kind):
+        values = getattr(start, name)
+        if not isinstance(values, jax.Array | np.ndarray) or values.ndim != 1 or not jnp.issubdtype(values.dtype, kind):
             raise TypeError(f"start.{name} must be of one {kind.__name__} a lane, got {arguments.described(values)}")
         if values.shape != (num_envs,):
             raise ValueError(f"start must hold num_envs lanes, got {len(values)} and num_envs {num_envs}")

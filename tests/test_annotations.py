@@ -83,6 +83,7 @@ TYPED = {
     "members": (results.best, {"members": [3]}),
     "a folder of results": (results.read, {"folder": 3}),
     "init_weights": (networks.init_weights, {"config": {}, "key": jax.random.key(0)}),
+    "one observation": (networks.q_values, {"obs": np.zeros(6), "weights": np.zeros(48), "config": CONFIG}),
     "q_values": (networks.q_values, {"weights": 3, "obs": np.zeros(6), "config": CONFIG}),
     "env": (networks.num_weights, {"env": "HeartPole-v0", "config": CONFIG}),
     "regret": (judging.regret, {"env": "HeartPole-v0", "mean_return": 1.0}),
@@ -165,8 +166,9 @@ LANES = {"state": (), "carry": (), "running": np.ones(2, bool), "lane": np.arang
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ({"time": 3}, "start.time must be of one integer a lane, got an array of int"),
-        ({"lane": np.zeros(2)}, "start.lane must be of one integer a lane, got an array of float32 of shape"),
+        ({"time": 3}, "start.time must be of one integer a lane, got 3"),
+        ({"time": np.int32(3)}, "start.time must be of one integer a lane, got an array of int32"),
+        ({"lane": np.zeros(2)}, "start.lane must be of one integer a lane, got an array of float64 of shape"),
         ({"running": "x"}, "start must be arrays and numbers that JAX can hold, got a Lanes"),
         ({"time": np.zeros(3, int)}, "start must hold num_envs lanes, got 3 and num_envs 2"),
     ],

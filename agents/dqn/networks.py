@@ -106,6 +106,8 @@ def value_scale(obs: Array, config: DQNConfig) -> Array:
 @arguments.typed(weights=(np.ndarray, jax.Array), obs=(np.ndarray, jax.Array))
 def q_values(weights: Array, obs: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Array:
     """The values of all actions, in the units of `reward_scale`: raw observations (batch, size) to (batch, actions)."""
+    if obs.ndim != 2:
+        raise ValueError(f"obs must be of shape (batch, size), got {arguments.described(obs)}")
     return value_scale(obs, config)[:, None] * apply(weights_as_tree(weights, config, env), obs, config, env)
 
 
