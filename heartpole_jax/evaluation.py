@@ -298,8 +298,16 @@ def _parts(floor: float, threshold: float) -> Callable[[Transition], dict[str, A
     return parts
 
 
-@arguments.checked(values=(np.ndarray, jax.Array))
+@arguments.checked(values=validation.check_reals)
 def interquartile_mean(values: np.ndarray) -> np.ndarray:
-    """The mean of the middle half along the last axis: a quarter of the values, rounded down, cut off at either end."""
+    """The mean of the middle half along the last axis: a quarter of the values, rounded down, cut off at either end.
+
+    Raises:
+      TypeError: for what is no array of real numbers.
+      ValueError: for none of them.
+    """
+    values = np.asarray(values)
+    if values.ndim == 0 or values.shape[-1] == 0:
+        raise ValueError(f"values must be at least one along the last axis, got shape {values.shape}")
     cut = values.shape[-1] // 4
     return np.sort(values, axis=-1)[..., cut : values.shape[-1] - cut].mean(axis=-1)
