@@ -11,8 +11,12 @@ import numpy as np
 import pytest
 
 import heartpole_jax as hp
-from agents import env_params, judging, networks, recipes, report, results, runs, search, space, study, training
-from agents.config import DQNConfig, Hyperparams
+from agents import dqn
+from agents.commands import report
+from agents.common import env_params
+from agents.dqn import DQNConfig, Hyperparams, networks
+from agents.runs import recipes, run_folder, scoring
+from agents.sweeps import listed_search, result_files, results, space, study, study_file
 from heartpole_jax import (
     annotations,
     arguments,
@@ -72,30 +76,30 @@ def test_a_typed_function_checks_every_argument():
 
 TYPED = {
     "as_toml": (recipes.as_toml, {"recipe": {}}),
-    "read_config": (recipes.read_config, {"content": CONFIG}),
+    "read_config": (recipes.read_config, {"content": CONFIG, "base": CONFIG}),
     "params of a recipe": (recipes.read_params, {"content": "x", "env": "HeartPole-v0"}),
-    "merge": (study.merge, {"overrides": [], "content": {}}),
+    "merge": (study_file.merge, {"overrides": [], "content": {}}),
     "resolve": (study.resolve, {"study": {}, "values": {}}),
-    "digest": (study.digest, {"study": None}),
+    "digest": (study_file.digest, {"study": None}),
     "a range": (space.grid, {"swept": "uniform", "name": "x"}),
     "ranges": (space.grid_size, {"ranges": 3}),
     "rank": (results.rank, {"members": "x"}),
     "members": (results.best, {"members": [3]}),
-    "a folder of results": (results.read, {"folder": 3}),
+    "a folder of results": (result_files.read, {"folder": 3}),
     "init_weights": (networks.init_weights, {"config": {}, "key": jax.random.key(0)}),
     "one observation": (networks.q_values, {"obs": np.zeros(6), "weights": np.zeros(48), "config": CONFIG}),
     "q_values": (networks.q_values, {"weights": 3, "obs": np.zeros(6), "config": CONFIG}),
     "env": (networks.num_weights, {"env": "HeartPole-v0", "config": CONFIG}),
-    "regret": (judging.regret, {"env": "HeartPole-v0", "mean_return": 1.0}),
-    "configurations": (search.configurations, {"study": 3}),
-    "lock": (runs.lock, {"folder": 3}),
-    "metrics": (runs.read_metrics, {"folder": None}),
+    "regret": (scoring.regret, {"env": "HeartPole-v0", "mean_return": 1.0}),
+    "configurations": (listed_search.configurations, {"study": 3}),
+    "lock": (run_folder.lock, {"folder": 3}),
+    "metrics": (run_folder.read_metrics, {"folder": None}),
     "report": (report.write, {"folder": "x"}),
     "changes": (env_params.replaced, {"changes": None, "env": V0}),
-    "train_population": (training.train_population, {"keys": 3}),
-    "one key": (training.train_population, {"keys": jax.random.key(0)}),
+    "train_population": (dqn.train_population, {"keys": 3}),
+    "one key": (dqn.train_population, {"keys": jax.random.key(0)}),
     "members at a time": (
-        training.train_population,
+        dqn.train_population,
         {"slice_members": 0.5, "keys": jax.random.split(jax.random.key(0))},
     ),
     "rows": (tables.as_text, {"rows": "x", "params": hp.EnvParams()}),
@@ -117,7 +121,7 @@ TYPED = {
 @pytest.mark.parametrize("case", TYPED)
 def test_public_functions_refuse_what_does_not_fit_by_name(case):
     function, bad = TYPED[case]
-    good = {} if function is not training.train_population else {"hyperparams": Hyperparams(), "config": CONFIG}
+    good = {} if function is not dqn.train_population else {"hyperparams": Hyperparams(), "config": CONFIG}
     good |= {"num_chunks": 1, "iterations_per_chunk": 1} if good else {}
     with pytest.raises((TypeError, ValueError), match=rf"^{next(iter(bad))} must "):
         function(**good, **bad)
@@ -201,11 +205,11 @@ def test_a_record_refuses_a_field_of_another_type(case):
 @pytest.mark.parametrize("content", [{"discount": {"grid": ["x" * 10_000]}}, {"discount": {"grid": [hp.EnvParams()]}}])
 def test_a_message_repeats_what_came_in_a_few_words(content):
     with pytest.raises(ValueError, match="each value of discount must be ") as raised:
-        space.read(content, V0)
+        space.read(content, V0, dqn.ALGORITHM)
     assert len(str(raised.value)) < 300
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 2**70, 1.5, True, "x"])
 def test_a_seed_that_is_none_is_refused(seed):
     with pytest.raises(ValueError, match=r"^seed must be a whole number in 0 \.\. 2\^32 - 1, got "):
-        judging.mean_return(hp.policies.reference(), V0, num_episodes=2, seed=seed)
+        scoring.mean_return(hp.policies.reference(), V0, num_episodes=2, seed=seed)

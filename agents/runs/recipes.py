@@ -162,6 +162,7 @@ def _shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(FOLDER.glob("*.toml"))}
 
 
+@arguments.typed()
 def read_config(content: Mapping[str, Any], base: Config) -> Config:
     """The table [config] of `content`, and `base` where it says nothing. Raises ValueError."""
     return _read("config", content, base)
