@@ -17,7 +17,7 @@ import numpy as np
 
 import heartpole_jax as hp
 from agents import dqn
-from agents.dqn import networks
+from agents.common import networks
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.runs import loop, recipes, scoring
 from heartpole_jax import heartpole_v0, heartpole_v1, registry, rollout, threefry

@@ -20,7 +20,7 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
 from agents import dqn  # noqa: E402
-from agents.dqn import networks  # noqa: E402
+from agents.common import networks  # noqa: E402
 from agents.runs import loop, recipes, scoring  # noqa: E402
 from heartpole_jax import registry  # noqa: E402
 

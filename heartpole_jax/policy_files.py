@@ -50,8 +50,7 @@ def write(folder: Path | str, weights: Mapping[str, np.ndarray], description: Ma
         "weights_sha256": hashlib.sha256(content).hexdigest(),
         "provenance": dict(description["provenance"]),
     }
-    if description.get("menu") is not None:
-        whole["menu"] = description["menu"]
+    whole |= {name: description[name] for name in ("layer_norm", "menu") if description.get(name)}
     whole["description_sha256"] = _checksum(whole)
     disk.write_atomic(Path(folder) / WEIGHTS, content)
     disk.write_atomic(Path(folder) / DESCRIPTION, (json.dumps(whole, indent=2) + "\n").encode())
@@ -176,6 +175,7 @@ _REQUIREMENTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "num_actions": (f"a number of actions up to {_LARGEST_SIZE:,}", _is_size),
     "hidden_sizes": (f"a list of sizes up to {_LARGEST_SIZE:,}", _are_sizes),
     "dueling": ("true or false", lambda value: isinstance(value, bool)),
+    "layer_norm": ("true or false", lambda value: isinstance(value, bool)),
     "shapes": (
         "lists of sizes by name",
         lambda value: isinstance(value, dict) and all(map(_are_sizes, value.values())),
@@ -206,6 +206,9 @@ def _network_shapes(description: Mapping[str, Any]) -> dict[str, tuple[int, ...]
     shapes: dict[str, tuple[int, ...]] = {}
     for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         shapes |= {f"params/Dense_{i}/kernel": (inputs, outputs), f"params/Dense_{i}/bias": (outputs,)}
+    if description.get("layer_norm", False):
+        for i, size in enumerate(description["hidden_sizes"]):
+            shapes |= {f"params/LayerNorm_{i}/{name}": (size,) for name in ("scale", "bias")}
     return shapes
 
 

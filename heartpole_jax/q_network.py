@@ -39,13 +39,20 @@ matmul.defvjp(
 
 
 def output(
-    weights: Mapping[str, Any], num_hidden: int, dueling: bool, features: Any, xp: Any, multiply: Callable[..., Any]
+    weights: Mapping[str, Any],
+    features: Any,
+    num_hidden: int,
+    dueling: bool,
+    layer_norm: bool,
+    xp: Any,
+    multiply: Callable[..., Any],
 ) -> Any:
     """The output before the value scale, (batch, num_features) to (batch, num_actions).
 
     Args:
       weights: by their path in the tree of flax, as "params/Dense_0/kernel".
       num_hidden: hidden layers, with rectifiers.
+      layer_norm: each row of a hidden layer is normalised before its rectifier.
       dueling: a value and advantages, whose mean is taken away (Wang et al. 2016).
       xp: the array library.
       multiply: its product of matrices, or `matmul`.
@@ -53,9 +60,18 @@ def output(
     x = features
     for i in range(num_hidden + 1):
         x = multiply(x, weights[f"params/Dense_{i}/kernel"]) + weights[f"params/Dense_{i}/bias"][None]
+        if i < num_hidden and layer_norm:
+            scale, bias = (weights[f"params/LayerNorm_{i}/{name}"][None] for name in ("scale", "bias"))
+            x = _normalise(x, xp) * scale + bias
         if i < num_hidden:
             x = xp.maximum(x, 0)
     if not dueling:
         return x
     value, advantages = x[:, :1], x[:, 1:]
     return value + advantages - advantages.mean(axis=1, keepdims=True)
+
+
+def _normalise(x: Any, xp: Any) -> Any:
+    """Each row with mean 0 and variance 1."""
+    centred = x - x.mean(axis=1, keepdims=True)
+    return centred / xp.sqrt((centred * centred).mean(axis=1, keepdims=True) + 1e-6)

@@ -44,6 +44,7 @@ class SavedPolicy:
     dueling: bool
     weights: Mapping[str, np.ndarray]  # by their path in the tree of flax, as "params/Dense_0/kernel"
     provenance: Mapping[str, Any]  # seed, steps, versions, hyperparameters
+    layer_norm: bool = False  # of every hidden layer
     menu: str | None = None  # the digest of the menu's file, see `registry.menu_digest`; None where there is none
 
     def q_values(self, obs: Any) -> np.ndarray:
@@ -80,7 +81,10 @@ class SavedPolicy:
             )
         if self.env.partition(":")[0] == "HeartPole-v1":
             menu.check_trained(env.default_params.menu, self.num_actions, "this policy")
-        return Policy(act=_Greedy(len(self.hidden_sizes), self.transform, self.dueling), params=dict(self.weights))
+        return Policy(
+            act=_Greedy(len(self.hidden_sizes), self.transform, self.dueling, self.layer_norm),
+            params=dict(self.weights),
+        )
 
     def _flat(self, obs: Any) -> tuple[np.ndarray, tuple[int, ...]]:
         try:
@@ -95,7 +99,9 @@ class SavedPolicy:
     def _output(self, obs: np.ndarray) -> np.ndarray:
         """The network's output before the value scale, (batch, size) to (batch, num_actions)."""
         features = TRANSFORMS[self.transform].features(obs, np)
-        return q_network.output(self.weights, len(self.hidden_sizes), self.dueling, features, np, np.matmul)
+        return q_network.output(
+            self.weights, features, len(self.hidden_sizes), self.dueling, self.layer_norm, np, np.matmul
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,10 +111,13 @@ class _Greedy:
     num_hidden: int
     transform: str
     dueling: bool
+    layer_norm: bool
 
     def __call__(self, weights: Mapping[str, Array], carry: Any, obs: Array, draw: Any) -> tuple[Array, Any]:
         features = TRANSFORMS[self.transform].features(obs.reshape(1, -1), jnp)
-        output = q_network.output(weights, self.num_hidden, self.dueling, features, jnp, q_network.matmul)
+        output = q_network.output(
+            weights, features, self.num_hidden, self.dueling, self.layer_norm, jnp, q_network.matmul
+        )
         return jnp.argmax(output[0]).astype(jnp.int32), carry  # the value scale is positive
 
 
@@ -134,5 +143,6 @@ def load(folder: Path | str) -> SavedPolicy:
         dueling=description["dueling"],
         weights=weights,
         provenance=description["provenance"],
+        layer_norm=description.get("layer_norm", False),
         menu=description.get("menu"),
     )

@@ -13,8 +13,8 @@ import pytest
 import heartpole_jax as hp
 from agents import dqn
 from agents.commands import report
-from agents.common import env_params
-from agents.dqn import DQNConfig, Hyperparams, networks
+from agents.common import env_params, networks
+from agents.dqn import DQNConfig, Hyperparams
 from agents.runs import recipes, run_folder, scoring
 from agents.sweeps import listed_search, result_files, results, space, study, study_file
 from heartpole_jax import (

@@ -16,7 +16,7 @@ import pytest
 import safetensors.numpy
 
 import heartpole_jax as hp
-from agents.dqn import networks
+from agents.common import networks
 from agents.dqn.config import DQNConfig
 from agents.runs.save_policy import save_policy
 from heartpole_jax import menu, registry, saved_policy

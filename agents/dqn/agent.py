@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 from chex import Array, ArrayTree, Numeric, PRNGKey
 
-from agents.common import env_params, observations, packing
-from agents.dqn import loss, networks, noise, replay
+from agents.common import env_params, networks, observations, packing
+from agents.dqn import loss, noise, replay
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.dqn.noise import NoisePlan
 from heartpole_jax import Environment, arguments, struct, threefry, validation

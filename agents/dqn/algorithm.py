@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from agents.common import observations
+from agents.common import networks, observations
 from agents.common.algorithm import Algorithm
-from agents.dqn import agent, memory, networks
+from agents.dqn import agent, memory
 from agents.dqn.config import DQNConfig, Hyperparams
 from heartpole_jax import Environment, validation
 

@@ -4,8 +4,7 @@ from typing import Any
 
 from chex import Array, PRNGKey
 
-from agents.common import evaluation
-from agents.dqn import networks
+from agents.common import evaluation, networks
 from agents.dqn.config import DQNConfig
 from heartpole_jax import Environment, arguments, validation
 from heartpole_jax.environment import HEARTPOLE_V0

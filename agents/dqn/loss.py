@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import optax
 from chex import Array, ArrayTree, Numeric
 
-from agents.dqn import networks, replay
+from agents.common import networks
+from agents.dqn import replay
 from agents.dqn.config import DQNConfig, Hyperparams
 from heartpole_jax import Environment, struct
 from heartpole_jax.transforms import TRANSFORMS

@@ -4,8 +4,8 @@ import math
 
 import jax.numpy as jnp
 
-from agents.common import memory
-from agents.dqn import networks, replay
+from agents.common import memory, networks
+from agents.dqn import replay
 from agents.dqn.config import DQNConfig
 from heartpole_jax import Environment
 from heartpole_jax.environment import HEARTPOLE_V0

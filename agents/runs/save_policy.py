@@ -30,6 +30,7 @@ def save_policy(folder: Path | str, weights: Any, config: Any, env_name: str, pr
         "hidden_sizes": list(config.hidden_sizes),
         "transform": config.transform,
         "dueling": getattr(config, "dueling", False),
+        "layer_norm": getattr(config, "layer_norm", False),
         "provenance": provenance,
         "menu": registry.menu_digest(env_name),
     }

@@ -18,7 +18,7 @@ import tyro
 from chex import Array, PRNGKey
 
 from agents import dqn
-from agents.dqn import networks
+from agents.common import networks
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.tutorial import text as tutorial_text
 from agents.tutorial.text import Behaviour

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from agents.__main__ import main
-from agents.dqn import networks
+from agents.common import networks
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.runs import loop, run_folder
 from agents.tutorial import tutorial

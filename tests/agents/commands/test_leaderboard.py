@@ -9,8 +9,7 @@ import pytest
 
 from agents.__main__ import main
 from agents.commands import evaluate as evaluate_command
-from agents.common import env_params
-from agents.dqn import networks
+from agents.common import env_params, networks
 from agents.dqn.config import DQNConfig
 from agents.runs.save_policy import save_policy
 from heartpole_jax import EnvParams, policies, registry

@@ -10,7 +10,7 @@ import pytest
 import heartpole_jax as hp
 from agents import dqn
 from agents.commands import evaluate as evaluate_command
-from agents.dqn import networks
+from agents.common import networks
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.runs import loop
 from heartpole_jax import saved_policy

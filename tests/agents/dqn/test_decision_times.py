@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import heartpole_jax as hp
-from agents.dqn import loss, networks, replay
+from agents.common import networks
+from agents.dqn import loss, replay
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.runs import recipes
 from heartpole_jax import menu, registry

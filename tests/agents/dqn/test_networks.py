@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from agents.dqn import networks
+from agents.common import networks
 from agents.dqn.config import DQNConfig
 from heartpole_jax import q_network, transforms
 

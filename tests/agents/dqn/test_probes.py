@@ -16,7 +16,7 @@ import pytest
 from compiling import OPTIMISED
 
 from agents import dqn
-from agents.dqn import networks
+from agents.common import networks
 from agents.dqn.config import DQNConfig, Hyperparams
 from heartpole_jax import Environment, struct
 

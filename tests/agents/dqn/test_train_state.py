@@ -11,7 +11,7 @@ import pytest
 from contract import check_own_buffers
 
 from agents import dqn
-from agents.dqn import networks
+from agents.common import networks
 from agents.dqn.config import DQNConfig, Hyperparams
 
 pytestmark = pytest.mark.once

@@ -13,7 +13,8 @@ import pytest
 import heartpole_jax as hp
 from agents import dqn
 from agents.common import memory as machine
-from agents.dqn import memory, networks
+from agents.common import networks
+from agents.dqn import memory
 from agents.dqn.config import DQNConfig, Hyperparams
 from heartpole_jax import evaluation, transforms
 

@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 
 import heartpole_jax as hp
 from agents import __main__, dqn
-from agents.dqn import networks
+from agents.common import networks
 from agents.tutorial import tutorial
 from agents.tutorial.tutorial import Tutorial
 from heartpole_jax import evaluation

@@ -1,6 +1,7 @@
 """The Q-network: raw observations in, one value an action out. All weights are one flat vector.
 
-One vector makes Adam and its clipping a handful of operations, whatever the number of layers.
+One vector makes Adam and its clipping a handful of operations, whatever the number of layers. A configuration says
+`hidden_sizes` and `transform`, and may say `dueling` and `layer_norm`.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ import numpy as np
 from chex import Array, ArrayTree, PRNGKey
 from jax.flatten_util import ravel_pytree
 
-from agents.dqn.config import DQNConfig
+from agents.common.algorithm import Config
 from heartpole_jax import Environment, Policy, arguments, q_network
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.transforms import TRANSFORMS
@@ -36,19 +37,34 @@ class Dense(nn.Module):
         return q_network.matmul(x, kernel) + bias[None]
 
 
+class LayerNorm(nn.Module):
+    """Each row with mean 0 and variance 1, then a learnt scale and bias (Ba, Kiros & Hinton 2016)."""
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """(batch, size) to the same."""
+        scale = self.param("scale", nn.initializers.ones, (x.shape[1],))
+        bias = self.param("bias", nn.initializers.zeros, (x.shape[1],))
+        centred = x - x.mean(axis=1, keepdims=True)
+        deviation = jax.lax.rsqrt(jnp.square(centred).mean(axis=1, keepdims=True) + 1e-6)
+        return centred * deviation * scale[None] + bias[None]
+
+
 class QNetwork(nn.Module):
     """A multilayer perceptron with rectifiers; dueling (Wang et al. 2016): a value and advantages that average to 0."""
 
     hidden_sizes: tuple[int, ...]
     num_actions: int
     dueling: bool = False
+    layer_norm: bool = False  # of every hidden layer, before its rectifier
 
     @nn.compact
     def __call__(self, features: Array) -> Array:
         """(batch, num_features) to (batch, num_actions), before the value scale."""
         x = features
         for size in self.hidden_sizes:
-            x = nn.relu(Dense(size)(x))
+            x = Dense(size)(x)
+            x = nn.relu(LayerNorm()(x) if self.layer_norm else x)
         if not self.dueling:
             return Dense(self.num_actions)(x)
         heads = Dense(self.num_actions + 1)(x)
@@ -56,20 +72,26 @@ class QNetwork(nn.Module):
         return value + advantages - advantages.mean(axis=1, keepdims=True)
 
 
-@arguments.typed(key=arguments.check_key)
-def init_weights(key: PRNGKey, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Array:
+def check_config(name: str, config: Any) -> None:
+    """Raises TypeError for what says nothing of a network."""
+    if not (hasattr(config, "hidden_sizes") and hasattr(config, "transform")):
+        raise TypeError(f"{name} must be a configuration, as DQNConfig, got {arguments.described(config)}")
+
+
+@arguments.typed(key=arguments.check_key, config=check_config)
+def init_weights(key: PRNGKey, config: Config, env: Environment = HEARTPOLE_V0) -> Array:
     """Fresh weights, (num_weights,)."""
     return ravel_pytree(_init(key, config, env))[0]
 
 
-@arguments.typed()
-def num_weights(config: DQNConfig, env: Environment = HEARTPOLE_V0) -> int:
+@arguments.typed(config=check_config)
+def num_weights(config: Config, env: Environment = HEARTPOLE_V0) -> int:
     """The length of a flat vector of weights."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(_shapes(config, env)))
 
 
-@arguments.typed(weights=(np.ndarray, jax.Array))
-def weights_as_tree(weights: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> ArrayTree:
+@arguments.typed(weights=(np.ndarray, jax.Array), config=check_config)
+def weights_as_tree(weights: Array, config: Config, env: Environment = HEARTPOLE_V0) -> ArrayTree:
     """Flat weights as the flax network's parameters."""
     leaves, treedef = jax.tree.flatten(_shapes(config, env))
     sizes = [math.prod(leaf.shape) for leaf in leaves]
@@ -83,37 +105,41 @@ def weights_as_tree(weights: Array, config: DQNConfig, env: Environment = HEARTP
     return jax.tree.unflatten(treedef, parts)
 
 
-def layers(weights: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> dict[str, np.ndarray]:
+def layers(weights: Array, config: Config, env: Environment = HEARTPOLE_V0) -> dict[str, np.ndarray]:
     """Flat weights by their path in the tree of flax, as "params/Dense_0/kernel"."""
     paths, _ = jax.tree_util.tree_flatten_with_path(weights_as_tree(np.asarray(weights), config, env))
     return {"/".join(key.key for key in path): leaf for path, leaf in paths}
 
 
-def apply(tree: ArrayTree, obs: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Array:
+def apply(tree: ArrayTree, obs: Array, config: Config, env: Environment = HEARTPOLE_V0) -> Array:
     """The network's output before the value scale: raw observations (batch, size) to (batch, num_actions).
 
     `tree` is what `weights_as_tree` makes of flat weights.
     """
-    features = TRANSFORMS[config.transform].features(obs, jnp)
+    return apply_to_features(tree, TRANSFORMS[config.transform].features(obs, jnp), config, env)
+
+
+def apply_to_features(tree: ArrayTree, features: Array, config: Config, env: Environment = HEARTPOLE_V0) -> Array:
+    """The same of features, (batch, num_features), which the transform has made of observations."""
     return _module(config, env).apply(tree, features)
 
 
-def value_scale(obs: Array, config: DQNConfig) -> Array:
+def value_scale(obs: Array, config: Config) -> Array:
     """What the output is multiplied by to give values, (batch,)."""
     return TRANSFORMS[config.transform].value_scale(obs, jnp)
 
 
-@arguments.typed(weights=(np.ndarray, jax.Array), obs=(np.ndarray, jax.Array))
-def q_values(weights: Array, obs: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Array:
+@arguments.typed(weights=(np.ndarray, jax.Array), obs=(np.ndarray, jax.Array), config=check_config)
+def q_values(weights: Array, obs: Array, config: Config, env: Environment = HEARTPOLE_V0) -> Array:
     """The values of all actions, in the units of `reward_scale`: raw observations (batch, size) to (batch, actions)."""
     if obs.ndim != 2:
         raise ValueError(f"obs must be of shape (batch, size), got {arguments.described(obs)}")
     return value_scale(obs, config)[:, None] * apply(weights_as_tree(weights, config, env), obs, config, env)
 
 
-@arguments.checked(weights=(np.ndarray, jax.Array), config=DQNConfig, env=Environment)
-def greedy(weights: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -> Policy:
-    """The policy that takes the best action by flat `weights`: of a train state, its `average_params`."""
+@arguments.checked(weights=(np.ndarray, jax.Array), config=check_config, env=Environment)
+def greedy(weights: Array, config: Config, env: Environment = HEARTPOLE_V0) -> Policy:
+    """The policy that takes the best action by flat `weights`: of a train state, see `Algorithm.policy_of`."""
     return Policy(act=_Greedy(config, env), params=weights)
 
 
@@ -121,7 +147,7 @@ def greedy(weights: Array, config: DQNConfig, env: Environment = HEARTPOLE_V0) -
 class _Greedy:
     """An `act` of a `Policy`: equal for equal networks, so that jit finds its program again."""
 
-    config: DQNConfig
+    config: Config
     env: Environment
 
     def __call__(self, weights: Array, carry: Any, obs: Array, draw: Any) -> tuple[Array, Any]:
@@ -130,15 +156,16 @@ class _Greedy:
         return jnp.argmax(output).astype(jnp.int32), carry
 
 
-def _module(config: DQNConfig, env: Environment) -> QNetwork:
-    return QNetwork(config.hidden_sizes, env.num_actions, config.dueling)
+def _module(config: Config, env: Environment) -> QNetwork:
+    dueling, layer_norm = getattr(config, "dueling", False), getattr(config, "layer_norm", False)
+    return QNetwork(config.hidden_sizes, env.num_actions, dueling=dueling, layer_norm=layer_norm)
 
 
-def _init(key: PRNGKey, config: DQNConfig, env: Environment) -> ArrayTree:
+def _init(key: PRNGKey, config: Config, env: Environment) -> ArrayTree:
     features = TRANSFORMS[config.transform].features(jnp.zeros((1, math.prod(env.obs_shape))), jnp)
     return _module(config, env).init(key, features)
 
 
 @functools.cache
-def _shapes(config: DQNConfig, env: Environment) -> ArrayTree:
+def _shapes(config: Config, env: Environment) -> ArrayTree:
     return jax.eval_shape(lambda: _init(jax.random.key(0), config, env))
