@@ -5,13 +5,14 @@ read. All are `Environment`s for `heartpole_jax.rollout` and for any agent; `gam
 policies go with them.
 """
 
+import dataclasses
 import functools
 import typing
 
 import jax
 import jax.numpy as jnp
 
-from heartpole_jax import Environment, Policy, threefry
+from heartpole_jax import Environment, Policy, struct, threefry
 
 
 class Params(typing.NamedTuple):
@@ -73,6 +74,64 @@ def time_limit_only(max_steps: int = 10) -> Environment:
         terminated=lambda state: jnp.zeros_like(state.num_steps, bool),
         params=Params(max_steps=max_steps),
         observe=lambda state: jnp.zeros((2,)),
+    )
+
+
+def two_ends() -> Environment:
+    """Reward 1 a step, and an end after three: a true one where the sign is 1, the time limit where it is -1.
+
+    The observation is (sign, 0), so that one value stands for all three steps. Where the time limit ends, it is
+    1 / (1 - gamma). Where the end is true, one step of three has no future: for targets of one step
+    v = 1 + 2/3 gamma v.
+    """
+    base = counter(3)
+    observe = lambda state: jnp.stack([state.sign, jnp.zeros_like(state.sign)])
+
+    def transition(state, action, noise, params):
+        after, _, reward, done = base.transition(state, action, noise, params)
+        return after, observe(after), reward, done
+
+    return dataclasses.replace(
+        base,
+        transition=transition,
+        observe=observe,
+        terminated=lambda state: (state.num_steps >= 3) & (state.sign > 0),
+    )
+
+
+@struct.dataclass
+class Chosen:
+    """A state of a gallery."""
+
+    which: typing.Any  # index of the environment
+    state: State
+
+
+def gallery(environments: typing.Sequence[Environment]) -> Environment:
+    """The one of `environments`, probes of this file, whose index is the parameter: one program can learn them all."""
+
+    def at(which, function, *args):
+        return jax.lax.switch(which, [functools.partial(function, env) for env in environments], *args)
+
+    def transition(chosen, action, noise, which):
+        step = lambda env, state, action: env.transition(state, action, noise, env.default_params)
+        state, *rest = at(which, step, chosen.state, action)
+        return Chosen(which=which, state=state), *rest
+
+    return Environment(
+        name="gallery",
+        num_actions=2,
+        obs_shape=(2,),
+        default_params=0,
+        sample_start=environments[0].sample_start,
+        initial_state=lambda start, which: Chosen(
+            which=which, state=at(which, lambda env, start: env.initial_state(start, env.default_params), start)
+        ),
+        sample_noise=jax.random.key_data,  # unused; typed keys would count as used once in every probe
+        transition=transition,
+        transition_info=lambda *args: (*transition(*args), ()),
+        observe=lambda chosen: at(chosen.which, lambda env, state: env.observe(state), chosen.state),
+        terminated=lambda chosen: at(chosen.which, lambda env, state: env.terminated(state), chosen.state),
     )
 
 

@@ -1,8 +1,8 @@
 """DQN learns the known values of the probe environments: each tells which part of the learner is broken, if one is.
 
-All probes of a configuration are learnt at once, as a population of one compiled program: `gallery` is whichever probe
-its parameter says. Values are exact, by a line of arithmetic each; tolerances are for what a network of 64 leaves after
-20,000 decisions.
+All probes of a configuration are learnt at once, as a population of one compiled program, see `gallery`. Values are
+exact, by a line of arithmetic each; tolerances are for what a network of 64 leaves after 20,000 decisions. Of three
+steps' rewards nothing is left to bootstrap at "two ends": v is the mean of 1, 1 + gamma and 1 + gamma + gamma^2.
 """
 
 import dataclasses
@@ -18,36 +18,12 @@ from compiling import OPTIMISED
 from agents import dqn
 from agents.common import networks
 from agents.dqn.config import DQNConfig, Hyperparams
-from heartpole_jax import Environment, struct
 
 pytestmark = pytest.mark.once
 
 GAMMA = 0.8
 NUM_SEEDS = 2
 NUM_ITERATIONS = 5000  # of four decisions
-
-
-def two_ends() -> Environment:
-    """Reward 1 a step, and an end after three: a true one where the sign is 1, the clock's where it is -1.
-
-    The observation is (sign, 0), so that one value stands for all three steps: where the clock ends, 1 / (1 - gamma).
-    Where the end is true, one step of three has no future: v = 1 + 2/3 gamma v. Of three steps' rewards nothing is
-    left to bootstrap, and v is the mean of 1, 1 + gamma and 1 + gamma + gamma^2.
-    """
-    counter = probe_environments.counter(3)
-    observe = lambda state: jnp.stack([state.sign, jnp.zeros_like(state.sign)])
-
-    def transition(state, action, noise, params):
-        after, _, reward, done = counter.transition(state, action, noise, params)
-        return after, observe(after), reward, done
-
-    return dataclasses.replace(
-        counter,
-        transition=transition,
-        observe=observe,
-        terminated=lambda state: (state.num_steps >= 3) & (state.sign > 0),
-    )
-
 
 PROBES = {
     "one step reward": probe_environments.one_step_reward(),
@@ -57,7 +33,7 @@ PROBES = {
     "counter": probe_environments.counter(3),
     "delayed reward": probe_environments.delayed_reward(),
     "time limit only": probe_environments.time_limit_only(10),
-    "two ends": two_ends(),
+    "two ends": probe_environments.two_ends(),
 }
 ENVIRONMENTS = tuple(PROBES.values())
 CONFIG = DQNConfig(hidden_sizes=(64,), batch_size=32, buffer_size=1200, num_envs=4, steps_per_iteration=1)
@@ -74,45 +50,7 @@ HYPERPARAMS = Hyperparams(
     huber_width=100.0, target_period=200, epsilon_start=1.0, epsilon_end=0.5, epsilon_steps=10_000,
 )  # fmt: skip
 
-
-@struct.dataclass
-class Hanging:
-    """A state of the gallery."""
-
-    which: jax.Array  # of ENVIRONMENTS
-    state: probe_environments.State
-
-
-def _at(which, function, *args):
-    return jax.lax.switch(which, [functools.partial(function, env) for env in ENVIRONMENTS], *args)
-
-
-def gallery() -> Environment:
-    """The probe whose number is the parameter: all have two actions, two numbers to see, and the same kind of state."""
-
-    def transition(hanging, action, noise, which):
-        step = lambda env, state, action: env.transition(state, action, noise, env.default_params)
-        state, *rest = _at(which, step, hanging.state, action)
-        return Hanging(which=which, state=state), *rest
-
-    return Environment(
-        name="gallery",
-        num_actions=2,
-        obs_shape=(2,),
-        default_params=0,
-        sample_start=ENVIRONMENTS[0].sample_start,
-        initial_state=lambda start, which: Hanging(
-            which=which, state=_at(which, lambda env, start: env.initial_state(start, env.default_params), start)
-        ),
-        sample_noise=jax.random.key_data,  # unused
-        transition=transition,
-        transition_info=lambda *args: (*transition(*args), ()),
-        observe=lambda hanging: _at(hanging.which, lambda env, state: env.observe(state), hanging.state),
-        terminated=lambda hanging: _at(hanging.which, lambda env, state: env.terminated(state), hanging.state),
-    )
-
-
-GALLERY = gallery()
+GALLERY = probe_environments.gallery(ENVIRONMENTS)
 
 
 @functools.cache
