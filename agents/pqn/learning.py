@@ -1,0 +1,123 @@
+"""The learning of PQN: lambda-returns as targets, and gradient steps of RAdam on the flat vector of weights.
+
+Source: Gallici et al., "Simplifying deep temporal difference learning" (2024); lambda-returns: Sutton & Barto, section
+12.1; time: Sutton, Precup & Singh, "Between MDPs and semi-MDPs" (1999); RAdam: Liu et al., "On the variance of the
+adaptive learning rate and beyond" (2020).
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+from chex import Array, ArrayTree, Numeric
+
+from agents.pqn import network
+from agents.pqn.config import Hyperparams, PQNConfig
+from agents.transforms import TRANSFORMS
+from heartpole_jax import Environment, struct
+
+
+@struct.dataclass
+class Transitions:
+    """What the environments did in an iteration, leaves of shape (num_steps, num_envs, ...)."""
+
+    obs: Array
+    action: Array  # int32
+    reward: Array
+    next_obs: Array  # the true observation after the action, before any reset
+    terminated: Array  # bool, a true end: no reward can follow
+    ended: Array  # bool, the next transition is of another episode
+
+
+def lambda_returns(
+    reward: Array, discount: Array, next_value: Array, terminated: Array, ended: Array, td_lambda: Numeric
+) -> Array:
+    """Returns (num_steps, num_envs): G_t = r_t + discount_t ((1 - lambda) V(next_t) + lambda G_t+1).
+
+    Where `ended`, and after the last step, V(next_t) stands for all that follows; where `terminated`, 0 does. All
+    arguments are of that shape, but for `td_lambda`.
+    """
+    discount = jnp.where(terminated, 0.0, discount)
+    carried = jnp.where(ended, 0.0, td_lambda).at[-1].set(0.0)  # the share of G_t+1
+    base = reward + discount * (1.0 - carried) * next_value
+
+    def step(following, inputs):
+        base, factor = inputs
+        current = base + factor * following
+        return current, current
+
+    return jax.lax.scan(step, jnp.zeros_like(base[0]), (base, discount * carried), reverse=True)[1]
+
+
+def samples(
+    transitions: Transitions, weights: Array, hyperparams: Hyperparams, config: PQNConfig, env: Environment
+) -> Array:
+    """What gradient steps learn from, (num_steps * num_envs, num_features + 2): features, action, target.
+
+    Targets are in units of the value scale. The network of `weights` gives the values of the next observations.
+    """
+    transform = TRANSFORMS[config.transform]
+    shape = transitions.reward.shape
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), transitions)
+    tree = network.weights_as_tree(weights, config, env)
+    output = network.apply(tree, transform.features(flat.next_obs, jnp), config, env)
+    next_value = jnp.max(output, axis=1) * transform.value_scale(flat.next_obs, jnp)
+    duration = jnp.ones_like(flat.reward)
+    if transform.time is not None:
+        duration = transform.time(flat.next_obs) - transform.time(flat.obs)
+    reward, discount = timed(flat.reward, duration, hyperparams)
+    reward, discount, next_value = (x.reshape(shape) for x in (reward, discount, next_value))
+    ended, terminated = transitions.ended, transitions.terminated
+    returns = lambda_returns(reward, discount, next_value, terminated, ended, hyperparams.td_lambda)
+    target = returns.ravel() / transform.value_scale(flat.obs, jnp)
+    features = transform.features(flat.obs, jnp)
+    return jnp.concatenate([features, flat.action[:, None].astype(target.dtype), target[:, None]], axis=1)
+
+
+def timed(reward: Array, duration: Array, hyperparams: Hyperparams) -> tuple[Array, Array]:
+    """The discounted rewards of decisions that take `duration` units of time, and the discounts of what follows.
+
+    The reward comes in the last unit. `reward_shift` is added in each unit, so that it favours no action.
+    """
+    base = hyperparams.discount
+    units = jnp.where(base < 1.0, (1.0 - base**duration) / jnp.maximum(1.0 - base, 1e-6), duration)
+    scaled = hyperparams.reward_scale * (reward * base ** (duration - 1.0) + hyperparams.reward_shift * units)
+    return scaled, base**duration
+
+
+def optimizer(hyperparams: Hyperparams) -> optax.GradientTransformation:
+    """Clipping and RAdam, without the learning rate, which is a schedule."""
+    return optax.chain(
+        optax.clip_by_global_norm(hyperparams.max_grad_norm),
+        optax.scale_by_radam(hyperparams.adam_b1, hyperparams.adam_b2, hyperparams.adam_epsilon),
+    )
+
+
+def gradient_step(
+    batch: Array,
+    weights: Array,
+    opt_state: ArrayTree,
+    learning_rate: Numeric,
+    hyperparams: Hyperparams,
+    config: PQNConfig,
+    env: Environment,
+) -> tuple[Array, ArrayTree, Array]:
+    """(weights, opt_state, [loss, q_value, grad_norm]) after one step on the Huber loss of `batch`, see `samples`.
+
+    q_value is the mean of the actions' outputs; grad_norm is before clipping.
+    """
+    features, action, target = batch[:, :-2], batch[:, -2].astype(jnp.int32), batch[:, -1]
+
+    def loss_of(tree):
+        output = network.apply(tree, features, config, env)
+        chosen = jnp.arange(env.num_actions)[None] == action[:, None]  # gathers are slow on accelerators
+        value = jnp.sum(jnp.where(chosen, output, 0.0), axis=1)
+        td_error = value - target
+        clipped = jnp.clip(td_error, -hyperparams.huber_width, hyperparams.huber_width)
+        return jnp.mean(clipped * (td_error - 0.5 * clipped)), jnp.mean(value)
+
+    tree = network.weights_as_tree(weights, config, env)
+    (loss, q_value), gradient = jax.value_and_grad(loss_of, has_aux=True)(tree)
+    gradient = jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(gradient)])
+    with jax.numpy_dtype_promotion("standard"):  # optax counts in int32 and multiplies by floats
+        updates, opt_state = optimizer(hyperparams).update(gradient, opt_state)
+    return weights - learning_rate * updates, opt_state, jnp.stack([loss, q_value, jnp.linalg.norm(gradient)])
