@@ -14,17 +14,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from chex import Array, ArrayTree, Numeric, PRNGKey
+from chex import Array, ArrayTree, PRNGKey
 
 from agents import env_params
-from agents.pqn import learning, network
+from agents.pqn import acting, learning, network
 from agents.pqn.config import Hyperparams, PQNConfig
 from agents.transforms import TRANSFORMS
 from heartpole_jax import Environment, arguments, struct, threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0
 
-# What a key's noise is for. Not 0 to 2: a rollout under the same key, as in evaluation, has other noise.
-_NOISE, _POLICY, _START, _SHUFFLE, _NETWORK, _ACTION = range(16, 22)
+# What a key's random numbers are for, beside the purposes in `acting`.
+_SHUFFLE, _NETWORK = 20, 21
 
 
 @struct.dataclass
@@ -54,17 +54,6 @@ class Metrics:
     learning_rate: Array  # at the end
 
 
-@struct.dataclass
-class _Noise:
-    """The random numbers of one environment's step."""
-
-    step: ArrayTree  # of the environment
-    start: ArrayTree  # of a reset, if one comes
-    explore: Array  # bool: the action is random
-    random_action: Array  # int32
-    reset: Array  # bool: the episode is cut off
-
-
 @arguments.checked(
     key=validation.check_key, hyperparams=Hyperparams, config=PQNConfig, env=Environment, params=arguments.check_arrays
 )
@@ -90,9 +79,7 @@ def init(
             "take 'raw'"
         )
     params = env_params.with_expected_penalty(env, params, hyperparams.expected_penalty)
-    starts = threefry.derive(key, _START)
-    start = lambda index: env.sample_start(threefry.key_at(starts, index, jnp.uint32(0)))
-    env_state = jax.vmap(lambda index: env.initial_state(start(index), params))(_indices(config))
+    env_state = acting.initial_states(key, config, env, params)
     weights_key = threefry.key_at(threefry.derive(key, _NETWORK), jnp.uint32(0), jnp.uint32(0))
     weights = network.init_weights(weights_key, config, env)
     return TrainState(
@@ -151,8 +138,8 @@ def train_chunk(
         grad_norm=grad_norm,
         num_episodes=num_episodes,
         episode_return=jnp.where(num_episodes > 0, sum_of_returns / jnp.maximum(num_episodes, 1), nothing),
-        epsilon=epsilon_at(env_steps, hyperparams),
-        learning_rate=learning_rate_at(env_steps, hyperparams),
+        epsilon=hyperparams.epsilon_at(env_steps),
+        learning_rate=hyperparams.learning_rate_at(env_steps),
     )
 
 
@@ -166,30 +153,18 @@ def memory_bytes(config: PQNConfig, env: Environment = HEARTPOLE_V0, population:
     return population * total * jnp.result_type(float).itemsize
 
 
-def epsilon_at(env_steps: Numeric, hyperparams: Hyperparams) -> Array:
-    """The share of random actions after `env_steps` steps, linear from `epsilon_start` to `epsilon_end`."""
-    share = _progress(env_steps, hyperparams.epsilon_steps)
-    return hyperparams.epsilon_start + share * (hyperparams.epsilon_end - hyperparams.epsilon_start)
-
-
-def learning_rate_at(env_steps: Numeric, hyperparams: Hyperparams) -> Array:
-    """The learning rate after `env_steps` steps, linear from `learning_rate` to `final_learning_rate` of it."""
-    share = _progress(env_steps, hyperparams.learning_rate_steps)
-    return hyperparams.learning_rate * (1.0 + share * (hyperparams.final_learning_rate - 1.0))
-
-
-def _progress(env_steps: Numeric, num_steps: Numeric) -> Array:
-    return jnp.clip(jnp.asarray(env_steps, float) / num_steps, 0.0, 1.0)
-
-
 def _iterate(train_state: TrainState, hyperparams, config: PQNConfig, env: Environment, params):
     """One iteration: (train_state, sums of loss, q_value, grad_norm, finished episodes and their returns)."""
     before = train_state.iteration * config.env_steps_per_iteration
-    env_state, episode_return, transitions, finished = _act(train_state, hyperparams, config, env, params)
+    noise = acting.sample_noise(train_state.key, train_state.iteration, hyperparams, config, env)
+    tree = network.weights_as_tree(train_state.online_params, config, env)
+    env_state, episode_return, transitions, finished = acting.act(
+        tree, train_state.env_state, train_state.episode_return, noise, config, env, params
+    )
     samples = learning.samples(transitions, train_state.online_params, hyperparams, config, env)
     order = _shuffled(train_state.key, train_state.iteration, config)
     batches = samples.at[order].get(mode="promise_in_bounds")
-    learning_rate = learning_rate_at(before, hyperparams)
+    learning_rate = hyperparams.learning_rate_at(before)
 
     def update(carry, batch):
         weights, opt_state, step = learning.gradient_step(
@@ -208,62 +183,6 @@ def _iterate(train_state: TrainState, hyperparams, config: PQNConfig, env: Envir
         opt_state=opt_state,
     )
     return train_state, jnp.concatenate([learned.sum(axis=0), finished.sum(axis=(0, 1))])
-
-
-def _act(train_state: TrainState, hyperparams, config: PQNConfig, env: Environment, params):
-    """Decisions of all environments: (env_state, episode_return, transitions, finished episodes and their returns)."""
-    tree = network.weights_as_tree(train_state.online_params, config, env)
-    features = TRANSFORMS[config.transform].features
-
-    def step(state, episode_return, obs, output, noise):
-        action = jnp.where(noise.explore, noise.random_action, jnp.argmax(output).astype(jnp.int32))
-        next_state, next_obs, reward, done = env.transition(state, action, noise.step, params)
-        done, terminated = jnp.asarray(done), jnp.asarray(env.terminated(next_state))
-        ended = done | noise.reset
-        transition = learning.Transitions(
-            obs=obs,
-            action=action,
-            reward=jnp.asarray(reward, float),
-            next_obs=next_obs.ravel(),
-            terminated=terminated | (done & config.time_limit_is_terminal),
-            ended=ended,
-        )
-        fresh = env.initial_state(noise.start, params)
-        state = jax.tree.map(functools.partial(jnp.where, ended), fresh, next_state)
-        episode_return = episode_return + reward
-        finished = jnp.where(done, jnp.stack([jnp.ones_like(episode_return), episode_return]), 0.0)
-        return state, jnp.where(ended, 0.0, episode_return), transition, finished
-
-    def all_envs(carry, noise):
-        obs = jax.vmap(lambda state: env.observe(state).ravel())(carry[0])
-        output = network.apply(tree, features(obs, jnp), config, env)
-        state, episode_return, transition, finished = jax.vmap(step)(carry[0], carry[1], obs, output, noise)
-        return (state, episode_return), (transition, finished)
-
-    noise = _sample_noise(train_state.key, train_state.iteration, hyperparams, config, env)
-    carry = train_state.env_state, train_state.episode_return
-    (env_state, episode_return), (transitions, finished) = jax.lax.scan(all_envs, carry, noise)
-    return env_state, episode_return, transitions, finished
-
-
-def _sample_noise(key: PRNGKey, iteration: Array, hyperparams, config: PQNConfig, env: Environment) -> _Noise:
-    """The noise of an iteration, leaves of shape (num_steps, num_envs, ...)."""
-    steps, policy, actions, starts = (threefry.derive(key, use) for use in (_NOISE, _POLICY, _ACTION, _START))
-
-    def sample(time, index):
-        at = time.astype(jnp.uint32)
-        explore, reset = threefry.random_words(threefry.key_at(policy, index, at), 2)
-        return _Noise(
-            step=env.sample_noise(threefry.key_at(steps, index, at)),
-            start=env.sample_start(threefry.key_at(starts, index, at + 1)),
-            explore=threefry.as_uniform(explore) < epsilon_at(time * config.num_envs, hyperparams),
-            random_action=threefry.random_int(threefry.key_at(actions, index, at), env.num_actions),
-            reset=threefry.as_uniform(reset) < hyperparams.reset_rate,
-        )
-
-    time = iteration * config.num_steps + jnp.arange(config.num_steps, dtype=jnp.int32)
-    over_envs = jax.vmap(sample, in_axes=(None, 0))
-    return jax.vmap(over_envs, in_axes=(0, None))(time, _indices(config))
 
 
 def _shuffled(key: PRNGKey, iteration: Array, config: PQNConfig) -> Array:
@@ -287,7 +206,3 @@ def _check_form(train_state: TrainState, hyperparams: Hyperparams, config: PQNCo
                 f"train_state must be of this configuration and environment, got {name} of shape {given} and not "
                 f"{shape}; begin anew with init"
             )
-
-
-def _indices(config: PQNConfig) -> Array:
-    return jnp.arange(config.num_envs, dtype=jnp.uint32)

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from chex import Numeric
+import jax.numpy as jnp
+from chex import Array, Numeric
 
 from agents.transforms import TRANSFORMS
 from heartpole_jax import struct, validation
@@ -75,6 +76,19 @@ class Hyperparams(metaclass=validation.Checked):
 
     def __check__(self) -> None:
         _validate(self)
+
+    def epsilon_at(self, env_steps: Numeric) -> Array:
+        """The share of random actions after `env_steps` steps."""
+        return self.epsilon_start + _progress(env_steps, self.epsilon_steps) * (self.epsilon_end - self.epsilon_start)
+
+    def learning_rate_at(self, env_steps: Numeric) -> Array:
+        """The learning rate after `env_steps` steps."""
+        progress = _progress(env_steps, self.learning_rate_steps)
+        return self.learning_rate * (1.0 + progress * (self.final_learning_rate - 1.0))
+
+
+def _progress(env_steps: Numeric, num_steps: Numeric) -> Array:
+    return jnp.clip(jnp.asarray(env_steps, float) / num_steps, 0.0, 1.0)
 
 
 _NUMBERS = tuple(field.name for field in dataclasses.fields(Hyperparams))

@@ -11,21 +11,10 @@ import optax
 from chex import Array, ArrayTree, Numeric
 
 from agents.pqn import network
+from agents.pqn.acting import Transitions
 from agents.pqn.config import Hyperparams, PQNConfig
 from agents.transforms import TRANSFORMS
-from heartpole_jax import Environment, struct
-
-
-@struct.dataclass
-class Transitions:
-    """What the environments did in an iteration, leaves of shape (num_steps, num_envs, ...)."""
-
-    obs: Array
-    action: Array  # int32
-    reward: Array
-    next_obs: Array  # the true observation after the action, before any reset
-    terminated: Array  # bool, a true end: no reward can follow
-    ended: Array  # bool, the next transition is of another episode
+from heartpole_jax import Environment
 
 
 def lambda_returns(

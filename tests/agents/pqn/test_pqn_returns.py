@@ -7,7 +7,7 @@ import pytest
 from probe_environments import counter
 
 from agents import pqn, transforms
-from agents.pqn import learning, network
+from agents.pqn import acting, learning, network
 
 FALSE = np.zeros(3, bool)
 
@@ -69,7 +69,7 @@ def test_the_targets_of_a_timed_and_scaled_transform(monkeypatch):
     hyperparams = pqn.Hyperparams(discount=0.9, td_lambda=0.25, reward_shift=0.5, reward_scale=2.0)
     weights = network.init_weights(jax.random.key(0), config, env)
     obs, next_obs = jnp.array([[[0.0, 2.0]], [[1.0, 4.0]]]), jnp.array([[[1.0, 4.0]], [[4.0, 8.0]]])
-    transitions = learning.Transitions(
+    transitions = acting.Transitions(
         obs=obs, action=jnp.array([[1], [0]]), reward=jnp.array([[3.0], [5.0]]), next_obs=next_obs,
         terminated=jnp.zeros((2, 1), bool), ended=jnp.zeros((2, 1), bool),
     )  # fmt: skip

@@ -13,7 +13,7 @@ from contract import check_own_buffers
 from probe_environments import counter, dice, time_limit_only
 
 from agents import pqn
-from agents.pqn import agent
+from agents.pqn import acting, agent, network
 from heartpole_jax import rollout
 
 CONFIG = pqn.PQNConfig(hidden_sizes=(8,), transform="heartpole-days", num_envs=3, num_steps=5, num_minibatches=3)
@@ -98,7 +98,11 @@ def test_transitions_hold_the_true_last_observation_and_only_the_config_makes_a_
     show = dataclasses.replace(counter(1000), default_params=time_limit_only(3).default_params)
     hyperparams = pqn.Hyperparams()
     train_state = pqn.init(jax.random.key(0), hyperparams, config, show)
-    *_, transitions, finished = agent._act(train_state, hyperparams, config, show, show.default_params)
+    tree = network.weights_as_tree(train_state.online_params, config, show)
+    noise = acting.sample_noise(train_state.key, jnp.int32(0), hyperparams, config, show)
+    *_, transitions, finished = acting.act(
+        tree, train_state.env_state, train_state.episode_return, noise, config, show, show.default_params
+    )
     np.testing.assert_array_equal(transitions.obs[:, 0, 1], [0, 1, 2, 0, 1, 2, 0])
     np.testing.assert_array_equal(transitions.next_obs[:, 0, 1], [1, 2, 3, 1, 2, 3, 1])
     np.testing.assert_array_equal(transitions.ended[:, 0], [0, 0, 1, 0, 0, 1, 0])
@@ -110,7 +114,7 @@ def test_no_noise_comes_twice():
     """Of two iterations of five steps of three envs: the noise of steps and of starts."""
     config = dataclasses.replace(CONFIG, transform="raw")
     env, key = dice(), jax.random.key(0)
-    drawn = [agent._sample_noise(key, jnp.int32(i), HYPERPARAMS, config, env) for i in range(2)]
+    drawn = [acting.sample_noise(key, jnp.int32(i), HYPERPARAMS, config, env) for i in range(2)]
     first = pqn.init(key, HYPERPARAMS, config, env).env_state
     numbers = np.concatenate([np.ravel(x) for noise in drawn for x in (noise.step, noise.start)] + [first])
     assert len(set(numbers)) == numbers.size == 2 * 15 * 5 + 3
