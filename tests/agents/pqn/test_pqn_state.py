@@ -210,3 +210,14 @@ def test_the_recipe_holds_fields_of_both_dataclasses():
     assert (recipe["algorithm"], recipe["env"], recipe["num_steps"]) == ("pqn", "HeartPole-v0", 2_000_000)
     assert hyperparams.learning_rate_steps == recipe["num_steps"]
     pqn.init(jax.random.key(0), hyperparams, config)
+
+
+def test_a_train_state_keeps_its_form_so_that_the_program_is_traced_once():
+    form = lambda tree: [(x.shape, x.dtype, x.weak_type) for x in jax.tree.leaves(tree)]
+    chunk = lambda train_state: pqn.train_chunk(train_state, HYPERPARAMS, CONFIG, num_iterations=2)[0]
+    first = jax.eval_shape(begin)
+    assert form(jax.eval_shape(chunk, first)) == form(first)
+
+
+def test_training_leaks_no_tracer(leaks_raise):
+    jax.eval_shape(lambda: pqn.train_chunk(begin(), HYPERPARAMS, CONFIG, num_iterations=2))
