@@ -90,6 +90,11 @@ def num_weights(config: Config, env: Environment = HEARTPOLE_V0) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(_shapes(config, env)))
 
 
+def weights_bytes(config: Config, env: Environment = HEARTPOLE_V0) -> int:
+    """Bytes of one network."""
+    return num_weights(config, env) * jnp.result_type(float).itemsize
+
+
 @arguments.typed(weights=(np.ndarray, jax.Array), config=check_config)
 def weights_as_tree(weights: Array, config: Config, env: Environment = HEARTPOLE_V0) -> ArrayTree:
     """Flat weights as the flax network's parameters."""

@@ -39,7 +39,6 @@ ALGORITHM = Algorithm(
     check=check,
     check_learns=check_learns,
     memory_bytes=memory.memory_bytes,
-    weights_bytes=memory.weights_bytes,
     population_axes=agent.POPULATION_AXES,
     policy_params="average_params",
     learned=("online_params", "target_params", "average_params", "opt_state"),

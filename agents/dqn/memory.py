@@ -15,12 +15,7 @@ def memory_bytes(config: DQNConfig, env: Environment = HEARTPOLE_V0, population:
     """Bytes that a training run holds: for each member `buffer_size` rows of 8 obs_size + 8 bytes, and 8 networks."""
     rows = config.buffer_size * replay.row_bytes(math.prod(env.obs_shape), jnp.result_type(float).itemsize)
     # Of networks: three, two moments, the gradient and what becomes of it.
-    return population * (rows + 8 * weights_bytes(config, env))
-
-
-def weights_bytes(config: DQNConfig, env: Environment = HEARTPOLE_V0) -> int:
-    """Bytes of one network."""
-    return networks.num_weights(config, env) * jnp.result_type(float).itemsize
+    return population * (rows + 8 * networks.weights_bytes(config, env))
 
 
 def check_fits(config: DQNConfig, env: Environment = HEARTPOLE_V0, population: int = 1) -> int:

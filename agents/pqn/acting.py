@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 from chex import Array, ArrayTree, PRNGKey
 
-from agents.pqn import network
+from agents.common import networks
 from agents.pqn.config import Hyperparams, PQNConfig
-from agents.transforms import TRANSFORMS
 from heartpole_jax import Environment, struct, threefry
 
 # What a key's random numbers are for. Not 0 to 2: a rollout under the same key, as in evaluation, has other noise.
@@ -64,7 +63,7 @@ def sample_noise(
             reset=threefry.as_uniform(reset) < hyperparams.reset_rate,
         )
 
-    time = iteration * config.num_steps + jnp.arange(config.num_steps, dtype=jnp.int32)
+    time = iteration * config.steps_per_iteration + jnp.arange(config.steps_per_iteration, dtype=jnp.int32)
     over_envs = jax.vmap(sample, in_axes=(None, 0))
     return jax.vmap(over_envs, in_axes=(0, None))(time, jnp.arange(config.num_envs, dtype=jnp.uint32))
 
@@ -84,7 +83,6 @@ def act(
       The states and returns so far to go on with, (num_envs, ...); the transitions; for each, 1 and the return where an
       episode finished there, else zeros, (num_steps, num_envs, 2). An episode that is cut off does not count.
     """
-    features = TRANSFORMS[config.transform].features
 
     def step(state, episode_return, obs, output, noise):
         action = jnp.where(noise.explore, noise.random_action, jnp.argmax(output).astype(jnp.int32))
@@ -107,7 +105,7 @@ def act(
 
     def all_envs(carry, noise):
         obs = jax.vmap(lambda state: env.observe(state).ravel())(carry[0])
-        output = network.apply(tree, features(obs, jnp), config, env)
+        output = networks.apply(tree, obs, config, env)
         state, episode_return, transition, finished = jax.vmap(step)(carry[0], carry[1], obs, output, noise)
         return (state, episode_return), (transition, finished)
 

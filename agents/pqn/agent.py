@@ -16,12 +16,12 @@ import jax
 import jax.numpy as jnp
 from chex import Array, ArrayTree, PRNGKey
 
-from agents import env_params
-from agents.pqn import acting, learning, network
+from agents.common import env_params, networks, observations
+from agents.pqn import acting, learning
 from agents.pqn.config import Hyperparams, PQNConfig
-from agents.transforms import TRANSFORMS
 from heartpole_jax import Environment, arguments, struct, threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0
+from heartpole_jax.transforms import TRANSFORMS
 
 # What a key's random numbers are for, beside the purposes in `acting`.
 _SHUFFLE, _NETWORK = 20, 21
@@ -54,6 +54,11 @@ class Metrics:
     learning_rate: Array  # at the end
 
 
+# For `jax.vmap(train_chunk, in_axes=(POPULATION_AXES, 0, None, None, None), out_axes=(POPULATION_AXES, 0))`: members
+# that are equally far share one counter.
+POPULATION_AXES = TrainState(key=0, iteration=None, env_state=0, episode_return=0, online_params=0, opt_state=0)
+
+
 @arguments.checked(
     key=validation.check_key, hyperparams=Hyperparams, config=PQNConfig, env=Environment, params=arguments.check_arrays
 )
@@ -72,16 +77,10 @@ def init(
     Raises:
       ValueError: if the transform takes observations of another size.
     """
-    obs_size, needed = math.prod(env.obs_shape), TRANSFORMS[config.transform].obs_size
-    if needed not in (None, obs_size):
-        raise ValueError(
-            f"transform {config.transform!r} takes observations of {needed} numbers, got {env.name} with {obs_size}; "
-            "take 'raw'"
-        )
+    observations.check_size(config, env)
     params = env_params.with_expected_penalty(env, params, hyperparams.expected_penalty)
     env_state = acting.initial_states(key, config, env, params)
-    weights_key = threefry.key_at(threefry.derive(key, _NETWORK), jnp.uint32(0), jnp.uint32(0))
-    weights = network.init_weights(weights_key, config, env)
+    weights = networks.init_weights(threefry.derived_key(key, _NETWORK), config, env)
     return TrainState(
         key=jnp.copy(key),
         iteration=jnp.zeros((), jnp.int32),
@@ -149,7 +148,7 @@ def memory_bytes(config: PQNConfig, env: Environment = HEARTPOLE_V0, population:
     features = TRANSFORMS[config.transform].features
     num_features = jax.eval_shape(lambda: features(jnp.zeros(obs_size), jnp)).size
     numbers = (2 * obs_size + 4) + (1 + config.num_epochs) * (num_features + 2)
-    total = config.env_steps_per_iteration * numbers + 6 * network.num_weights(config, env)
+    total = config.env_steps_per_iteration * numbers + 6 * networks.num_weights(config, env)
     return population * total * jnp.result_type(float).itemsize
 
 
@@ -157,7 +156,7 @@ def _iterate(train_state: TrainState, hyperparams, config: PQNConfig, env: Envir
     """One iteration: (train_state, sums of loss, q_value, grad_norm, finished episodes and their returns)."""
     before = train_state.iteration * config.env_steps_per_iteration
     noise = acting.sample_noise(train_state.key, train_state.iteration, hyperparams, config, env)
-    tree = network.weights_as_tree(train_state.online_params, config, env)
+    tree = networks.weights_as_tree(train_state.online_params, config, env)
     env_state, episode_return, transitions, finished = acting.act(
         tree, train_state.env_state, train_state.episode_return, noise, config, env, params
     )

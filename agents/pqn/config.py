@@ -5,8 +5,8 @@ import dataclasses
 import jax.numpy as jnp
 from chex import Array, Numeric
 
-from agents.transforms import TRANSFORMS
 from heartpole_jax import struct, validation
+from heartpole_jax.transforms import TRANSFORMS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +17,7 @@ class PQNConfig:
     transform: str = "raw"  # of observations, see `transforms`
     layer_norm: bool = True  # normalise every hidden layer, which stands in for the target network
     num_envs: int = 32  # environments that act together
-    num_steps: int = 32  # decisions of every environment in an iteration
+    steps_per_iteration: int = 32  # decisions of every environment in an iteration
     num_minibatches: int = 4  # gradient steps in one pass over an iteration's decisions
     num_epochs: int = 2  # passes over an iteration's decisions
     time_limit_is_terminal: bool = False  # True is wrong: it treats the time limit as death
@@ -25,7 +25,7 @@ class PQNConfig:
     def __post_init__(self):
         validation.check_type("hidden_sizes", self.hidden_sizes, (tuple, list))
         object.__setattr__(self, "hidden_sizes", tuple(self.hidden_sizes))
-        for name in ("num_envs", "num_steps", "num_minibatches", "num_epochs"):
+        for name in ("num_envs", "steps_per_iteration", "num_minibatches", "num_epochs"):
             validation.check_size(name, getattr(self, name))
         for name in ("layer_norm", "time_limit_is_terminal"):
             validation.check_type(name, getattr(self, name), bool)
@@ -34,14 +34,14 @@ class PQNConfig:
         validation.look_up(TRANSFORMS, self.transform, "transform")
         if self.env_steps_per_iteration % self.num_minibatches:
             raise ValueError(
-                f"num_minibatches must divide num_envs * num_steps = {self.env_steps_per_iteration}, "
+                f"num_minibatches must divide num_envs * steps_per_iteration = {self.env_steps_per_iteration}, "
                 f"got {self.num_minibatches}"
             )
 
     @property
     def env_steps_per_iteration(self) -> int:
         """Decisions of all environments together in one iteration."""
-        return self.num_envs * self.num_steps
+        return self.num_envs * self.steps_per_iteration
 
     @property
     def updates_per_iteration(self) -> int:

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import optax
 from chex import Array, ArrayTree, Numeric
 
-from agents.pqn import network
+from agents.common import networks
 from agents.pqn.acting import Transitions
 from agents.pqn.config import Hyperparams, PQNConfig
-from agents.transforms import TRANSFORMS
 from heartpole_jax import Environment
+from heartpole_jax.transforms import TRANSFORMS
 
 
 def lambda_returns(
@@ -47,8 +47,8 @@ def samples(
     transform = TRANSFORMS[config.transform]
     shape = transitions.reward.shape
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), transitions)
-    tree = network.weights_as_tree(weights, config, env)
-    output = network.apply(tree, transform.features(flat.next_obs, jnp), config, env)
+    tree = networks.weights_as_tree(weights, config, env)
+    output = networks.apply(tree, flat.next_obs, config, env)
     next_value = jnp.max(output, axis=1) * transform.value_scale(flat.next_obs, jnp)
     duration = jnp.ones_like(flat.reward)
     if transform.time is not None:
@@ -97,14 +97,14 @@ def gradient_step(
     features, action, target = batch[:, :-2], batch[:, -2].astype(jnp.int32), batch[:, -1]
 
     def loss_of(tree):
-        output = network.apply(tree, features, config, env)
+        output = networks.apply_to_features(tree, features, config, env)
         chosen = jnp.arange(env.num_actions)[None] == action[:, None]  # gathers are slow on accelerators
         value = jnp.sum(jnp.where(chosen, output, 0.0), axis=1)
         td_error = value - target
         clipped = jnp.clip(td_error, -hyperparams.huber_width, hyperparams.huber_width)
         return jnp.mean(clipped * (td_error - 0.5 * clipped)), jnp.mean(value)
 
-    tree = network.weights_as_tree(weights, config, env)
+    tree = networks.weights_as_tree(weights, config, env)
     (loss, q_value), gradient = jax.value_and_grad(loss_of, has_aux=True)(tree)
     gradient = jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(gradient)])
     with jax.numpy_dtype_promotion("standard"):  # optax counts in int32 and multiplies by floats

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from agents import dqn
+from agents import dqn, pqn
 from agents.common.algorithm import Algorithm
 from heartpole_jax import arguments, validation
 
-ALGORITHMS = {algorithm.name: algorithm for algorithm in (dqn.ALGORITHM,)}
+ALGORITHMS = {algorithm.name: algorithm for algorithm in (dqn.ALGORITHM, pqn.ALGORITHM)}
 CONFIGS = tuple(algorithm.config for algorithm in ALGORITHMS.values())
 
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, ArrayTree
 
-from agents.common import env_params, evaluation
+from agents.common import env_params, evaluation, networks
 from agents.common.algorithm import Algorithm, Config
 from agents.runs import algorithms
 from agents.sweeps.fleet import Fleet
@@ -104,8 +104,7 @@ def build(setup: Setup, fleet: Fleet) -> Programs:
 
 def member_bytes(config: Config, env: Environment) -> int:
     """Bytes of memory for each member: those of a training run, and two networks more."""
-    algorithm = algorithms.of(config)
-    return algorithm.memory_bytes(config, env) + 2 * algorithm.weights_bytes(config, env)
+    return algorithms.of(config).memory_bytes(config, env) + 2 * networks.weights_bytes(config, env)
 
 
 def inputs_of(seeds: list[int], hyperparams: list[Any], params: list[Mapping[str, float]]) -> Inputs:

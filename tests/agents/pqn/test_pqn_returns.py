@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from probe_environments import counter
 
-from agents import pqn, transforms
-from agents.pqn import acting, learning, network
+from agents import pqn
+from agents.common import networks
+from agents.pqn import acting, learning
+from heartpole_jax import transforms
 
 FALSE = np.zeros(3, bool)
 
@@ -65,9 +67,9 @@ def test_the_targets_of_a_timed_and_scaled_transform(monkeypatch):
     )
     monkeypatch.setitem(transforms.TRANSFORMS, "timed", timed)
     env = counter(5)
-    config = pqn.PQNConfig(hidden_sizes=(4,), transform="timed", num_envs=1, num_steps=2, num_minibatches=1)
+    config = pqn.PQNConfig(hidden_sizes=(4,), transform="timed", num_envs=1, steps_per_iteration=2, num_minibatches=1)
     hyperparams = pqn.Hyperparams(discount=0.9, td_lambda=0.25, reward_shift=0.5, reward_scale=2.0)
-    weights = network.init_weights(jax.random.key(0), config, env)
+    weights = networks.init_weights(jax.random.key(0), config, env)
     obs, next_obs = jnp.array([[[0.0, 2.0]], [[1.0, 4.0]]]), jnp.array([[[1.0, 4.0]], [[4.0, 8.0]]])
     transitions = acting.Transitions(
         obs=obs, action=jnp.array([[1], [0]]), reward=jnp.array([[3.0], [5.0]]), next_obs=next_obs,

@@ -2,8 +2,6 @@
 
 import dataclasses
 import functools
-import tomllib
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +11,13 @@ from contract import check_own_buffers
 from probe_environments import counter, dice, time_limit_only
 
 from agents import pqn
-from agents.pqn import acting, agent, network
+from agents.common import networks
+from agents.pqn import acting, agent
 from heartpole_jax import rollout
 
-CONFIG = pqn.PQNConfig(hidden_sizes=(8,), transform="heartpole-days", num_envs=3, num_steps=5, num_minibatches=3)
+CONFIG = pqn.PQNConfig(
+    hidden_sizes=(8,), transform="heartpole-days", num_envs=3, steps_per_iteration=5, num_minibatches=3
+)
 HYPERPARAMS = pqn.Hyperparams(
     learning_rate=0.01, final_learning_rate=0.5, learning_rate_steps=200, max_grad_norm=1.0, discount=0.8,
     epsilon_start=0.9, epsilon_end=0.2, epsilon_steps=100, reset_rate=0.1, reward_shift=0.25, reward_scale=1.5,
@@ -81,7 +82,7 @@ def test_metrics_count_steps_updates_and_schedules():
 
 def test_an_episode_counts_with_its_return_unless_it_was_cut_off():
     """Three steps with a reward of 1 each; five iterations of six steps are ten episodes of each env."""
-    config = pqn.PQNConfig(hidden_sizes=(4,), num_envs=2, num_steps=6, num_minibatches=1, num_epochs=1)
+    config = pqn.PQNConfig(hidden_sizes=(4,), num_envs=2, steps_per_iteration=6, num_minibatches=1, num_epochs=1)
     run = lambda rate: pqn.train_chunk(
         pqn.init(jax.random.key(0), pqn.Hyperparams(), config, counter(3)), pqn.Hyperparams(reset_rate=rate), config,
         counter(3), 5,
@@ -93,12 +94,12 @@ def test_an_episode_counts_with_its_return_unless_it_was_cut_off():
 
 @pytest.mark.parametrize("terminal", [False, True])
 def test_transitions_hold_the_true_last_observation_and_only_the_config_makes_a_time_limit_death(terminal):
-    config = pqn.PQNConfig(hidden_sizes=(4,), num_envs=2, num_steps=7, num_minibatches=1,
+    config = pqn.PQNConfig(hidden_sizes=(4,), num_envs=2, steps_per_iteration=7, num_minibatches=1,
                            time_limit_is_terminal=terminal)  # fmt: skip
     show = dataclasses.replace(counter(1000), default_params=time_limit_only(3).default_params)
     hyperparams = pqn.Hyperparams()
     train_state = pqn.init(jax.random.key(0), hyperparams, config, show)
-    tree = network.weights_as_tree(train_state.online_params, config, show)
+    tree = networks.weights_as_tree(train_state.online_params, config, show)
     noise = acting.sample_noise(train_state.key, jnp.int32(0), hyperparams, config, show)
     *_, transitions, finished = acting.act(
         tree, train_state.env_state, train_state.episode_return, noise, config, show, show.default_params
@@ -122,7 +123,7 @@ def test_no_noise_comes_twice():
 
 @pytest.mark.parametrize("num_steps", [5, 16, 11])
 def test_every_epoch_takes_each_sample_once_in_an_order_of_its_own(num_steps):
-    config = dataclasses.replace(CONFIG, num_steps=num_steps)
+    config = dataclasses.replace(CONFIG, steps_per_iteration=num_steps)
     orders = [agent._shuffled(jax.random.key(0), jnp.int32(i), config).reshape(2, -1) for i in range(2)]
     epochs = np.concatenate(orders)
     np.testing.assert_array_equal(np.sort(epochs, axis=1), np.tile(np.arange(3 * num_steps), (4, 1)))
@@ -163,7 +164,7 @@ def test_the_greedy_policy_acts_by_the_greatest_value():
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"num_minibatches": 4}, "num_minibatches must divide num_envs . num_steps = 15, got 4"),
+        ({"num_minibatches": 4}, "num_minibatches must divide num_envs . steps_per_iteration = 15, got 4"),
         ({"num_envs": 0}, "num_envs"),
         ({"transform": "hartpole"}, "transform"),
         ({"layer_norm": 1}, "layer_norm"),
@@ -190,7 +191,7 @@ def test_a_train_state_of_another_configuration_is_refused():
 
 
 def test_memory_grows_with_members_and_with_what_an_iteration_holds():
-    small, large = (pqn.memory_bytes(dataclasses.replace(CONFIG, num_steps=steps)) for steps in (5, 500))
+    small, large = (pqn.memory_bytes(dataclasses.replace(CONFIG, steps_per_iteration=steps)) for steps in (5, 500))
     assert pqn.memory_bytes(CONFIG, population=10) == 10 * small
     row = 2 * 6 + 4 + 3 * (11 + 2)
     assert large - small == 4 * 3 * 495 * row
@@ -202,14 +203,6 @@ def test_in_64_bits_every_float_is_a_float64(x64):
     for leaf in jax.tree.leaves((train_state, jax.eval_shape(chunk, train_state))):
         if jnp.issubdtype(leaf.dtype, jnp.floating):
             assert leaf.dtype == jnp.float64
-
-
-def test_the_recipe_holds_fields_of_both_dataclasses():
-    recipe = tomllib.loads((Path(pqn.__file__).parent / "heartpole_v0.toml").read_text())
-    config, hyperparams = pqn.PQNConfig(**recipe["config"]), pqn.Hyperparams(**recipe["hyperparams"])
-    assert (recipe["algorithm"], recipe["env"], recipe["num_steps"]) == ("pqn", "HeartPole-v0", 2_000_000)
-    assert hyperparams.learning_rate_steps == recipe["num_steps"]
-    pqn.init(jax.random.key(0), hyperparams, config)
 
 
 def test_a_train_state_keeps_its_form_so_that_the_program_is_traced_once():

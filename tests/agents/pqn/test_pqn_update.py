@@ -7,7 +7,8 @@ import pytest
 from probe_environments import counter
 
 from agents import pqn
-from agents.pqn import learning, network
+from agents.common import networks
+from agents.pqn import learning
 
 ENV = counter(3)
 HYPERPARAMS = pqn.Hyperparams(max_grad_norm=0.3, huber_width=0.7, adam_b1=0.8, adam_b2=0.9, adam_epsilon=1e-3)
@@ -80,7 +81,7 @@ def test_ten_steps_are_those_of_numpy(layer_norm):
     """Ten, so that RAdam's variance becomes tractable on the way; the errors lie on both sides of the Huber width."""
     config = pqn.PQNConfig(hidden_sizes=(8, 6), layer_norm=layer_norm)
     random = np.random.default_rng(0)
-    weights = network.init_weights(jax.random.key(1), config, ENV)
+    weights = networks.init_weights(jax.random.key(1), config, ENV)
     expected = np.asarray(weights, float)
     batch = np.column_stack([random.normal(size=(9, 2)), random.integers(0, 2, 9), 2 * random.normal(size=9)])
     features, action, target = batch[:, :2], batch[:, 2].astype(int), batch[:, 3]
@@ -88,7 +89,7 @@ def test_ten_steps_are_those_of_numpy(layer_norm):
     rows = jnp.asarray(batch, float)
     step = jax.jit(lambda *carry: learning.gradient_step(rows, *carry, RATE, HYPERPARAMS, config, ENV))
     for _ in range(10):
-        tree = jax.tree.map(np.asarray, network.weights_as_tree(expected, config, ENV))["params"]
+        tree = jax.tree.map(np.asarray, networks.weights_as_tree(expected, config, ENV))["params"]
         output, saved = forward(tree, features, layer_norm)
         error = output[np.arange(9), action] - target
         clipped = np.clip(error, -0.7, 0.7)

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from agents.dqn.config import DQNConfig, Hyperparams
-from agents.runs import recipes
+from agents.runs import loop, recipes
+from heartpole_jax import registry
 
 SOUND = """
 env = "gymnax:CartPole-v1"
@@ -103,8 +104,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 def test_the_recipes_of_this_project_are_sound(path):
     recipe = recipes.named(path.stem)
     assert recipe.name == path.stem
-    assert recipe.num_steps >= 16 * recipe.config.env_steps_per_iteration
-    assert recipe.hyperparams.learning_starts < recipe.num_steps
+    env = registry.make(recipe.env)
+    loop.check(recipe.hyperparams, recipe.config, env, loop.plan(recipe.num_steps, recipe.config).num_steps)
 
 
 def test_a_recipe_that_keeps_the_best_says_of_how_many(write):
