@@ -41,7 +41,7 @@ AGENTS_LEVELS = {
     "__main__": 6,
 }
 # What agents may import besides the core and themselves. The rest comes through heartpole_jax.drawing and interop.
-TRAINING = {"agents", "flax", "optax", "tyro", "rich", "safetensors", "orbax", "tensorstore", "pyarrow",
+TRAINING = {"agents", "flax", "optax", "tyro", "rich", "safetensors", "tomli_w", "orbax", "tensorstore", "pyarrow",
             "optuna", "sqlalchemy"}  # fmt: skip
 
 

@@ -26,11 +26,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 from chex import Numeric
 
 from agents.common import env_params
 from agents.common.algorithm import Config
-from agents.runs import algorithms, toml_text
+from agents.runs import algorithms
 from heartpole_jax import arguments, disk, documents, registry, validation
 from heartpole_jax.arguments import shown
 
@@ -138,7 +139,7 @@ def load(path: Path | str) -> Recipe:
 @arguments.typed()
 def as_toml(recipe: Recipe) -> str:
     """The recipe as a file, every value of it: `load` gives it back, under the file's name."""
-    return toml_text.document(
+    return tomli_w.dumps(
         {
             "algorithm": algorithms.of(recipe.config).name,
             "env": recipe.env,
@@ -148,7 +149,7 @@ def as_toml(recipe: Recipe) -> str:
             "evaluation_episodes": recipe.evaluation_episodes,
             "config": dataclasses.asdict(recipe.config),
             "hyperparams": vars(recipe.hyperparams),
-            "params": recipe.params,
+            "params": dict(recipe.params),
         }
     )
 

@@ -20,8 +20,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from agents.common.algorithm import Algorithm
-from agents.runs import algorithms, recipes, toml_text
+from agents.runs import algorithms, recipes
 from agents.sweeps import space, study_checks
 from agents.sweeps.space import Range
 from agents.sweeps.study import Study
@@ -154,7 +156,7 @@ def from_dict(content: Mapping[str, Any]) -> Study:
 @arguments.typed()
 def as_toml(study: Study) -> str:
     """The study as a file, every value of it, so that no recipe is needed any more: `load` gives it back."""
-    return toml_text.document(_described(study))
+    return tomli_w.dumps(_described(study))
 
 
 @arguments.typed()
