@@ -45,21 +45,22 @@ def samples(
     Targets are in units of the value scale. The network of `weights` gives the values of the next observations.
     """
     transform = TRANSFORMS[config.transform]
-    shape = transitions.reward.shape
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), transitions)
     tree = networks.weights_as_tree(weights, config, env)
-    output = networks.apply(tree, flat.next_obs, config, env)
-    next_value = jnp.max(output, axis=1) * transform.value_scale(flat.next_obs, jnp)
-    duration = jnp.ones_like(flat.reward)
-    if transform.time is not None:
-        duration = transform.time(flat.next_obs) - transform.time(flat.obs)
-    reward, discount = timed(flat.reward, duration, hyperparams)
-    reward, discount, next_value = (x.reshape(shape) for x in (reward, discount, next_value))
-    ended, terminated = transitions.ended, transitions.terminated
+
+    def value(obs):
+        output = networks.apply(tree, obs, config, env)
+        return jnp.max(output, axis=1) * transform.value_scale(obs, jnp)
+
+    obs, next_obs, reward = transitions.obs, transitions.next_obs, transitions.reward
+    duration = jnp.ones_like(reward) if transform.time is None else transform.time(next_obs) - transform.time(obs)
+    reward, discount = timed(reward, duration, hyperparams)
+    next_value = jax.lax.map(value, next_obs)  # step by step, so that a CPU's cache holds the layers
+    terminated, ended = transitions.terminated, transitions.ended
     returns = lambda_returns(reward, discount, next_value, terminated, ended, hyperparams.td_lambda)
-    target = returns.ravel() / transform.value_scale(flat.obs, jnp)
-    features = transform.features(flat.obs, jnp)
-    return jnp.concatenate([features, flat.action[:, None].astype(target.dtype), target[:, None]], axis=1)
+    target = returns / transform.value_scale(obs, jnp)
+    action = transitions.action.astype(target.dtype)
+    rows = jnp.concatenate([transform.features(obs, jnp), action[..., None], target[..., None]], axis=2)
+    return rows.reshape(-1, rows.shape[2])
 
 
 def timed(reward: Array, duration: Array, hyperparams: Hyperparams) -> tuple[Array, Array]:

@@ -1,0 +1,115 @@
+"""PQN on HeartPole-v0: regret of many seeds, and its speed beside the DQN's, both by their recipes.
+
+    python benchmarks/pqn.py regret [--seeds 32] [--first-seed 0] [--episodes 1024]
+    python benchmarks/pqn.py speed [--seeds 64] [--rounds 6] [--steps 32768]
+
+Seeds train in slices on one device, each learner's of the size that is fastest on a CPU. Speed is in decisions of all
+seeds per second of CPU time, so that other processes disturb it less; PQN and the DQN alternate in one process, and the
+ratio is the median over the rounds.
+"""
+
+import argparse
+import statistics
+import time
+import tomllib
+from pathlib import Path
+
+from agents import xla
+
+xla.prepare()
+
+import jax  # noqa: E402, after the flags
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+
+from agents import dqn, judging, pqn, recipes  # noqa: E402
+from heartpole_jax.environment import HEARTPOLE_V0  # noqa: E402
+
+SLICE = {"PQN": 4, "DQN": 8}  # seeds trained together
+EVALUATION_SEED = 123  # of the noise that all policies are evaluated on
+RECIPE = tomllib.loads((Path(pqn.__file__).parent / "heartpole_v0.toml").read_text())
+CONFIG = pqn.PQNConfig(**RECIPE["config"])
+HYPERPARAMS = pqn.Hyperparams(**RECIPE["hyperparams"])
+
+
+def in_slices(train, seeds: range, size: int):
+    """(compiled function of keys that returns weights (num_slices, size, num_weights), keys (num_slices, size))."""
+    keys = jax.vmap(jax.random.key)(jnp.arange(seeds.start, seeds.stop)).reshape(-1, size)
+    return jax.jit(lambda keys: jax.lax.map(jax.vmap(train), keys)).lower(keys).compile(), keys
+
+
+def train_pqn(num_steps: int):
+    def train(key):
+        train_state = pqn.init(key, HYPERPARAMS, CONFIG)
+        iterations = num_steps // CONFIG.env_steps_per_iteration
+        return pqn.train_chunk(train_state, HYPERPARAMS, CONFIG, num_iterations=iterations)[0].online_params
+
+    return train
+
+
+def train_dqn(num_steps: int):
+    recipe = recipes.named("heartpole-v0")
+
+    def train(key):
+        train_state = dqn.init(key, recipe.hyperparams, recipe.config)
+        iterations = num_steps // recipe.config.env_steps_per_iteration
+        done, _ = dqn.train_chunk(train_state, recipe.hyperparams, recipe.config, num_iterations=iterations)
+        return done.average_params
+
+    return train
+
+
+def regret(seeds: range, num_episodes: int) -> None:
+    """Prints the regret of the last policy of every seed."""
+    run, keys = in_slices(train_pqn(RECIPE["num_steps"]), seeds, SLICE["PQN"])
+    weights = run(keys).reshape(len(seeds), -1)
+    rows = [
+        judging.evaluate(
+            pqn.greedy(row, CONFIG), HEARTPOLE_V0, num_episodes=num_episodes, seed=EVALUATION_SEED, name="agent"
+        )
+        for row in weights
+    ]
+    found = np.sort([row.regret.mean for row in rows])
+    print(f"median {np.median(found):.4f}, 95 % reach {np.quantile(found, 0.95):.4f}, worst {found[-1]:.4f}")
+    print(f"{np.mean(found <= 0.1):.0%} of {len(seeds)} seeds at most 0.1")
+    print(" ".join(f"{value:.4f}" for value in found))
+
+
+def speed(seeds: range, num_rounds: int, num_steps: int) -> None:
+    """Prints both rates and their ratio."""
+    learners = {"PQN": train_pqn(num_steps), "DQN": train_dqn(num_steps)}
+    programs = {name: in_slices(train, seeds, SLICE[name]) for name, train in learners.items()}
+    rates: dict[str, list[float]] = {name: [] for name in programs}
+    for i in range(num_rounds):
+        for name in list(programs)[:: 1 if i % 2 == 0 else -1]:
+            run, keys = programs[name]
+            started = time.process_time()
+            jax.block_until_ready(run(keys))
+            rates[name].append(len(seeds) * num_steps / (time.process_time() - started))
+    for name, found in rates.items():
+        print(f"{name}: {statistics.median(found):,.0f} decisions per second of CPU time, {len(seeds)} seeds")
+    ratios = [a / b for a, b in zip(rates["PQN"], rates["DQN"], strict=True)]
+    print(f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("regret", "speed"))
+    parser.add_argument("--seeds", type=int, help="a multiple of 8 (default: 32 for regret, 64 for speed)")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--episodes", type=int, default=1024, help="of the evaluation (default: 1024)")
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=32_768, help="decisions of each seed in a round (default: 32768)")
+    args = parser.parse_args()
+    num_seeds = args.seeds or {"regret": 32, "speed": 64}[args.what]
+    if num_seeds < 1 or num_seeds % 8:
+        parser.error(f"--seeds must be a multiple of 8, got {num_seeds}")
+    seeds = range(args.first_seed, args.first_seed + num_seeds)
+    if args.what == "regret":
+        regret(seeds, args.episodes)
+    else:
+        speed(seeds, args.rounds, args.steps)
+
+
+if __name__ == "__main__":
+    main()
