@@ -15,6 +15,8 @@ from compiling import OPTIMISED
 
 from agents import pqn
 
+pytestmark = pytest.mark.once
+
 GAMMA, LAMBDA = 0.8, 0.6
 NUM_SEEDS = 2
 NUM_ITERATIONS = 400  # of 64 decisions
