@@ -3,7 +3,7 @@
     python benchmarks/pqn.py regret [--seeds 32] [--first-seed 0] [--episodes 1024]
     python benchmarks/pqn.py speed [--seeds 64] [--rounds 6] [--steps 32768]
 
-Seeds train in slices on one device, each learner's of the size that is fastest on a CPU. Speed is in decisions of all
+Seeds train in slices on one device, of the sizes in SLICE. Speed is in decisions of all
 seeds per second of CPU time, so that other processes disturb it less; PQN and the DQN alternate in one process, and the
 ratio is the median over the rounds.
 """
@@ -11,10 +11,8 @@ ratio is the median over the rounds.
 import argparse
 import statistics
 import time
-import tomllib
-from pathlib import Path
 
-from agents import xla
+from agents.commands import xla
 
 xla.prepare()
 
@@ -22,14 +20,13 @@ import jax  # noqa: E402, after the flags
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
-from agents import dqn, judging, pqn, recipes  # noqa: E402
+from agents.common import networks  # noqa: E402
+from agents.runs import algorithms, recipes, scoring  # noqa: E402
 from heartpole_jax.environment import HEARTPOLE_V0  # noqa: E402
 
+RECIPES = {"PQN": recipes.named("heartpole-v0-pqn"), "DQN": recipes.named("heartpole-v0")}
 SLICE = {"PQN": 4, "DQN": 8}  # seeds trained together
 EVALUATION_SEED = 123  # of the noise that all policies are evaluated on
-RECIPE = tomllib.loads((Path(pqn.__file__).parent / "heartpole_v0.toml").read_text())
-CONFIG = pqn.PQNConfig(**RECIPE["config"])
-HYPERPARAMS = pqn.Hyperparams(**RECIPE["hyperparams"])
 
 
 def in_slices(train, seeds: range, size: int):
@@ -38,34 +35,30 @@ def in_slices(train, seeds: range, size: int):
     return jax.jit(lambda keys: jax.lax.map(jax.vmap(train), keys)).lower(keys).compile(), keys
 
 
-def train_pqn(num_steps: int):
-    def train(key):
-        train_state = pqn.init(key, HYPERPARAMS, CONFIG)
-        iterations = num_steps // CONFIG.env_steps_per_iteration
-        return pqn.train_chunk(train_state, HYPERPARAMS, CONFIG, num_iterations=iterations)[0].online_params
-
-    return train
-
-
-def train_dqn(num_steps: int):
-    recipe = recipes.named("heartpole-v0")
+def trainer(recipe: recipes.Recipe, num_steps: int):
+    """The function of a key that trains by the recipe, and returns the weights of the policy."""
+    algorithm, config = algorithms.of(recipe.config), recipe.config
 
     def train(key):
-        train_state = dqn.init(key, recipe.hyperparams, recipe.config)
-        iterations = num_steps // recipe.config.env_steps_per_iteration
-        done, _ = dqn.train_chunk(train_state, recipe.hyperparams, recipe.config, num_iterations=iterations)
-        return done.average_params
+        train_state = algorithm.init(key, recipe.hyperparams, config)
+        iterations = num_steps // config.env_steps_per_iteration
+        train_state, _ = algorithm.train_chunk(train_state, recipe.hyperparams, config, num_iterations=iterations)
+        return algorithm.policy_of(train_state)
 
     return train
 
 
 def regret(seeds: range, num_episodes: int) -> None:
     """Prints the regret of the last policy of every seed."""
-    run, keys = in_slices(train_pqn(RECIPE["num_steps"]), seeds, SLICE["PQN"])
+    run, keys = in_slices(trainer(RECIPES["PQN"], RECIPES["PQN"].num_steps), seeds, SLICE["PQN"])
     weights = run(keys).reshape(len(seeds), -1)
     rows = [
-        judging.evaluate(
-            pqn.greedy(row, CONFIG), HEARTPOLE_V0, num_episodes=num_episodes, seed=EVALUATION_SEED, name="agent"
+        scoring.evaluate(
+            networks.greedy(row, RECIPES["PQN"].config),
+            HEARTPOLE_V0,
+            num_episodes=num_episodes,
+            seed=EVALUATION_SEED,
+            name="agent",
         )
         for row in weights
     ]
@@ -77,8 +70,7 @@ def regret(seeds: range, num_episodes: int) -> None:
 
 def speed(seeds: range, num_rounds: int, num_steps: int) -> None:
     """Prints both rates and their ratio."""
-    learners = {"PQN": train_pqn(num_steps), "DQN": train_dqn(num_steps)}
-    programs = {name: in_slices(train, seeds, SLICE[name]) for name, train in learners.items()}
+    programs = {name: in_slices(trainer(recipe, num_steps), seeds, SLICE[name]) for name, recipe in RECIPES.items()}
     rates: dict[str, list[float]] = {name: [] for name in programs}
     for i in range(num_rounds):
         for name in list(programs)[:: 1 if i % 2 == 0 else -1]:

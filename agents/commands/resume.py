@@ -41,11 +41,11 @@ def resume(options: Resume) -> int:
     folder = disk.as_path(options.run)
     if study_folder.is_sweep(folder):
         return sweep_command.resume(folder, options.processes, options.skip_damaged)
+    installed.check_train()
     config = read_config(folder)
     if options.processes != Processes():
         given = next(field.name for field in dataclasses.fields(Processes) if _differs(options.processes, field))
         raise ValueError(f"--{given.replace('_', '-')} is for sweeps, and {folder} is a single run; leave it out")
-    installed.check_train()
     with run_folder.lock(folder):
         files.remove_leftovers(folder, run_folder.FILES)
         if not run_folder.is_unfinished(folder):

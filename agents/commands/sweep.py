@@ -25,12 +25,9 @@ from agents.sweeps.fleet import Fleet
 from agents.sweeps.study import Study
 from agents.sweeps.tasks import rung_ends
 from heartpole_jax import disk, registry, validation
-from heartpole_jax.platforms import ByPlatform
 
 LOST = 1  # the exit status where another process is gone
 _SHARE_OF_MEMORY = 0.8
-# Of a slice, at most: a CPU's fit its cache; a GPU is bound by launches until some thousands of them.
-_LANES = ByPlatform(cpu=16, accelerator=4096)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,7 +200,7 @@ def default_slice_lanes(study: Study, fleet: Fleet) -> int:
     With halving whole configurations. Raises ValueError where not one member fits.
     """
     seeds = len(study.seeds)
-    lanes = min(_LANES.here(), math.ceil(studies.batch_size(study) * seeds / 2))
+    lanes = min(algorithms.of(study.config).slice_members.here(), math.ceil(studies.batch_size(study) * seeds / 2))
     unit = seeds if study.halving else 1
     lanes = max(1, lanes // unit) * unit
     available = memory.available_bytes()

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from chex import Array
 
 from heartpole_jax import Policy
+from heartpole_jax.platforms import ByPlatform
 
 # What sets shapes and the program: a frozen dataclass of whole numbers, bools, names and tuples, which checks itself.
 # `env_steps_per_iteration` are decisions of all environments together; `transform` is of `heartpole_jax.transforms`.
@@ -37,6 +38,7 @@ class Algorithm:
     population_axes: Any  # a train state: which leaves have an axis of members, for `jax.vmap(train_chunk)`
     policy_params: str  # the train state's flat weights that are the policy
     learned: tuple[str, ...]  # the train state's fields that updates change
+    slice_members: ByPlatform[int]  # of a population, trained together: as many as are fast
     size: str  # the config's field that the memory grows with
     buffer: str | None = None  # the train state's field that is large, and empty at first
     block_iterations: int = 1

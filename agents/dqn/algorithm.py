@@ -7,6 +7,7 @@ from agents.common.algorithm import Algorithm
 from agents.dqn import agent, memory
 from agents.dqn.config import DQNConfig, Hyperparams
 from heartpole_jax import Environment, validation
+from heartpole_jax.platforms import ByPlatform
 
 
 def check(hyperparams: Hyperparams, config: DQNConfig, env: Environment, num_steps: int) -> None:
@@ -28,6 +29,9 @@ def check_learns(hyperparams: Hyperparams) -> None:
             raise ValueError(f"{name} must be greater than 0, or nothing is learned, got {validation.shown(value)}")
 
 
+# A CPU's fit its cache; a GPU is bound by launches until some thousands of them.
+SLICE_MEMBERS = ByPlatform(cpu=16, accelerator=4096)
+
 ALGORITHM = Algorithm(
     name="dqn",
     config=DQNConfig,
@@ -40,6 +44,7 @@ ALGORITHM = Algorithm(
     check_learns=check_learns,
     memory_bytes=memory.memory_bytes,
     population_axes=agent.POPULATION_AXES,
+    slice_members=SLICE_MEMBERS,
     policy_params="average_params",
     learned=("online_params", "target_params", "average_params", "opt_state"),
     buffer="buffer",

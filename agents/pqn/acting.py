@@ -17,7 +17,7 @@ _NOISE, _START, _POLICY, _ACTION = range(16, 20)
 
 @struct.dataclass
 class Transitions:
-    """What the environments did in an iteration, leaves of shape (num_steps, num_envs, ...)."""
+    """What the environments did in an iteration, leaves of shape (steps_per_iteration, num_envs, ...)."""
 
     obs: Array
     action: Array  # int32
@@ -49,7 +49,7 @@ def initial_states(key: PRNGKey, config: PQNConfig, env: Environment, params: An
 def sample_noise(
     key: PRNGKey, iteration: Array, hyperparams: Hyperparams, config: PQNConfig, env: Environment
 ) -> Noise:
-    """The noise of an iteration, leaves of shape (num_steps, num_envs, ...)."""
+    """The noise of an iteration, leaves of shape (steps_per_iteration, num_envs, ...)."""
     steps, policy, actions, starts = (threefry.derive(key, use) for use in (_NOISE, _POLICY, _ACTION, _START))
 
     def sample(time, index):
@@ -81,7 +81,7 @@ def act(
 
     Returns:
       The states and returns so far to go on with, (num_envs, ...); the transitions; for each, 1 and the return where an
-      episode finished there, else zeros, (num_steps, num_envs, 2). An episode that is cut off does not count.
+      episode finished there, else zeros, (steps_per_iteration, num_envs, 2). An episode that is cut off does not count.
     """
 
     def step(state, episode_return, obs, output, noise):

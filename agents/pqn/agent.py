@@ -1,7 +1,7 @@
 """PQN as one compiled program: environments and learning, with all state in one pytree.
 
-An iteration is `num_steps` decisions of each of `num_envs` environments by the current network, then `num_epochs`
-passes over them in random minibatches. Nothing is kept of them afterwards.
+An iteration is `steps_per_iteration` decisions of each of `num_envs` environments by the current network, then
+`num_epochs` passes over them in random minibatches. Nothing is kept of them afterwards.
 
 All noise depends on the train state's key, the environment's index and the time alone: training in chunks, or resumed
 from a saved state, gives the same bits.

@@ -7,6 +7,7 @@ from agents.common.algorithm import Algorithm
 from agents.pqn import agent
 from agents.pqn.config import Hyperparams, PQNConfig
 from heartpole_jax import Environment, validation
+from heartpole_jax.platforms import ByPlatform
 
 
 def check(hyperparams: Hyperparams, config: PQNConfig, env: Environment, num_steps: int) -> None:
@@ -22,6 +23,9 @@ def check_learns(hyperparams: Hyperparams) -> None:
         raise ValueError(f"learning_rate must be greater than 0, or nothing is learned, got {validation.shown(rate)}")
 
 
+# A CPU's fit its cache; a GPU is bound by launches until some thousands of them.
+SLICE_MEMBERS = ByPlatform(cpu=4, accelerator=4096)
+
 ALGORITHM = Algorithm(
     name="pqn",
     config=PQNConfig,
@@ -34,6 +38,7 @@ ALGORITHM = Algorithm(
     check_learns=check_learns,
     memory_bytes=agent.memory_bytes,
     population_axes=agent.POPULATION_AXES,
+    slice_members=SLICE_MEMBERS,
     policy_params="online_params",
     learned=("online_params", "opt_state"),
     size="num_envs",

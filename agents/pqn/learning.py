@@ -20,7 +20,7 @@ from heartpole_jax.transforms import TRANSFORMS
 def lambda_returns(
     reward: Array, discount: Array, next_value: Array, terminated: Array, ended: Array, td_lambda: Numeric
 ) -> Array:
-    """Returns (num_steps, num_envs): G_t = r_t + discount_t ((1 - lambda) V(next_t) + lambda G_t+1).
+    """Returns (steps_per_iteration, num_envs): G_t = r_t + discount_t ((1 - lambda) V(next_t) + lambda G_t+1).
 
     Where `ended`, and after the last step, V(next_t) stands for all that follows; where `terminated`, 0 does. All
     arguments are of that shape, but for `td_lambda`.
@@ -40,7 +40,7 @@ def lambda_returns(
 def samples(
     transitions: Transitions, weights: Array, hyperparams: Hyperparams, config: PQNConfig, env: Environment
 ) -> Array:
-    """What gradient steps learn from, (num_steps * num_envs, num_features + 2): features, action, target.
+    """What gradient steps learn from, (steps_per_iteration * num_envs, num_features + 2): features, action, target.
 
     Targets are in units of the value scale. The network of `weights` gives the values of the next observations.
     """
