@@ -104,6 +104,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 def test_the_recipes_of_this_project_are_sound(path):
     recipe = recipes.named(path.stem)
     assert recipe.name == path.stem
+    if recipe.env.startswith("gymnax:"):
+        pytest.importorskip("gymnax", reason="gymnax pins jax < 0.12")
     env = registry.make(recipe.env)
     loop.check(recipe.hyperparams, recipe.config, env, loop.plan(recipe.num_steps, recipe.config).num_steps)
 
