@@ -33,7 +33,7 @@ FIRST, MID, TERMINATED, TRUNCATED = 0, 1, 2, 3
 
 
 @pytest.fixture
-def key_reuse():
+def key_reuse(reused_keys_raise):
     with jax.debug_key_reuse(False):
         yield
 
