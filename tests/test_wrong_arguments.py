@@ -15,7 +15,7 @@ V1 = hp.make("HeartPole-v1")
 
 
 class Trained:
-    """What `agents.saved_policy.load` returns, as far as it matters here."""
+    """What `saved_policy.load` returns, as far as it matters here."""
 
     weights = np.zeros(1000)
 

@@ -36,7 +36,7 @@ def resume(options: Resume) -> int:
     Raises:
       ValueError: for a folder that is no run or in use, a checkpoint that is damaged or another run's.
       OSError: where the folder cannot be written.
-      chunks.Diverged: where the loss is not finite.
+      loop.Diverged: where the loss is not finite.
     """
     folder = disk.as_path(options.run)
     if study_folder.is_sweep(folder):

@@ -104,7 +104,7 @@ def train(options: Train, arguments: Sequence[str] = ()) -> int:
       ValueError: for options that cannot be, before anything is written.
       ImportError: where something that training needs is not installed, likewise.
       OSError: where the run's folder cannot be made.
-      chunks.Diverged: where the loss is not finite.
+      loop.Diverged: where the loss is not finite.
     """
     task = task_of(options)
     installed.check_train()

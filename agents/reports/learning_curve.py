@@ -12,7 +12,7 @@ _MARGINS = {"left": 0.085, "right": 0.9, "top": 0.87, "bottom": 0.095, "hspace":
 
 
 def draw(records: Sequence[Mapping[str, float | None]], title: str, evaluation_episodes: int) -> style.Figure:
-    """A figure of a run's records, `runs.read_metrics(folder)`: regret, or the return where none is known, above.
+    """A figure of a run's records, `run_folder.read_metrics(folder)`: regret, or the return where none is known, above.
 
     Args:
       evaluation_episodes: of the greedy policy after every chunk, for the caption.

@@ -18,6 +18,7 @@ from agents.sweeps.fleet import Fleet
 from agents.sweeps.slice_files import Result
 from agents.sweeps.sweep import Means
 from agents.sweeps.tasks import Lane, Task
+from heartpole_jax import registry
 from heartpole_jax.heartpole_v0 import EnvParams
 from heartpole_jax.optimum import sober_optimum
 
@@ -92,7 +93,7 @@ def test_a_member_is_what_training_it_alone_gives(trained):
     study = study_of()
     setting = studies.resolve(study, {"learning_rate": 3e-3, "discount": 0.9})
     (member,) = (m for m in trained.members if (m.configuration, m.seed) == (2, 1))
-    params = dataclasses.replace(jax.tree.map(lambda x: x, sweep.environments.make(study.env).default_params),
+    params = dataclasses.replace(jax.tree.map(lambda x: x, registry.make(study.env).default_params),
                                  **setting.params)  # fmt: skip
     alone = dqn.train(
         jax.random.key(1), setting.hyperparams, setting.config, num_chunks=4,
