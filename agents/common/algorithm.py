@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+import jax
+import jax.numpy as jnp
 from chex import Array
 
 from heartpole_jax import Policy
@@ -56,3 +58,14 @@ class Algorithm:
     def with_buffer(self, train_state: Any, buffer: Any) -> Any:
         """The train state with another buffer, or itself where it has none."""
         return train_state if self.buffer is None else dataclasses.replace(train_state, **{self.buffer: buffer})
+
+
+def check_form(train_state: Any, own: Any) -> None:
+    """Raises ValueError where `train_state` has other shapes than `own`, which the algorithm's `init` makes."""
+    given, expected = (vars(jax.tree.map(jnp.shape, state)) for state in (train_state, own))
+    for name, shape in expected.items():
+        if given[name] != shape:
+            raise ValueError(
+                f"train_state must be of this configuration and environment, got {name} of shape {given[name]} and not "
+                f"{shape}; begin anew with init"
+            )

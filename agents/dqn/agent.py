@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from chex import Array, ArrayTree, Numeric, PRNGKey
 
 from agents.common import env_params, networks, observations, packing
+from agents.common.algorithm import check_form
 from agents.dqn import loss, noise, replay
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.dqn.noise import NoisePlan
@@ -136,7 +137,7 @@ def train_chunk(
       ValueError, TypeError: if `num_iterations` is no whole number of at least 1, or a step of the environment changes
         the type or shape of its state, or `train_state` is of another configuration or environment.
     """
-    _check_form(train_state, hyperparams, config, env, params)
+    check_form(train_state, jax.eval_shape(lambda: init(train_state.key, hyperparams, config, env, params)))
     params = env_params.with_expected_penalty(env, params, hyperparams.expected_penalty)
     block = max(size for size in range(1, _BLOCK_ITERATIONS + 1) if num_iterations % size == 0)
 
@@ -189,18 +190,6 @@ def _iterate(train_state: TrainState, totals: Array, plan: NoisePlan, unpack_sta
         ),
         totals + jnp.concatenate([learned, finished]),
     )
-
-
-def _check_form(train_state: TrainState, hyperparams: Hyperparams, config, env, params) -> None:
-    """Raises ValueError for a train state that `init` would not have made for this configuration and environment."""
-    own = jax.eval_shape(lambda: init(train_state.key, hyperparams, config, env, params))
-    shapes = lambda tree: jax.tree.map(jnp.shape, tree)
-    for name, value in vars(shapes(own)).items():
-        if (given := getattr(shapes(train_state), name)) != value:
-            raise ValueError(
-                f"train_state must be of this configuration and environment, got {name} of shape {given} and not "
-                f"{value}; begin anew with init"
-            )
 
 
 def _check_keeps_form(env: Environment, form: ArrayTree, params: Any) -> None:

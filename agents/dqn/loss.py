@@ -10,6 +10,7 @@ import optax
 from chex import Array, ArrayTree, Numeric
 
 from agents.common import networks
+from agents.common.decision_times import discounted_reward
 from agents.dqn import replay
 from agents.dqn.config import DQNConfig, Hyperparams
 from heartpole_jax import Environment, struct
@@ -98,18 +99,11 @@ def td_targets(
         discount = jax.lax.pow(base, batch.num_steps)
     else:
         duration = time(batch.next_obs) - time(batch.obs)
-        discount = hyperparams.discount**duration
-        returns = hyperparams.reward_scale * _return_in_time(batch.reward[:, 0], duration, hyperparams)
+        base, reward = hyperparams.discount, batch.reward[:, 0]
+        discount = base**duration
+        returns = hyperparams.reward_scale * discounted_reward(reward, duration, base, hyperparams.reward_shift)
     bootstrap = jnp.where(ended, 0.0, discount * next_value)
     return (returns + bootstrap) / networks.value_scale(batch.obs, config)
-
-
-def _return_in_time(reward: Array, duration: Array, hyperparams: Hyperparams) -> Array:
-    """The discounted return of one decision that took `duration` units of time: its reward in the last of them, and
-    `reward_shift` in each, which so favours no action."""
-    discount = hyperparams.discount
-    units = jnp.where(discount < 1.0, (1.0 - discount**duration) / jnp.maximum(1.0 - discount, 1e-6), duration)
-    return reward * discount ** (duration - 1.0) + hyperparams.reward_shift * units
 
 
 def td_loss(output: Array, targets: Array, action: Array, huber_width: Numeric) -> tuple[Array, Array]:

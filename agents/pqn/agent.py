@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from chex import Array, ArrayTree, PRNGKey
 
 from agents.common import env_params, networks, observations
+from agents.common.algorithm import check_form
 from agents.pqn import acting, learning
 from agents.pqn.config import Hyperparams, PQNConfig
 from heartpole_jax import Environment, arguments, struct, threefry, validation
@@ -114,7 +115,7 @@ def train_chunk(
       ValueError, TypeError: if `num_iterations` is no whole number of at least 1, or `train_state` is of another
         configuration or environment.
     """
-    _check_form(train_state, hyperparams, config, env, params)
+    check_form(train_state, jax.eval_shape(lambda: init(train_state.key, hyperparams, config, env, params)))
     params = env_params.with_expected_penalty(env, params, hyperparams.expected_penalty)
 
     def iterate(_, carry):
@@ -194,14 +195,3 @@ def _shuffled(key: PRNGKey, iteration: Array, config: PQNConfig) -> Array:
     mask = jnp.uint32(2 ** (size - 1).bit_length() - 1)
     order = jnp.sort((random & ~mask) | index[None], axis=1) & mask
     return order.astype(jnp.int32).reshape(config.updates_per_iteration, -1)
-
-
-def _check_form(train_state: TrainState, hyperparams: Hyperparams, config: PQNConfig, env: Environment, params) -> None:
-    """Raises ValueError for a train state that `init` does not make for this configuration and environment."""
-    own = jax.tree.map(jnp.shape, jax.eval_shape(lambda: init(train_state.key, hyperparams, config, env, params)))
-    for name, shape in vars(own).items():
-        if (given := getattr(jax.tree.map(jnp.shape, train_state), name)) != shape:
-            raise ValueError(
-                f"train_state must be of this configuration and environment, got {name} of shape {given} and not "
-                f"{shape}; begin anew with init"
-            )

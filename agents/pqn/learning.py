@@ -1,8 +1,7 @@
 """The learning of PQN: lambda-returns as targets, and gradient steps of RAdam on the flat vector of weights.
 
 Source: Gallici et al., "Simplifying deep temporal difference learning" (2024); lambda-returns: Sutton & Barto, section
-12.1; time: Sutton, Precup & Singh, "Between MDPs and semi-MDPs" (1999); RAdam: Liu et al., "On the variance of the
-adaptive learning rate and beyond" (2020).
+12.1; RAdam: Liu et al., "On the variance of the adaptive learning rate and beyond" (2020).
 """
 
 import jax
@@ -11,6 +10,7 @@ import optax
 from chex import Array, ArrayTree, Numeric
 
 from agents.common import networks
+from agents.common.decision_times import discounted_reward
 from agents.pqn.acting import Transitions
 from agents.pqn.config import Hyperparams, PQNConfig
 from heartpole_jax import Environment
@@ -53,25 +53,15 @@ def samples(
 
     obs, next_obs, reward = transitions.obs, transitions.next_obs, transitions.reward
     duration = jnp.ones_like(reward) if transform.time is None else transform.time(next_obs) - transform.time(obs)
-    reward, discount = timed(reward, duration, hyperparams)
+    base = hyperparams.discount
+    reward = hyperparams.reward_scale * discounted_reward(reward, duration, base, hyperparams.reward_shift)
     next_value = jax.lax.map(value, next_obs)  # step by step, so that a CPU's cache holds the layers
     terminated, ended = transitions.terminated, transitions.ended
-    returns = lambda_returns(reward, discount, next_value, terminated, ended, hyperparams.td_lambda)
+    returns = lambda_returns(reward, base**duration, next_value, terminated, ended, hyperparams.td_lambda)
     target = returns / transform.value_scale(obs, jnp)
     action = transitions.action.astype(target.dtype)
     rows = jnp.concatenate([transform.features(obs, jnp), action[..., None], target[..., None]], axis=2)
     return rows.reshape(-1, rows.shape[2])
-
-
-def timed(reward: Array, duration: Array, hyperparams: Hyperparams) -> tuple[Array, Array]:
-    """The discounted rewards of decisions that take `duration` units of time, and the discounts of what follows.
-
-    The reward comes in the last unit. `reward_shift` is added in each unit, so that it favours no action.
-    """
-    base = hyperparams.discount
-    units = jnp.where(base < 1.0, (1.0 - base**duration) / jnp.maximum(1.0 - base, 1e-6), duration)
-    scaled = hyperparams.reward_scale * (reward * base ** (duration - 1.0) + hyperparams.reward_shift * units)
-    return scaled, base**duration
 
 
 def optimizer(hyperparams: Hyperparams) -> optax.GradientTransformation:
