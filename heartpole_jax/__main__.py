@@ -117,6 +117,8 @@ def _episode(options: argparse.Namespace) -> None:
         name, rows = options.policy or "reference", ["", "coffees", "beers", "nights"]
     if saved:
         name, policy = folder.absolute().name, saved.as_policy()
+    elif os.sep in name:
+        raise ValueError(f"{name} is no folder; name one that `python -m agents train` has written, or a policy")
     elif env.name == "HeartPole-v1":
         policy = policies_v1.optimal(params) if name == "optimal" else policies_v1.make(name, params.menu)
     else:

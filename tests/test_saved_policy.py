@@ -384,3 +384,10 @@ def test_a_saved_policys_parameters_are_those_of_its_episode(tmp_path, capsys):
 def test_an_episode_of_a_saved_policy_in_another_environment_is_refused(arguments, message, folder, capsys):
     assert main(["episode", "--policy", str(folder), *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_not_taken_for_a_policys_name(capsys):
+    assert main(["episode", "--policy", "runs/nowhere"]) == 2
+    assert capsys.readouterr().err.startswith(
+        "error: runs/nowhere is no folder; name one that `python -m agents train`"
+    )

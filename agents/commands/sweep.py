@@ -60,6 +60,8 @@ class Sweep:
     """as for train"""
     recipe: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")] = None
     """what is not swept is as there"""
+    algorithm: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """as for train"""
     num_steps: int | None = None
     """of a member"""
     seeds: Annotated[str | None, tyro.conf.arg(metavar="N|FIRST-LAST")] = None
@@ -131,7 +133,7 @@ def join(processes: Processes) -> None:
 
 def study_of(options: Sweep) -> Study:
     """The study that the file and the flags describe. Raises ValueError for one that cannot be."""
-    names = ("env", "recipe", "num_steps", "search", "num_configurations", "num_evaluations")
+    names = ("algorithm", "env", "recipe", "num_steps", "search", "num_configurations", "num_evaluations")
     flags: dict[str, Any] = {name: value for name in names if (value := getattr(options, name)) is not None}
     if options.seeds is not None:
         flags["seeds"] = _read_seeds(options.seeds)

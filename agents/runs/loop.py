@@ -63,7 +63,7 @@ def plan(num_steps: int, config: Config, num_chunks: int = 50) -> Plan:
     smallest = block_iterations * config.env_steps_per_iteration
     if num_steps < smallest:
         raise ValueError(
-            f"num_steps must be at least one chunk, {block_iterations} iterations of "
+            f"num_steps must be at least one chunk, {block_iterations} iteration{'s' * (block_iterations > 1)} of "
             f"{config.env_steps_per_iteration:,} steps = {smallest:,}, got {num_steps:,}"
         )
     blocks, nearest = num_steps / smallest, None

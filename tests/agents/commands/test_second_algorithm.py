@@ -11,6 +11,7 @@ from test_resume import assert_same_run, stop_in_chunk
 import heartpole_jax as hp
 from agents import pqn
 from agents.__main__ import main
+from agents.commands.sweep import Sweep, study_of
 from agents.common import networks
 from agents.runs import algorithms, recipes
 from agents.sweeps import result_files, study_file
@@ -138,12 +139,22 @@ def test_an_algorithm_is_chosen_by_name_and_has_flags_of_its_own(capsys):
             "train --algorithm pqn --hyperparams.learning-rate 0",
             "error: learning_rate must be greater than 0, or nothing",
         ),
-        ("train --algorithm pqn --num-steps 100", "error: num_steps must be at least one chunk, 1 iterations of 2,048"),
+        (
+            "train --algorithm pqn --num-steps 100",
+            "error: num_steps must be at least one chunk, 1 iteration of",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(arguments, message, capsys):
     assert main(shlex.split(arguments)) == 2
     assert capsys.readouterr().err.startswith(message)
+
+
+def test_a_sweep_takes_its_algorithm_from_a_flag():
+    options = Sweep(algorithm="pqn", env="HeartPole-v0", space=("td_lambda=0.0,0.65",))
+    study = study_of(options)
+    assert isinstance(study.config, pqn.PQNConfig)
+    assert study.recipe == "heartpole-v0-pqn"
 
 
 def test_every_algorithm_is_found_by_its_configuration():
