@@ -9,7 +9,7 @@ import pytest
 from test_resume import assert_same_run, stop_in_chunk
 
 import heartpole_jax as hp
-from agents import pqn
+from agents import dqn, pqn
 from agents.__main__ import main
 from agents.commands.sweep import Sweep, study_of
 from agents.common import networks
@@ -162,6 +162,23 @@ def test_every_algorithm_is_found_by_its_configuration():
         assert algorithms.of(algorithm.config()) is algorithms.named(name) is algorithm
     with pytest.raises(TypeError, match="config must be a DQNConfig or a PQNConfig, got 3"):
         algorithms.of(3)
+
+
+@pytest.mark.parametrize(
+    ("config", "hyperparams"),
+    [
+        (dqn.DQNConfig(hidden_sizes=(4,), buffer_size=64), dqn.Hyperparams(learning_starts=8, target_period=8)),
+        (pqn.PQNConfig(hidden_sizes=(4,), num_envs=2, steps_per_iteration=4, num_minibatches=2), pqn.Hyperparams()),
+    ],
+    ids=["dqn", "pqn"],
+)
+def test_what_is_frozen_of_a_diverged_trial_is_all_that_updates_change(config, hyperparams):
+    algorithm = algorithms.of(config)
+    before = jax.jit(lambda: algorithm.init(jax.random.key(0), hyperparams, config))()
+    after, _ = algorithm.train_chunk(before, hyperparams, config, num_iterations=16)
+    same = lambda name: jax.tree.all(jax.tree.map(np.array_equal, getattr(before, name), getattr(after, name)))
+    changed = {name for name in vars(before) if name != "key" and not same(name)}
+    assert changed - {"iteration", "env_state", "episode_return", algorithm.buffer} == set(algorithm.learned)
 
 
 def test_a_study_of_another_algorithm_than_its_recipe_is_refused():
