@@ -20,7 +20,6 @@ from agents.common import networks
 from agents.dqn.config import DQNConfig
 from agents.runs.save_policy import save_policy
 from heartpole_jax import menu, registry, saved_policy
-from heartpole_jax.__main__ import main
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
 
@@ -355,39 +354,3 @@ assert not {{"agents", "flax"}} & set(sys.modules), sorted(sys.modules)
     command = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "(2,) (4,)\n"
-
-
-def test_an_episode_of_a_saved_policy_is_drawn_and_told(folder, capsys):
-    out = folder / "episode.png"
-    assert main(["episode", "--policy", str(folder), "--steps", "20", "--seed", "5", "--out", str(out)]) == 0
-    total = hp.rollout(hp.load_policy(folder), jax.random.key(5), hp.EnvParams(max_steps=20), num_envs=1).totals[0]
-    assert f"{folder.name}, seed 5: return {float(total):.3f}, 20 decisions" in capsys.readouterr().out
-    assert out.read_bytes().startswith(b"\x89PNG")
-
-
-def test_a_saved_policys_parameters_are_those_of_its_episode(tmp_path, capsys):
-    """A heart attack that costs nothing: no half-hour is below the work done in it."""
-    config, params = NETWORKS["linear"], {"heart_attack_penalty": 0.0, "max_steps": 10}
-    save_policy(tmp_path, weights_of(config), config, "HeartPole-v0", PROVENANCE | {"params": params})
-    assert main(["episode", "--policy", str(tmp_path), "--out", str(tmp_path / "episode.png")]) == 0
-    total = hp.rollout(hp.load_policy(tmp_path), jax.random.key(0), hp.EnvParams(**params), num_envs=1).totals[0]
-    assert f"return {float(total):.3f}, 10 decisions" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--env", "HeartPole-v1"], "is a policy for HeartPole-v0, got --env HeartPole-v1; leave --env out"),
-        (["--menu", "heartpole_v0"], "is a policy for HeartPole-v0, whose menu it needs; leave --menu out"),
-    ],
-)
-def test_an_episode_of_a_saved_policy_in_another_environment_is_refused(arguments, message, folder, capsys):
-    assert main(["episode", "--policy", str(folder), *arguments]) == 2
-    assert message in capsys.readouterr().err
-
-
-def test_a_folder_that_is_not_there_is_not_taken_for_a_policys_name(capsys):
-    assert main(["episode", "--policy", "runs/nowhere"]) == 2
-    assert capsys.readouterr().err.startswith(
-        "error: runs/nowhere is no folder; name one that `python -m agents train`"
-    )
