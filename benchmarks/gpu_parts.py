@@ -1,7 +1,10 @@
 """What gpu.py measures: each part a function of the sizes and of the rows so far, which yields rows as they come."""
 
+import contextlib
 import dataclasses
 import functools
+import importlib
+import itertools
 import os
 import pathlib
 import statistics
@@ -9,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest import mock
 
 import gpu_kernels
 import jax
@@ -18,10 +22,13 @@ import numpy as np
 import heartpole_jax as hp
 from agents import dqn
 from agents.common import networks
+from agents.dqn import agent
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.runs import loop, recipes, scoring
-from heartpole_jax import heartpole_v0, heartpole_v1, registry, rollout, threefry
+from heartpole_jax import heartpole_v0, heartpole_v1, q_network, registry, rollout, threefry
+from heartpole_jax.platforms import ByPlatform
 
+rollout_module = importlib.import_module(rollout.__module__)
 TRACES = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data"
 
 
@@ -30,7 +37,8 @@ class Sizes:
     """How much of everything."""
 
     patients: tuple[int, ...] = (2_048, 16_384, 131_072, 1_048_576, 8_388_608)
-    unrolled: int = 1_048_576  # patients of the comparison of unrolled steps
+    varied: int = 1_048_576  # patients of a rollout with other constants
+    varied_members: int = 1_024  # seeds of the DQN with other constants
     num_steps: int = 1_000
     loop_steps: int = 200  # of the usual loop
     transitions: int = 100_000
@@ -48,9 +56,9 @@ class Sizes:
 
 FULL = Sizes()
 QUICK = Sizes(
-    patients=(128,), unrolled=128, num_steps=8, loop_steps=8, transitions=512, copy_bytes=2**20, populations=(2,),
-    iterations=16, seeds=2, recipe_steps=8_192, episodes=8, sequences=64, gradient_steps=5, seconds=0.001,
-    interpret=True,
+    patients=(128,), varied=128, varied_members=2, num_steps=8, loop_steps=8, transitions=512, copy_bytes=2**20,
+    populations=(2,), iterations=16, seeds=2, recipe_steps=8_192, episodes=8, sequences=64, gradient_steps=5,
+    seconds=0.001, interpret=True,
 )  # fmt: skip
 
 
@@ -69,12 +77,14 @@ class Cell:
     work: float
     unit: str = "patient-steps/s"
     feeds_back: bool = False  # its first result is its next first argument, which it may write over
+    options: tuple[tuple[str, Any], ...] = ()  # of XLA's compiler
+    patched: tuple[tuple[Any, dict[str, Any]], ...] = ()  # what it is traced with: values of names in modules
 
 
 def measure(cells: list[Cell], sizes: Sizes) -> Iterator[dict]:
     """A row for each cell. All are compiled first, several at a time."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        compiled = [pool.submit(_compile, cell) for cell in cells]
+        compiled = [pool.submit(_compile, cell, _lowered(cell)) for cell in cells]
         for cell, future in zip(cells, compiled, strict=True):
             try:
                 program, seconds = future.result()
@@ -90,11 +100,19 @@ def why(error: Exception) -> str:
     return f"does not fit: {told}" if "RESOURCE_EXHAUSTED" in told else f"{type(error).__name__}: {told}"
 
 
-def _compile(cell: Cell) -> tuple[Callable, float]:
+def _lowered(cell: Cell) -> Any:
+    with contextlib.ExitStack() as stack:
+        for module, values in cell.patched:
+            stack.enter_context(mock.patch.multiple(module, **values))
+        if cell.patched:
+            jax.clear_caches()  # of what was traced with other values
+        donate = 0 if cell.feeds_back else ()
+        return jax.jit(cell.function, donate_argnums=donate).lower(*jax.eval_shape(cell.make_args))
+
+
+def _compile(cell: Cell, lowered: Any) -> tuple[Callable, float]:
     began = time.perf_counter()
-    donate = 0 if cell.feeds_back else ()
-    shapes = jax.eval_shape(cell.make_args)
-    program = jax.jit(cell.function, donate_argnums=donate).lower(*shapes).compile()
+    program = lowered.compile(compiler_options=dict(cell.options))
     return program, time.perf_counter() - began
 
 
@@ -225,19 +243,38 @@ def rollout_v0(sizes: Sizes, rows: list) -> Iterator[dict]:
     yield from measure([_rollout("HeartPole-v0", n, sizes.num_steps, "rollout v0") for n in sizes.patients], sizes)
 
 
-def unrolled(sizes: Sizes, rows: list) -> Iterator[dict]:
-    """The constants of rollout.py that were derived and not measured: would others be better?"""
-    from unittest import mock
+def constants(sizes: Sizes, rows: list) -> Iterator[dict]:
+    """The constants for accelerators of rollout.py, q_network.py and dqn/agent.py: would others be better?"""
+    chosen = {"noise_steps": 1, "unroll": 4, "odd_blocks": True}
+    others = [{}, {"unroll": 1}, {"unroll": 8}, {"noise_steps": 10, "unroll": 1}, {"odd_blocks": False}]
+    cells = []
+    for name, varied in itertools.product(("HeartPole-v0", "HeartPole-v1"), others):
+        values = {f"_{key.upper()}": ByPlatform(value, value) for key, value in (chosen | varied).items()}
+        told = ", ".join(f"{key} {value}" for key, value in varied.items()) or "as they are"
+        cell = _rollout(name, sizes.varied, sizes.num_steps, f"rollout {name[-2:]}, {told}")
+        cells.append(dataclasses.replace(cell, patched=((rollout_module, values),)))
+    for module, name, value in (
+        (None, "", None), (q_network, "_WRITTEN_OUT", 0), (agent, "_UNROLL_STEPS", 1)
+    ):  # fmt: skip
+        what = f"DQN, {name.strip('_').lower()} {value}" if module else "DQN, as they are"
+        patched = ((module, {name: ByPlatform(value, value)}),) if module else ()
+        cells.append(dataclasses.replace(_dqn(sizes.varied_members, 65_536, sizes.iterations, what), patched=patched))
+    yield from measure(cells, sizes)
 
-    from heartpole_jax.platforms import ByPlatform
 
-    module = __import__("heartpole_jax.rollout", fromlist=["rollout"])
-    for noise_steps, unroll in ((1, 1), (1, 4), (1, 10), (10, 1)):
-        with mock.patch.multiple(
-            module, _NOISE_STEPS=ByPlatform(noise_steps, noise_steps), _UNROLL=ByPlatform(unroll, unroll)
-        ):
-            what = f"noise of {noise_steps} steps at a time, {unroll} steps unrolled"
-            yield from measure([_rollout("HeartPole-v0", sizes.unrolled, sizes.num_steps, what)], sizes)
+def launches(sizes: Sizes, rows: list) -> Iterator[dict]:
+    """Few patients, where launches are the limit: kernels put into a CUDA graph however few they are."""
+    options = (("xla_gpu_graph_min_graph_size", 1),)
+    env = hp.make("HeartPole-v0")
+    step = lambda key, state, action: env.step(state, action, key)[:3:2]
+    cells = []
+    for n in sizes.patients[:2]:
+        loop = _usual_loop(lambda key: env.reset(key)[0], step, 4, n, sizes.loop_steps)
+        cells += [
+            _rollout("HeartPole-v0", n, sizes.num_steps, "rollout v0, graphs of one kernel"),
+            Cell("vmapped step, graphs of one kernel", n, loop, _key, n * sizes.loop_steps),
+        ]
+    yield from measure([dataclasses.replace(cell, options=options) for cell in cells], sizes)
 
 
 def kernels(sizes: Sizes, rows: list) -> Iterator[dict]:
@@ -326,27 +363,27 @@ def rollout_v1(sizes: Sizes, rows: list) -> Iterator[dict]:
 
 
 def dqn_populations(sizes: Sizes, rows: list) -> Iterator[dict]:
-    """The tutorial's settings, 4 decisions and an update an iteration, in the steady state; all seeds together."""
+    """All seeds together, in the steady state."""
     memory = (jax.devices()[0].memory_stats() or {}).get("bytes_limit", 2**32)
-    hyperparams, cells = Hyperparams(), []
-    for population in sizes.populations:
-        fits = int(0.4 * memory / (population * 56)) // 4 * 4
-        config = DQNConfig(hidden_sizes=(16, 16), buffer_size=min(1_000_000, fits))
+    for population in sizes.populations:  # one after the other, since their buffers do not fit together
+        buffer_size = min(1_000_000, int(0.4 * memory / (population * 56)) // 4 * 4)
+        yield from measure([_dqn(population, buffer_size, sizes.iterations, f"DQN, buffers of {buffer_size:,}")], sizes)
 
-        def chunk(state, config=config):
-            train = lambda state: dqn.train_chunk(state, hyperparams, config, num_iterations=sizes.iterations)
-            return jax.vmap(train, in_axes=(dqn.POPULATION_AXES,), out_axes=(dqn.POPULATION_AXES, 0))(state)
 
-        def make(population=population, config=config):
-            keys = jax.random.split(jax.random.key(0), population)
-            start = jax.vmap(lambda key: dqn.init(key, hyperparams, config), out_axes=dqn.POPULATION_AXES)
-            return (start(keys),)
+def _dqn(population: int, buffer_size: int, iterations: int, what: str) -> Cell:
+    """The tutorial's settings: 4 decisions and an update an iteration."""
+    hyperparams, config = Hyperparams(), DQNConfig(hidden_sizes=(16, 16), buffer_size=buffer_size)
 
-        what = f"DQN, buffers of {config.buffer_size:,}"
-        work = population * sizes.iterations * config.env_steps_per_iteration
-        cells.append(Cell(what, population, chunk, make, work, "decisions/s", feeds_back=True))
-    for cell in cells:  # one after the other, since their buffers do not fit together
-        yield from measure([cell], sizes)
+    def chunk(state):
+        train = lambda state: dqn.train_chunk(state, hyperparams, config, num_iterations=iterations)
+        return jax.vmap(train, in_axes=(dqn.POPULATION_AXES,), out_axes=(dqn.POPULATION_AXES, 0))(state)
+
+    def make():
+        keys = jax.random.split(jax.random.key(0), population)
+        return (jax.vmap(lambda key: dqn.init(key, hyperparams, config), out_axes=dqn.POPULATION_AXES)(keys),)
+
+    work = population * iterations * config.env_steps_per_iteration
+    return Cell(what, population, chunk, make, work, "decisions/s", feeds_back=True)
 
 
 def recipe(sizes: Sizes, rows: list) -> Iterator[dict]:
@@ -403,10 +440,11 @@ PARTS: dict[str, Callable[[Sizes, list], Iterator[dict]]] = {
     "rollout-v0": rollout_v0,
     "kernels": kernels,
     "loops": loops,
+    "launches": launches,
     "dqn": dqn_populations,
     "recipe": recipe,
     "rollout-v1": rollout_v1,
-    "unrolled": unrolled,
+    "constants": constants,
     "gradients": hybrid_gradients,
     "ratios": ratios,
 }

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from chex import Array, ArrayTree, Numeric, PRNGKey
 from jax.experimental import checkify
 
-from heartpole_jax import arguments, heartpole_v0, heartpole_v1, validation
+from heartpole_jax import arguments, heartpole_v0, heartpole_v1, threefry, validation
 from heartpole_jax import menu as menus
 
 
@@ -122,9 +122,11 @@ def step_autoreset(
 
     `last_obs` is the true observation after the action, whatever `done` says: the one to bootstrap from, unless
     `terminated` says that the episode has truly ended there. `state` and `obs` are those to go on with: after a `done`
-    they belong to the next episode.
+    they belong to the next episode. The dice of the step are those of `threefry.derived_key(key, 0)`, those of the next
+    episode's start of `derived_key(key, 1)`.
     """
-    step_key, reset_key = jax.random.split(key)
+    # Not `jax.random.split`, whose keys XLA puts into memory: on a GPU twice the bytes of a step.
+    step_key, reset_key = (threefry.derived_key(key, purpose) for purpose in (0, 1))
     next_state, last_obs, reward, done = env.step(state, action, step_key, params)
     reset_state, reset_obs = env.reset(reset_key, params)
     terminated = env.terminated(next_state)

@@ -33,6 +33,10 @@ _NOISE_STEPS = ByPlatform(cpu=10, accelerator=1)
 _UNROLL = ByPlatform(cpu=1, accelerator=4)
 # Patients at a time: on a CPU as many as fit the second-level cache.
 _BLOCK_LANES = ByPlatform(cpu=8192, accelerator=None)
+# Whether a block is filled up to an odd number of patients: XLA gives each thread of a GPU four entries of arrays whose
+# length four divides, and the steps of four patients are too much for its registers. Not for records, which would be
+# copied to cut the filling off.
+_ODD_BLOCKS = ByPlatform(cpu=False, accelerator=True)
 _MOST_CONSTANTS = 32  # parameters of plain numbers whose programs are kept, 6.5 MB each and more
 
 
@@ -158,7 +162,7 @@ def rollout(
         return _program(constants)(
             policy, key, params, start, env=env, num_envs=num_envs, num_steps=num_steps,
             total=total, record=record, autoreset=autoreset, block_lanes=block_lanes, devices=devices,
-            noise_steps=_NOISE_STEPS.on(platform), unroll=_UNROLL.on(platform),
+            noise_steps=_NOISE_STEPS.on(platform), unroll=_UNROLL.on(platform), odd_blocks=_ODD_BLOCKS.on(platform),
         )  # fmt: skip
 
 
@@ -203,13 +207,13 @@ def _program(constants: "_Constants | None") -> Callable:
     """`_rollout`, compiled, for parameters that are compiled in. What falls out of the cache takes its programs along,
     which jit would keep for ever."""
     static = ("env", "num_envs", "num_steps", "total", "record", "autoreset", "block_lanes", "devices", "noise_steps",
-              "unroll")  # fmt: skip
+              "unroll", "odd_blocks")  # fmt: skip
     return jax.jit(functools.partial(_rollout, constants), static_argnames=static)
 
 
 def _rollout(
     constants, policy, key, params, start, *, env, num_envs, num_steps, total, record, autoreset, block_lanes, devices,
-    noise_steps, unroll,
+    noise_steps, unroll, odd_blocks,
 ):  # fmt: skip
     """Divides the lanes into blocks, and the blocks among the devices."""
     if constants is not None:
@@ -217,6 +221,8 @@ def _rollout(
     num_devices = 1 if devices is None else len(devices)
     num_blocks = num_devices * (1 if record else -(-num_envs // (num_devices * block_lanes)))
     lanes_a_block = -(-num_envs // num_blocks)
+    if odd_blocks and not record:
+        lanes_a_block |= 1
     padding = num_blocks * lanes_a_block - num_envs
     dice = _Dice(noise=threefry.derive(key, 0), policy=threefry.derive(key, 1), start=threefry.derive(key, 2))
     if start is None:

@@ -92,7 +92,7 @@ def test_a_part_that_fails_is_one_line_and_the_others_go_on(modules, monkeypatch
 
     def too_large(sizes, rows):
         cell = parts.Cell("huge", 7, lambda x: x, lambda: (jnp.zeros(3),), 1.0)
-        monkeypatch.setattr(parts, "_compile", lambda cell: (_exhausted, 0.0))
+        monkeypatch.setattr(parts, "_compile", lambda cell, lowered: (_exhausted, 0.0))
         yield from parts.measure([cell], sizes)
 
     monkeypatch.setattr(parts, "PARTS", {"bad": bad, "large": too_large, "good": good})
@@ -172,7 +172,7 @@ def test_everything_runs_at_small_sizes(tmp_path):
     written = tmp_path / "rows.json"
     command = [sys.executable, str(BENCHMARKS / "gpu.py"), "--quick", "--json", str(written)]
     if not HAS_MOSAIC:
-        parts = "device parity rollout-v0 loops dqn recipe rollout-v1 unrolled gradients ratios"
+        parts = "device parity rollout-v0 loops launches dqn recipe rollout-v1 constants gradients ratios"
         command += ["--parts", *parts.split()]
     shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert "failed" not in shown

@@ -34,7 +34,7 @@ def test_a_rollout_of_an_accelerator_has_the_same_noise_and_results(num_steps, o
 
     def roll(policy, env, **options):
         return jax.device_get(
-            hp.rollout(policy, jax.random.key(5), env=env, num_envs=3, num_steps=num_steps, **options)
+            hp.rollout(policy, jax.random.key(5), env=env, num_steps=num_steps, **{"num_envs": 3} | options)
         )
 
     def both():
@@ -42,7 +42,9 @@ def test_a_rollout_of_an_accelerator_has_the_same_noise_and_results(num_steps, o
             probe_environments.random_policy(2**16), probe_environments.dice(), autoreset=True, total=None,
             record=lambda t: (t.info, t.action, t.obs),
         )  # fmt: skip
-        return dice, roll(probe_environments.random_policy(4), hp.make("HeartPole-v0"), record=hp.everything)
+        policy, env = probe_environments.random_policy(4), hp.make("HeartPole-v0")
+        # Four patients without records are filled up to five.
+        return dice, (roll(policy, env, record=hp.everything), roll(policy, env, num_envs=4, block_lanes=4))
 
     dice, patients = both()
     on_accelerator()
