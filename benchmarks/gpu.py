@@ -48,13 +48,35 @@ def where(commit: str | None) -> dict[str, str]:
 
 
 def markdown(rows: list[dict]) -> str:
-    """The rows as a Markdown table."""
-    columns = ("part", "what", "size", "value", "unit", "card", "driver", "jax", "commit", "date")
-    lines = ["| " + " | ".join(columns) + " |", "|---|---|---:|---:" + "|---" * (len(columns) - 4) + "|"]
+    """The rows as Markdown: where they were measured, what has several sizes by size, and the rest."""
+    origins: dict[str, list[str]] = {}
     for row in rows:
-        shown = row | {"value": number(row["value"]), "size": f"{row['size']:,}" if row["size"] else ""}
-        lines.append("| " + " | ".join(str(shown[column]) for column in columns) + " |")
+        origin = "{card}, driver {driver}, jax {jax}, commit {commit}, {date}".format_map(row)
+        origins.setdefault(origin, []).append(row["what"])
+    most = max(origins, key=lambda origin: len(origins[origin]))
+    others = (f"{', '.join(whats)}: {origin}" for origin, whats in origins.items() if origin != most)
+    lines = ["; ".join([most, *others]) + "."]
+    by_size: dict[tuple[str, str], dict[int, float]] = {}
+    for row in rows:
+        by_size.setdefault((row["unit"], row["what"]), {})[row["size"]] = row["value"]
+    by_size = {what: values for what, values in by_size.items() if len(values) > 1}
+    for unit in dict.fromkeys(unit for unit, _ in by_size):
+        rates = {what: values for (its_unit, what), values in by_size.items() if its_unit == unit}
+        sizes = sorted({size for values in rates.values() for size in values})
+        head = [f"{unit}, by size", *(f"{size:,}" for size in sizes)]
+        shown = [[what, *(number(x[n]) if n in x else "" for n in sizes)] for what, x in rates.items()]
+        lines += ["", *_table(head, "-" + ":" * len(sizes), shown)]
+    rest = [row for row in rows if (row["unit"], row["what"]) not in by_size]
+    shown = [[x["what"], f"{x['size']:,}" if x["size"] else "", number(x["value"]), x["unit"]] for x in rest]
+    lines += ["", *_table(["what", "size", "value", "unit"], "-::-", shown)]
     return "\n".join(lines)
+
+
+def _table(head: list[str], align: str, rows: list[list[str]]) -> list[str]:
+    """Lines of Markdown; `align` has a colon for each column of numbers."""
+    rule = "|" + "".join("---:|" if right == ":" else "---|" for right in align)
+    line = lambda cells: f"| {' | '.join(cells)} |"
+    return [line(head), rule, *map(line, rows)]
 
 
 def number(value: float | None) -> str:

@@ -1,23 +1,20 @@
 """What gpu.py measures: each part a function of the sizes and of the rows so far, which yields rows as they come."""
 
-import contextlib
 import dataclasses
 import functools
 import importlib
 import itertools
-import os
 import pathlib
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from unittest import mock
 
-import gpu_kernels
+import gpu_limit
 import jax
 import jax.numpy as jnp
 import numpy as np
+from gpu_timing import Cell, measure, row
 
 import heartpole_jax as hp
 from agents import dqn
@@ -51,94 +48,14 @@ class Sizes:
     sequences: int = 16_384  # of noise, for gradients
     gradient_steps: int = 1_000
     seconds: float = 0.2  # a timing, at least
-    interpret: bool = False  # the Pallas kernel, where there is no GPU
 
 
 FULL = Sizes()
 QUICK = Sizes(
     patients=(128,), varied=128, varied_members=2, num_steps=8, loop_steps=8, transitions=512, copy_bytes=2**20,
     populations=(2,), iterations=16, seeds=2, recipe_steps=8_192, episodes=8, sequences=64, gradient_steps=5,
-    seconds=0.001, interpret=True,
+    seconds=0.001,
 )  # fmt: skip
-
-
-def row(what: str, size: int | None, value: float | None, unit: str, note: str = "") -> dict:
-    return {"what": what, "size": size, "value": value, "unit": unit, "note": note}
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """A program to time: `function(*make_args())` does `work` units once."""
-
-    what: str
-    size: int
-    function: Callable
-    make_args: Callable[[], tuple]
-    work: float
-    unit: str = "patient-steps/s"
-    feeds_back: bool = False  # its first result is its next first argument, which it may write over
-    options: tuple[tuple[str, Any], ...] = ()  # of XLA's compiler
-    patched: tuple[tuple[Any, dict[str, Any]], ...] = ()  # what it is traced with: values of names in modules
-
-
-def measure(cells: list[Cell], sizes: Sizes) -> Iterator[dict]:
-    """A row for each cell. All are compiled first, several at a time."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        compiled = [pool.submit(_compile, cell, _lowered(cell)) for cell in cells]
-        for cell, future in zip(cells, compiled, strict=True):
-            try:
-                program, seconds = future.result()
-                rate = cell.work / _seconds(cell, program, sizes.seconds)
-                yield row(cell.what, cell.size, rate, cell.unit, f"compiled in {seconds:.0f} s")
-            except Exception as error:
-                yield row(cell.what, cell.size, None, cell.unit, why(error))
-
-
-def why(error: Exception) -> str:
-    """One line on what went wrong."""
-    told = (str(error).strip().splitlines() or [""])[0][:160]
-    return f"does not fit: {told}" if "RESOURCE_EXHAUSTED" in told else f"{type(error).__name__}: {told}"
-
-
-def _lowered(cell: Cell) -> Any:
-    with contextlib.ExitStack() as stack:
-        for module, values in cell.patched:
-            stack.enter_context(mock.patch.multiple(module, **values))
-        if cell.patched:
-            jax.clear_caches()  # of what was traced with other values
-        donate = 0 if cell.feeds_back else ()
-        return jax.jit(cell.function, donate_argnums=donate).lower(*jax.eval_shape(cell.make_args))
-
-
-def _compile(cell: Cell, lowered: Any) -> tuple[Callable, float]:
-    began = time.perf_counter()
-    program = lowered.compile(compiler_options=dict(cell.options))
-    return program, time.perf_counter() - began
-
-
-def _seconds(cell: Cell, program: Callable, at_least: float) -> float:
-    """Seconds of a call, the median of three timings of `at_least` each."""
-    args = jax.jit(cell.make_args)()
-
-    def call(args):
-        result = program(*args)
-        return (result[0], *args[1:]) if cell.feeds_back else args, result
-
-    def timed(calls, args):
-        began = time.perf_counter()
-        for _ in range(calls):
-            args, result = call(args)
-        jax.block_until_ready(result)
-        return (time.perf_counter() - began) / calls, args
-
-    _, args = timed(1, args)
-    once, args = timed(1, args)
-    calls = max(1, round(at_least / once))
-    found = []
-    for _ in range(3):
-        seconds, args = timed(calls, args)
-        found.append(seconds)
-    return statistics.median(found)
 
 
 def device(sizes: Sizes, rows: list) -> Iterator[dict]:
@@ -147,7 +64,9 @@ def device(sizes: Sizes, rows: list) -> Iterator[dict]:
     yield row("memory that JAX may use", None, memory and memory / 2**30, "GiB")
     size = sizes.copy_bytes
     make = lambda: (jnp.zeros(size // 4, jnp.float32),)
-    yield from measure([Cell("copy, read and written", size, lambda x: x + 1, make, 2 * size / 1e9, "GB/s")], sizes)
+    yield from measure(
+        [Cell("copy, read and written", size, lambda x: x + 1, make, 2 * size / 1e9, "GB/s")], sizes.seconds
+    )
 
 
 def parity(sizes: Sizes, rows: list) -> Iterator[dict]:
@@ -240,7 +159,9 @@ def _rollout(name: str, num_envs: int, num_steps: int, what: str) -> Cell:
 
 def rollout_v0(sizes: Sizes, rows: list) -> Iterator[dict]:
     """`rollout` of random actions, a whole episode."""
-    yield from measure([_rollout("HeartPole-v0", n, sizes.num_steps, "rollout v0") for n in sizes.patients], sizes)
+    yield from measure(
+        [_rollout("HeartPole-v0", n, sizes.num_steps, "rollout v0") for n in sizes.patients], sizes.seconds
+    )
 
 
 def constants(sizes: Sizes, rows: list) -> Iterator[dict]:
@@ -259,7 +180,7 @@ def constants(sizes: Sizes, rows: list) -> Iterator[dict]:
         what = f"DQN, {name.strip('_').lower()} {value}" if module else "DQN, as they are"
         patched = ((module, {name: ByPlatform(value, value)}),) if module else ()
         cells.append(dataclasses.replace(_dqn(sizes.varied_members, 65_536, sizes.iterations, what), patched=patched))
-    yield from measure(cells, sizes)
+    yield from measure(cells, sizes.seconds)
 
 
 def launches(sizes: Sizes, rows: list) -> Iterator[dict]:
@@ -274,27 +195,16 @@ def launches(sizes: Sizes, rows: list) -> Iterator[dict]:
             _rollout("HeartPole-v0", n, sizes.num_steps, "rollout v0, graphs of one kernel"),
             Cell("vmapped step, graphs of one kernel", n, loop, _key, n * sizes.loop_steps),
         ]
-    yield from measure([dataclasses.replace(cell, options=options) for cell in cells], sizes)
+    yield from measure([dataclasses.replace(cell, options=options) for cell in cells], sizes.seconds)
 
 
-def kernels(sizes: Sizes, rows: list) -> Iterator[dict]:
-    """The episode as one kernel: Pallas with our equations, CUDA by hand."""
-    cells = []
+def limit(sizes: Sizes, rows: list) -> Iterator[dict]:
+    """The episode as one CUDA kernel by hand, with a cheap generator."""
+    if jax.default_backend() == "cpu":
+        yield row("limit: a CUDA kernel by hand", None, None, "patient-steps/s", "no GPU")
+        return
     for n in sizes.patients:
-        run = lambda key, n=n: gpu_kernels.pallas(key, n, sizes.num_steps, interpret=sizes.interpret)
-        cells.append(Cell("one Pallas kernel, v0", n, run, _key, n * sizes.num_steps))
-    yield from measure(cells, sizes)
-    n = sizes.patients[0]
-    got = gpu_kernels.pallas(jax.random.key(0), n, sizes.num_steps, interpret=sizes.interpret)
-    wanted = rollout(hp.policies.uniformly_random(), jax.random.key(0), num_envs=n, num_steps=sizes.num_steps).totals
-    yield row("the kernel's returns against rollout's, median error", n, float(jnp.median(jnp.abs(got - wanted))), "")
-    if not sizes.interpret:
-        yield from _cuda_limit(sizes)
-
-
-def _cuda_limit(sizes: Sizes) -> Iterator[dict]:
-    for n in sizes.patients:
-        run = gpu_kernels.cuda(n, sizes.num_steps)
+        run = gpu_limit.cuda(n, sizes.num_steps)
         run()
         found = []
         for seed in range(3):
@@ -338,7 +248,7 @@ def loops(sizes: Sizes, rows: list) -> Iterator[dict]:
         for what, contender in contenders.items()
         for n in sizes.patients
     ]
-    yield from measure(cells, sizes)
+    yield from measure(cells, sizes.seconds)
 
 
 def _usual_loop(reset: Callable, step: Callable, num_actions: int, num_envs: int, num_steps: int) -> Callable:
@@ -359,7 +269,9 @@ def _usual_loop(reset: Callable, step: Callable, num_actions: int, num_envs: int
 
 def rollout_v1(sizes: Sizes, rows: list) -> Iterator[dict]:
     """The same as v0's, of as many decisions."""
-    yield from measure([_rollout("HeartPole-v1", n, sizes.num_steps, "rollout v1") for n in sizes.patients], sizes)
+    yield from measure(
+        [_rollout("HeartPole-v1", n, sizes.num_steps, "rollout v1") for n in sizes.patients], sizes.seconds
+    )
 
 
 def dqn_populations(sizes: Sizes, rows: list) -> Iterator[dict]:
@@ -367,7 +279,9 @@ def dqn_populations(sizes: Sizes, rows: list) -> Iterator[dict]:
     memory = (jax.devices()[0].memory_stats() or {}).get("bytes_limit", 2**32)
     for population in sizes.populations:  # one after the other, since their buffers do not fit together
         buffer_size = min(1_000_000, int(0.4 * memory / (population * 56)) // 4 * 4)
-        yield from measure([_dqn(population, buffer_size, sizes.iterations, f"DQN, buffers of {buffer_size:,}")], sizes)
+        yield from measure(
+            [_dqn(population, buffer_size, sizes.iterations, f"DQN, buffers of {buffer_size:,}")], sizes.seconds
+        )
 
 
 def _dqn(population: int, buffer_size: int, iterations: int, what: str) -> Cell:
@@ -420,25 +334,22 @@ def hybrid_gradients(sizes: Sizes, rows: list) -> Iterator[dict]:
 
 
 def ratios(sizes: Sizes, rows: list) -> Iterator[dict]:
-    """Best against best, and the kernel against the scan at each size."""
-    rates: dict[str, dict[int, float]] = {}
+    """Best against best."""
+    best: dict[str, float] = {}
     for x in rows:
         if x["value"] is not None and x["unit"] == "patient-steps/s":
-            rates.setdefault(x["what"], {})[x["size"]] = x["value"]
-    best = {what: max(values.values()) for what, values in rates.items()}
-    pole, kernel, limit = "gymnax CartPole, vmapped step", "one Pallas kernel, v0", "limit: a CUDA kernel by hand"
+            best[x["what"]] = max(x["value"], best.get(x["what"], 0.0))
+    pole, limit = "gymnax CartPole, vmapped step", "limit: a CUDA kernel by hand"
     for a, b in (("rollout v0", pole), ("vmapped step", pole), ("vmapped step_autoreset", pole), ("rollout v0", limit)):
         if a in best and b in best:
             yield row(f"{a} / {b}, each at its best", None, best[a] / best[b], "times")
-    for n in sorted(rates.get(kernel, {}).keys() & rates.get("rollout v0", {}).keys()):
-        yield row(f"{kernel} / rollout v0", n, rates[kernel][n] / rates["rollout v0"][n], "times")
 
 
 PARTS: dict[str, Callable[[Sizes, list], Iterator[dict]]] = {
     "device": device,
     "parity": parity,
     "rollout-v0": rollout_v0,
-    "kernels": kernels,
+    "limit": limit,
     "loops": loops,
     "launches": launches,
     "dqn": dqn_populations,

@@ -7,25 +7,21 @@ import sys
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
-import heartpole_jax as hp
-
 BENCHMARKS = pathlib.Path(__file__).parent.parent / "benchmarks"
-HAS_MOSAIC = jax.__version_info__ >= (0, 11)  # in older ones Mosaic GPU refuses the kernel's loop
 
 
 @pytest.fixture(scope="module")
 def modules():
-    """(gpu, gpu_parts, gpu_kernels), which are no package."""
+    """(gpu, gpu_parts, gpu_timing), which are no package."""
     sys.path.insert(0, str(BENCHMARKS))
     try:
         import gpu
-        import gpu_kernels
         import gpu_parts
+        import gpu_timing
 
-        yield gpu, gpu_parts, gpu_kernels
+        yield gpu, gpu_parts, gpu_timing
     finally:
         sys.path.remove(str(BENCHMARKS))
 
@@ -37,41 +33,6 @@ def main(gpu, monkeypatch, *arguments):
     return ended.value.code
 
 
-def rollout_returns(num_envs, num_steps):
-    policy = hp.policies.uniformly_random()
-    return hp.rollout(policy, jax.random.key(3), num_envs=num_envs, num_steps=num_steps).totals
-
-
-def test_the_kernels_body_gives_the_returns_of_rollout(modules):
-    _, _, kernels = modules
-    body = jax.jit(lambda key: kernels.random_returns(kernels.words_of(key), jnp.arange(256, dtype=jnp.uint32), 60))
-    found = body(jax.random.key(3))
-    assert (found < -100).any()  # some hearts have given out
-    np.testing.assert_allclose(found, rollout_returns(256, 60), rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.skipif(not HAS_MOSAIC, reason="jax 0.11 has the first Mosaic GPU that takes the kernel")
-def test_the_kernel_interpreted_gives_the_returns_of_rollout(modules):
-    _, _, kernels = modules
-    found = kernels.pallas(jax.random.key(3), 256, 20, interpret=True)
-    np.testing.assert_allclose(found, rollout_returns(256, 20), rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.skipif(not HAS_MOSAIC, reason="jax 0.11 has the first Mosaic GPU that takes the kernel")
-def test_the_kernel_lowers_to_one_mosaic_kernel_for_cuda_on_a_machine_without_one(modules):
-    _, _, kernels = modules
-    traced = kernels.pallas.trace(jax.random.key(0), num_envs=1024, num_steps=1000)
-    lowered = traced.lower(lowering_platforms=("cuda",)).as_text()
-    assert lowered.count("custom_call @mosaic_gpu") == 1
-    assert "while" not in lowered.split("custom_call @mosaic_gpu")[1]
-
-
-def test_the_kernel_refuses_a_number_of_patients_that_fills_no_block(modules):
-    _, _, kernels = modules
-    with pytest.raises(ValueError, match="multiple of 128, got 100"):
-        kernels.pallas(jax.random.key(0), 100, 10)
-
-
 def test_without_a_gpu_one_line_says_so(modules, monkeypatch, capsys):
     gpu, _, _ = modules
     assert main(gpu, monkeypatch) == 1
@@ -81,7 +42,7 @@ def test_without_a_gpu_one_line_says_so(modules, monkeypatch, capsys):
 
 
 def test_a_part_that_fails_is_one_line_and_the_others_go_on(modules, monkeypatch, capsys, tmp_path):
-    gpu, parts, _ = modules
+    gpu, parts, timing = modules
 
     def good(sizes, rows):
         yield parts.row("one", 1_024, 2.0, "times")
@@ -91,9 +52,9 @@ def test_a_part_that_fails_is_one_line_and_the_others_go_on(modules, monkeypatch
         raise RuntimeError("no such\nthing")
 
     def too_large(sizes, rows):
-        cell = parts.Cell("huge", 7, lambda x: x, lambda: (jnp.zeros(3),), 1.0)
-        monkeypatch.setattr(parts, "_compile", lambda cell, lowered: (_exhausted, 0.0))
-        yield from parts.measure([cell], sizes)
+        cell = timing.Cell("huge", 7, lambda x: x, lambda: (jnp.zeros(3),), 1.0)
+        monkeypatch.setattr(timing, "_compile", lambda cell, lowered: (_exhausted, 0.0))
+        yield from timing.measure([cell], sizes.seconds)
 
     monkeypatch.setattr(parts, "PARTS", {"bad": bad, "large": too_large, "good": good})
     written = tmp_path / "new" / "rows.json"
@@ -108,8 +69,27 @@ def test_a_part_that_fails_is_one_line_and_the_others_go_on(modules, monkeypatch
         assert (row["commit"], row["jax"]) == ("abc", jax.__version__)
         assert row["card"]
         assert row["driver"]
-    assert "| good | one | 1,024 | 2 | times |" in gpu.markdown(rows)
-    assert "| large | huge | 7 | - | patient-steps/s |" in gpu.markdown(rows)
+    assert "| one | 1,024 | 2 | times |" in gpu.markdown(rows)
+    assert "| huge | 7 | - | patient-steps/s |" in gpu.markdown(rows)
+
+
+def test_the_table_has_a_column_for_each_size_and_one_line_for_where_it_was_measured(modules):
+    gpu, parts, _ = modules
+    card = {"card": "X1", "driver": "1.2", "jax": "0.11", "date": "2026-01-02"}
+    rates = [("a", 1_000, 2e9, "new"), ("b", 1_000, 3e9, "new"), ("a", 20, 1.234e9, "new"), ("late", None, 5.0, "old")]
+    rows = [{"part": "p", **parts.row(what, n, x, "steps/s"), **card, "commit": commit} for what, n, x, commit in rates]
+    assert gpu.markdown(rows).splitlines() == [
+        "X1, driver 1.2, jax 0.11, commit new, 2026-01-02; late: X1, driver 1.2, jax 0.11, commit old, 2026-01-02.",
+        "",
+        "| steps/s, by size | 20 | 1,000 |",
+        "|---|---:|---:|",
+        "| a | 1.23e+09 | 2e+09 |",
+        "",
+        "| what | size | value | unit |",
+        "|---|---:|---:|---|",
+        "| b | 1,000 | 3e+09 | steps/s |",
+        "| late |  | 5 | steps/s |",
+    ]
 
 
 def _exhausted(*args):
@@ -129,16 +109,18 @@ def test_an_unknown_part_is_refused_with_those_that_there_are(modules, monkeypat
     assert "no part dnq; there are device, parity, rollout-v0" in capsys.readouterr().err
 
 
-def test_ratios_compare_the_best_rates_and_the_kernel_at_each_size(modules):
+def test_ratios_compare_the_best_rates(modules):
     _, parts, _ = modules
-    rates = {"rollout v0": {1: 4.0, 2: 9.0}, "one Pallas kernel, v0": {2: 18.0}, "vmapped step": {1: 6.0}}
-    rates["gymnax CartPole, vmapped step"] = {1: 3.0, 2: None}
+    rates = {
+        "rollout v0": {1: 4.0, 2: 9.0},
+        "vmapped step": {1: 6.0},
+        "gymnax CartPole, vmapped step": {1: 3.0, 2: None},
+    }
     rows = [parts.row(what, n, x, "patient-steps/s") for what, of in rates.items() for n, x in of.items()]
-    found = {row["what"]: (row["size"], row["value"]) for row in parts.ratios(parts.QUICK, rows)}
+    found = {row["what"]: row["value"] for row in parts.ratios(parts.QUICK, rows)}
     assert found == {
-        "rollout v0 / gymnax CartPole, vmapped step, each at its best": (None, 3.0),
-        "vmapped step / gymnax CartPole, vmapped step, each at its best": (None, 2.0),
-        "one Pallas kernel, v0 / rollout v0": (2, 2.0),
+        "rollout v0 / gymnax CartPole, vmapped step, each at its best": 3.0,
+        "vmapped step / gymnax CartPole, vmapped step, each at its best": 2.0,
     }
 
 
@@ -171,9 +153,6 @@ def test_everything_runs_at_small_sizes(tmp_path):
     """All parts, and rows of all of them; a part that fails ends the process with 1."""
     written = tmp_path / "rows.json"
     command = [sys.executable, str(BENCHMARKS / "gpu.py"), "--quick", "--json", str(written)]
-    if not HAS_MOSAIC:
-        parts = "device parity rollout-v0 loops launches dqn recipe rollout-v1 constants gradients ratios"
-        command += ["--parts", *parts.split()]
     shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert "failed" not in shown
     rows = {(row["part"], row["what"]): row["value"] for row in json.loads(written.read_text())}
