@@ -21,7 +21,6 @@ from agents.commands.resume import Resume, resume
 from agents.commands.sweep import Sweep
 from agents.commands.train import INTERRUPTED, Train, train
 from agents.runs import loop, recipes
-from agents.sweeps import cluster
 from agents.tutorial import tutorial
 from agents.tutorial.tutorial import Tutorial
 from heartpole_jax.__main__ import use_all_cores, without_devices
@@ -43,8 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(options) or 0
     except (ValueError, ImportError, OSError) as error:
         return _fail(error, 2)
-    except cluster.Lost as error:
-        return _fail(f"another process is gone: {error}", 1)
     except (RuntimeError, AssertionError) as error:
         if (message := without_devices()) is not None:
             return _fail(message, 2)
@@ -149,8 +146,6 @@ _WORDS = {"INT": "a whole number", "FLOAT": "a number", "INT INT": "two whole nu
 
 def _fail(error: Exception | str, status: int) -> int:
     print(f"error: {one_line(error)}", file=sys.stderr)
-    if cluster.is_joined():  # the others are not to wait for this process, nor it for them
-        cluster.leave(status)
     return status
 
 

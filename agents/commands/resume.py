@@ -10,7 +10,6 @@ import tyro
 from agents.commands import installed
 from agents.commands import sweep as sweep_command
 from agents.commands import train as train_command
-from agents.commands.sweep import Processes
 from agents.commands.train import Task, Train
 from agents.runs import algorithms, checkpoints, files, manifests, records, run_folder
 from agents.runs.checkpoints import Checkpoint
@@ -27,7 +26,6 @@ class Resume:
     """a folder that `train` or `sweep` has begun"""
     skip_damaged: bool = False
     """go on from the newest checkpoint that is whole"""
-    processes: Annotated[Processes, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=Processes)
 
 
 def resume(options: Resume) -> int:
@@ -40,12 +38,9 @@ def resume(options: Resume) -> int:
     """
     folder = disk.as_path(options.run)
     if study_folder.is_sweep(folder):
-        return sweep_command.resume(folder, options.processes, options.skip_damaged)
+        return sweep_command.resume(folder, options.skip_damaged)
     installed.check_train()
     config = read_config(folder)
-    if options.processes != Processes():
-        given = next(field.name for field in dataclasses.fields(Processes) if _differs(options.processes, field))
-        raise ValueError(f"--{given.replace('_', '-')} is for sweeps, and {folder} is a single run; leave it out")
     with run_folder.lock(folder):
         files.remove_leftovers(folder, run_folder.FILES)
         if not run_folder.is_unfinished(folder):
@@ -73,10 +68,6 @@ def resume(options: Resume) -> int:
             print(f"{folder} goes on after {found.step:,} of {task.plan.num_steps:,} steps", flush=True)
         with run_folder.Run(folder, config, known) as run:
             return train_command.go_on(run, task, found)
-
-
-def _differs(processes: Processes, field: dataclasses.Field) -> bool:
-    return getattr(processes, field.name) != getattr(Processes(), field.name)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`python -m agents sweep`: a study from its file or flags to its ranked configurations, on one machine or many."""
+"""`python -m agents sweep`: a study from its file or flags to its ranked configurations, on this machine."""
 
 import contextlib
 import dataclasses
@@ -17,33 +17,15 @@ from agents.commands import installed, sweep_output
 from agents.commands.sweep_progress import SweepProgress
 from agents.common import memory
 from agents.runs import algorithms, recipes, run_folder, scoring, stop_signals
-from agents.runs.checkpoint_timer import Pacing
 from agents.runs.stop_signals import Stopping
-from agents.sweeps import cluster, objectives, schedule, slices, space, study_checks, study_file, study_folder, sweep
+from agents.sweeps import objectives, schedule, slices, space, study_checks, study_file, study_folder, sweep
 from agents.sweeps import study as studies
-from agents.sweeps.fleet import Fleet
+from agents.sweeps.executors import Executor, LocalExecutor, local_workers
 from agents.sweeps.study import Study
 from agents.sweeps.tasks import rung_ends
 from heartpole_jax import disk, registry, validation
 
-LOST = 1  # the exit status where another process is gone
 _SHARE_OF_MEMORY = 0.8
-
-
-@dataclasses.dataclass(frozen=True)
-class Processes:
-    """How several processes, on one machine or many, train one study together."""
-
-    distributed: bool = False
-    """join the other processes; SLURM, Kubernetes, Open MPI and TPU pods are detected, elsewhere say:"""
-    coordinator: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
-    """of process 0, the same for all"""
-    num_processes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """of all machines together"""
-    process_id: Annotated[int | None, tyro.conf.arg(metavar="I")] = None
-    """this one's, 0 to N - 1"""
-    timeout: float = 300.0
-    """seconds to wait for the others at the beginning"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +62,6 @@ class Sweep:
     """chunks; auto: as many as it takes for saving to cost 2 % of the time"""
     skip_damaged: bool = False
     """go on from the newest checkpoints that are whole"""
-    processes: Annotated[Processes, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=Processes)
 
 
 def run(options: Sweep, arguments: Sequence[str] = ()) -> int:
@@ -92,7 +73,6 @@ def run(options: Sweep, arguments: Sequence[str] = ()) -> int:
       ImportError: where something that the sweep needs is not installed.
       OSError: where the folder cannot be written.
     """
-    join(options.processes)
     study = study_of(options)
     installed.check_sweep(study.search)
     folder = disk.as_path(options.out) if options.out else run_folder.ROOT / recipes.slug(study.name)
@@ -102,33 +82,22 @@ def run(options: Sweep, arguments: Sequence[str] = ()) -> int:
             validation.check_size(name, size)
     command = shlex.join(["python", "-m", "agents", *arguments])
     with _held(folder):
-        cluster.check_same(study_file.digest(study), "study")
-        fleet = Fleet()
-        lanes = options.slice_lanes or default_slice_lanes(study, fleet)
-        _check_memory(study, lanes, fleet)
+        workers = local_workers()
+        lanes = options.slice_lanes or default_slice_lanes(study, len(workers))
+        _check_memory(study, lanes, len(workers))
         kept = study_folder.prepare(folder, study, command, lanes, every)
         if options.slice_lanes not in (None, kept.slice_lanes):
             raise ValueError(f"{folder} was begun with --slice-lanes {kept.slice_lanes}, got {options.slice_lanes}")
-        return _go_on(folder, kept, fleet, every, options.skip_damaged)
+        return _go_on(folder, kept, workers, every, options.skip_damaged)
 
 
-def resume(folder: Path, processes: Processes, skip_damaged: bool) -> int:
-    """Goes on with the sweep in `folder`, on these processes; returns the exit status. Raises as `run`."""
-    join(processes)
+def resume(folder: Path, skip_damaged: bool) -> int:
+    """Goes on with the sweep in `folder`; returns the exit status. Raises as `run`."""
     with _held(folder):
         kept = study_folder.read(folder)
-        cluster.check_same(study_file.digest(kept.study), "study")
-        fleet = Fleet()
-        _check_memory(kept.study, kept.slice_lanes, fleet)
-        return _go_on(folder, kept, fleet, kept.checkpoint_every, skip_damaged)
-
-
-def join(processes: Processes) -> None:
-    """Joins the other processes, where that is asked for. Raises ValueError as `cluster.start`."""
-    if processes.distributed:
-        cluster.start(processes.coordinator, processes.num_processes, processes.process_id, timeout_s=processes.timeout)
-    elif processes != Processes():
-        raise ValueError("--coordinator, --num-processes, --process-id and --timeout go with --distributed")
+        workers = local_workers()
+        _check_memory(kept.study, kept.slice_lanes, len(workers))
+        return _go_on(folder, kept, workers, kept.checkpoint_every, skip_damaged)
 
 
 def study_of(options: Sweep) -> Study:
@@ -154,40 +123,35 @@ def study_of(options: Sweep) -> Study:
 
 
 def _go_on(
-    folder: Path, kept: study_folder.Kept, fleet: Fleet, checkpoint_every: int | None, skip_damaged: bool
+    folder: Path,
+    kept: study_folder.Kept,
+    workers: Sequence[jax.Device],
+    checkpoint_every: int | None,
+    skip_damaged: bool,
 ) -> int:
     """Trains what is left of the study in `folder`; returns the exit status."""
-    study, first = kept.study, cluster.is_first()
-    if first:
-        study_folder.tidy(folder, study)
-        _announce(study, folder, kept.slice_lanes, fleet)
+    study = kept.study
+    study_folder.tidy(folder, study)
     measure = "regret" if objectives.metric(study) == "regret" else "return"
-    progress = SweepProgress(fleet.size, _steps_a_chunk(study, kept.slice_lanes), measure)
+    progress = SweepProgress(len(workers), _steps_a_chunk(study, kept.slice_lanes), measure)
     began = time.monotonic()
     with Stopping("stopping after these chunks", resume_command(folder)) as asked:
+        executor = LocalExecutor(
+            workers, folder, checkpoint_every=checkpoint_every, skip_damaged=skip_damaged,
+            stop_requested=lambda: asked.requested is not None, on_compiled=progress.compiled,
+        )  # fmt: skip
+        _announce(study, folder, kept.slice_lanes, executor)
         means = sweep.Means(
-            folder=folder, slice_lanes=kept.slice_lanes, fleet=fleet, pacing=Pacing(checkpoint_every),
-            stop_requested=lambda: asked.requested, skip_damaged=skip_damaged,
-            watch=progress.update if first else lambda left: None, compiled=progress.compiled,
+            folder=folder, slice_lanes=kept.slice_lanes, executor=executor, stop_requested=lambda: asked.requested,
+            skip_damaged=skip_damaged, watch=progress.update,
         )  # fmt: skip
         try:
-            with progress if first else contextlib.nullcontext():
+            with progress:
                 outcome = sweep.train(study, means)
         except schedule.Stopped as stopped:
-            if first:
-                print(f"{stopped}; all is saved in {folder}: go on with `{resume_command(folder)}`", file=sys.stderr)
+            print(f"{stopped}; all is saved in {folder}: go on with `{resume_command(folder)}`", file=sys.stderr)
             return stop_signals.status(stopped.signal_number)
-        except (cluster.Lost, jax.errors.JaxRuntimeError) as lost:  # JAX tells it wherever it was waiting
-            if not cluster.is_joined():
-                raise
-            print(
-                f"error: another process is gone, or failed ({lost}); what is saved in {folder} goes on, with any "
-                f"number of processes: `{resume_command(folder)}`", file=sys.stderr,
-            )  # fmt: skip
-            cluster.leave(LOST)
-    if first:
-        sweep_output.write(study, folder, outcome, kept, time.monotonic() - began, progress, means.pacing)
-    cluster.gather(0)
+    sweep_output.write(study, folder, outcome, kept, time.monotonic() - began, progress, executor.saving_s)
     return 0
 
 
@@ -196,7 +160,7 @@ def resume_command(folder: Path) -> str:
     return shlex.join(["python", "-m", "agents", "resume", str(folder)])
 
 
-def default_slice_lanes(study: Study, fleet: Fleet) -> int:
+def default_slice_lanes(study: Study, num_devices: int) -> int:
     """Lanes of a slice: as many as are fast, no more than half of the members, and as fit into memory.
 
     With halving whole configurations. Raises ValueError where not one member fits.
@@ -208,31 +172,31 @@ def default_slice_lanes(study: Study, fleet: Fleet) -> int:
     available = memory.available_bytes()
     if available is None:
         return lanes
-    most = int(_SHARE_OF_MEMORY * available / _lane_bytes(study, fleet))
+    most = int(_SHARE_OF_MEMORY * available / _lane_bytes(study, num_devices))
     if most < unit:
         what = f"one configuration of {seeds} members" if study.halving else "one member"
         size = algorithms.of(study.config).size
-        would = unit * _lane_bytes(study, fleet) / 2**30
+        would = unit * _lane_bytes(study, num_devices) / 2**30
         raise ValueError(
-            f"{what} on each of {len(fleet.local)} devices would hold {would:.1f} GiB, and there are "
+            f"{what} on each of {num_devices} devices would hold {would:.1f} GiB, and there are "
             f"{available / 2**30:.1f} GiB: take a smaller {size} (now {getattr(study.config, size):,})"
         )
     return min(lanes, most // unit * unit)
 
 
-def _check_memory(study: Study, lanes: int, fleet: Fleet) -> None:
+def _check_memory(study: Study, lanes: int, num_devices: int) -> None:
     """Raises ValueError where slices of so many lanes cannot be held."""
     available = memory.available_bytes()
-    if available is not None and (needed := lanes * _lane_bytes(study, fleet)) > available:
+    if available is not None and (needed := lanes * _lane_bytes(study, num_devices)) > available:
         raise ValueError(
-            f"slices of {lanes:,} members on {len(fleet.local)} devices would hold {needed / 2**30:,.1f} GiB, and "
+            f"slices of {lanes:,} members on {num_devices} devices would hold {needed / 2**30:,.1f} GiB, and "
             f"there are {available / 2**30:.1f} GiB: begin with a smaller --slice-lanes"
         )
 
 
-def _lane_bytes(study: Study, fleet: Fleet) -> int:
+def _lane_bytes(study: Study, num_devices: int) -> int:
     """Of a member on each of the devices that share a memory, as CPUs do, at most."""
-    sharing = len(fleet.local) if jax.default_backend() == "cpu" else 1
+    sharing = num_devices if jax.default_backend() == "cpu" else 1
     return sharing * max(_member_bytes(study, config) for config in study_checks.configs(study))
 
 
@@ -260,21 +224,16 @@ def _read_seeds(text: str) -> int | list[int]:
 
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """The folder, made and held by process 0 for all of them."""
-    if not cluster.is_first():
-        cluster.gather(0)
-        yield
-        return
+    """The folder, made and held by this process."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"cannot make the run folder {folder}: {error.strerror}; see --out") from error
     with run_folder.lock(folder):
-        cluster.gather(0)
         yield
 
 
-def _announce(study: Study, folder: Path, lanes: int, fleet: Fleet) -> None:
+def _announce(study: Study, folder: Path, lanes: int, executor: Executor) -> None:
     configurations, seeds = studies.count(study), len(study.seeds)
     swept = f"{study.search} search of {', '.join(study.space)}" if study.space else "nothing swept"
     print(f"{study.name}: {study.env}, recipe {study.recipe}, {swept}")
@@ -289,11 +248,9 @@ def _announce(study: Study, folder: Path, lanes: int, fleet: Fleet) -> None:
         after = " and ".join(f"{end:,}" for end in ends)
         print(f"halving: after {after} steps one configuration in {study.halving.keep_one_in} goes on")
     member = max(_member_bytes(study, config) for config in study_checks.configs(study))
-    here = lanes * len(fleet.local)
-    local = f", {len(fleet.local)} of them here" if len(fleet.local) < fleet.size else ""
     print(
-        f"memory: {member / 2**20:,.1f} MiB a member; slices of {lanes} on {fleet.size} devices{local}: "
-        f"{here * member / 2**20:,.0f} MiB"
+        f"memory: {member / 2**20:,.1f} MiB a member; slices of {lanes} on {executor.name}: "
+        f"{executor.num_workers * lanes * member / 2**20:,.0f} MiB"
     )
     print(f"run folder: {folder}", flush=True)
     env, solved = registry.make(study.env), len(objectives.environments_of(study))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from agents.commands.sweep_progress import SweepProgress, clock
 from agents.runs import recipes
-from agents.runs.checkpoint_timer import Pacing
 from agents.runs.save_policy import save_policy
 from agents.sweeps import result_text, results, study_folder, sweep
 from agents.sweeps import study as studies
@@ -22,7 +21,7 @@ def write(
     kept: study_folder.Kept,
     seconds: float,
     progress: SweepProgress,
-    pacing: Pacing,
+    checkpoint_s: float,
 ) -> None:
     """The tables, the best configuration and its policies, and what is printed."""
     from agents.sweeps import result_files  # here, since pyarrow is slow to import
@@ -34,7 +33,7 @@ def write(
         "seconds": round(seconds, 1),
         "estimated_seconds": progress.estimate_s and round(progress.estimate_s, 1),
         "compiling_seconds": round(progress.compiling_s, 1),
-        "checkpoint_seconds": round(pacing.saved_s, 1),
+        "checkpoint_seconds": round(checkpoint_s, 1),
         "slice_lanes": kept.slice_lanes,
     }
     summary = results.Summary(
@@ -45,7 +44,7 @@ def write(
     said = f", estimated {clock(progress.estimate_s)}" if progress.estimate_s else ""
     print(
         f"trained in {clock(seconds)}{said}; compiling took {progress.compiling_s:.1f} s, "
-        f"checkpoints {pacing.saved_s:.1f} s\n"
+        f"checkpoints {checkpoint_s:.1f} s\n"
     )
     print(f"{result_text.as_text(outcome.members, summary)}\n")
     written = ["results.parquet, .csv", "configurations.parquet, .csv", "curves.parquet"]

@@ -11,53 +11,53 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from agents.runs import progress
-from agents.sweeps.sweep import Left
+from agents.sweeps.schedule import Progress
 
 _LINE_EVERY_S = 10.0
-_ROUNDS = 8  # of chunks, before there is an estimate where no slice is done as soon
+_CHUNKS = 8  # done, before there is an estimate where no slice is done as soon
 
 
 class Pace:
-    """What a round of chunks takes, and what the end of a slice takes beside it: medians of what was seen.
+    """What a chunk takes, and what the end of a slice takes beside it: medians of what was seen.
 
-    The first round touches memory for the first time and the first end loads what writes files: neither counts once
+    The first chunk touches memory for the first time and the first end loads what writes files: neither counts once
     there is another.
     """
 
     def __init__(self) -> None:
-        self.rounds: list[float] = []  # seconds, of those at whose end no slice was done
-        self.ends: list[tuple[float, int]] = []  # seconds of the others, and slices done
+        self.chunks: list[float] = []  # seconds each
+        self.ends: list[tuple[float, int]] = []  # seconds, and chunks done in them
 
-    def add(self, seconds: float, slices_done: int) -> None:
-        """A round took so many seconds, with all that was done after it."""
-        if slices_done:
-            self.ends.append((seconds, slices_done))
+    def add(self, seconds: float, chunks: int, slices: int) -> None:
+        """So many chunks took so many seconds, with the end of a slice where one ended."""
+        if slices:
+            self.ends.append((seconds, chunks))
         else:
-            self.rounds.append(seconds)
+            self.chunks.append(seconds / chunks)
 
-    def seconds(self, rounds: int, slices: int) -> float:
-        """Of so many rounds in which so many slices end; NaN before anything was seen."""
+    def seconds(self, chunks: int, slices: int) -> float:
+        """Of so many chunks and ends of slices, one after the other; NaN before anything was seen."""
         ends = self.ends[1:] or self.ends
-        plain = self.rounds[1:] or self.rounds or [seconds for seconds, _ in ends]
+        plain = self.chunks[1:] or self.chunks or [seconds / max(chunks, 1) for seconds, chunks in ends]
         if not plain:
             return math.nan
-        a_round = statistics.median(plain)
-        an_end = statistics.median([max(seconds - a_round, 0.0) / done for seconds, done in ends] or [0.0])
-        return rounds * a_round + slices * an_end
+        a_chunk = statistics.median(plain)
+        an_end = statistics.median([max(seconds - done * a_chunk, 0.0) for seconds, done in ends] or [0.0])
+        return chunks * a_chunk + slices * an_end
 
 
 class SweepProgress:
     """Shows how far a sweep is; a context manager.
 
     Args:
-      num_devices: slices that are trained at a time.
+      num_workers: slices that are trained at a time.
       steps_a_chunk: decisions of all members of a slice in a chunk.
       measure: what the members are compared by, "regret" or "return"; a return's objective is minus it.
       console: stdout's by default.
     """
 
-    def __init__(self, num_devices: int, steps_a_chunk: int, measure: str, console: Console | None = None):
-        self._num_devices, self._steps_a_chunk, self._measure = num_devices, steps_a_chunk, measure
+    def __init__(self, num_workers: int, steps_a_chunk: int, measure: str, console: Console | None = None):
+        self._num_workers, self._steps_a_chunk, self._measure = num_workers, steps_a_chunk, measure
         self._console = console or progress.stdout_console()
         self._live = progress.live(self._console)
         self._pace = Pace()
@@ -70,21 +70,21 @@ class SweepProgress:
         self.estimate_s: float | None = None  # of the whole, as it was printed
 
     def compiled(self) -> None:
-        """A program is ready: what has passed since the last round was spent on it."""
+        """A program is ready: what has passed since anything was done was spent on it."""
         now = time.monotonic()
         self.compiling_s += now - self._last
         self._last = now
 
-    def update(self, left: Left) -> None:
-        """Shows what is left after a round of chunks."""
+    def update(self, left: Progress) -> None:
+        """Shows what is left after some chunks, or a slice."""
         self._best = min(self._best, left.best)
         now = time.monotonic()
         if left.chunks:
             self._chunks += left.chunks
             self._trained_s += now - self._last
-            self._pace.add(now - self._last, left.tasks)
+            self._pace.add(left.seconds, left.chunks, left.slices)
         self._last = now
-        seen = len(self._pace.ends) >= 2 or len(self._pace.rounds) >= _ROUNDS
+        seen = len(self._pace.ends) >= 2 or len(self._pace.chunks) >= _CHUNKS
         if self.estimate_s is None and (seen or not left.chunks_left):
             self.estimate_s = now - self._began + self._seconds_left(left)
             until = datetime.datetime.now() + datetime.timedelta(seconds=self._seconds_left(left))
@@ -95,28 +95,28 @@ class SweepProgress:
             self._shown = now
             self._console.print(self.line(left), soft_wrap=True, markup=False)
 
-    def line(self, left: Left) -> str:
+    def line(self, left: Progress) -> str:
         """Where it is, in one line."""
         done = self._chunks / max(self._chunks + left.chunks_left, 1)
         extreme, value = ("highest", -self._best) if self._measure == "return" else ("lowest", self._best)
         best = f"{value:.{2 if self._measure == 'return' else 4}f}" if math.isfinite(value) else "-"
         return (
-            f"{100 * done:5.1f} %  slices left {left.tasks_left:>5,}  steps/s {self._steps_per_second():>11,.0f}  "
+            f"{100 * done:5.1f} %  slices left {left.slices_left:>5,}  steps/s {self._steps_per_second():>11,.0f}  "
             f"{extreme} {self._measure} {best:>9}  {clock(self._seconds_left(left))} left"
         )
 
     def _print(self, text: str) -> None:
         self._console.print(text, soft_wrap=True, markup=False)
 
-    def _display(self, left: Left) -> Group:
+    def _display(self, left: Progress) -> Group:
         bar = ProgressBar(total=self._chunks + left.chunks_left, completed=self._chunks)
         return Group(bar, Text(self.line(left)))
 
     def _steps_per_second(self) -> float:
         return self._chunks * self._steps_a_chunk / self._trained_s if self._trained_s else 0.0
 
-    def _seconds_left(self, left: Left) -> float:
-        return self._pace.seconds(math.ceil(left.chunks_left / self._num_devices), left.tasks_left)
+    def _seconds_left(self, left: Progress) -> float:
+        return self._pace.seconds(left.chunks_left, left.slices_left) / self._num_workers
 
     def __enter__(self) -> "SweepProgress":
         self._began = self._last = time.monotonic()

@@ -1,31 +1,11 @@
-"""The files of a run's folder: what killed processes left of them, links among them, and those of other processes."""
+"""The files of a run's folder: what killed processes left of them, and links among them."""
 
 import fnmatch
 import os
 import re
 import shutil
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-_SEEN_WITHIN_S = 60.0  # how long a shared file system may take to show one process what another has written
-
-
-def wait_for(path: Path) -> None:
-    """Returns when `path` is there, or after a minute; at once where this process is the only one.
-
-    For what another process has written before a barrier: a network file system may show it later.
-    """
-    wait_until(path.exists)
-
-
-def wait_until(seen: Callable[[], bool]) -> None:
-    """Likewise for whatever `seen` looks for."""
-    import jax  # here: whoever only reads a policy's files, in NumPy, need not have it
-
-    until = time.monotonic() + (_SEEN_WITHIN_S if jax.process_count() > 1 else 0.0)
-    while not seen() and time.monotonic() < until:
-        time.sleep(0.1)
 
 
 def remove_leftovers(folder: Path, names: Iterable[str]) -> None:

@@ -14,7 +14,6 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from agents.runs import files
 from agents.sweeps.tasks import Lane
 from heartpole_jax import disk, documents
 
@@ -64,7 +63,6 @@ def read(folder: Path, task: str, study: str) -> Result:
       FileNotFoundError: if there is none.
     """
     path = path_of(folder, task)
-    files.wait_for(path)  # another process may have written it
     again = f"remove it and resume: the slice is trained again ({path})"
     try:
         content = disk.read_bytes(path, first=_told_size(path) + 1)

@@ -1,4 +1,4 @@
-"""Training of one slice of members: the programs, for all devices at once.
+"""Training of one slice of members: the programs, compiled for one device.
 
 A chunk is training and one evaluation, for `slice_lanes` members in one vmapped program; hyperparameters and swept
 parameters of the environment are arrays, (slice_lanes,). A member whose loss or weights are no longer finite is frozen
@@ -18,7 +18,6 @@ from chex import Array, ArrayTree
 from agents.common import env_params, evaluation, networks
 from agents.common.algorithm import Algorithm, Config
 from agents.runs import algorithms
-from agents.sweeps.fleet import Fleet
 from heartpole_jax import Environment, struct, threefry
 
 _FINAL_EVALUATION = 101  # what a key's random numbers are for, apart from those of training
@@ -76,29 +75,53 @@ class Setup:
     swept_params: tuple[str, ...] = ()
 
 
-class Programs(NamedTuple):
-    """Compiled, of global arrays: see `Fleet`."""
+class Forms(NamedTuple):
+    """Shapes and types alone."""
 
-    init: Callable[[Inputs], SliceState]  # with an empty buffer, ()
+    inputs: Inputs
+    state: SliceState
+    record: Record
+
+
+class Programs(NamedTuple):
+    """Compiled for one device, which holds what they return."""
+
+    init: Callable[[Inputs], SliceState]
     chunk: Callable[[SliceState, Inputs], tuple[SliceState, Record]]  # takes the state's memory
     judge: Callable[[SliceState, Inputs], Judgement]
-    state_form: SliceState  # of one slice, shapes alone
-    record_form: Record  # likewise
-    judgement_form: Judgement
+    forms: Forms
+    device: jax.Device
+
+    def put(self, tree: ArrayTree) -> Any:
+        """The tree's arrays on the device."""
+        return jax.device_put(tree, self.device)
 
 
-def build(setup: Setup, fleet: Fleet) -> Programs:
-    """The programs, compiled. Raises what the algorithm's `init` and `train_chunk` raise."""
+def forms(setup: Setup) -> Forms:
+    """The shapes of what a slice's programs take and return; compiles nothing."""
     inputs = _inputs_form(setup)
     state = jax.eval_shape(functools.partial(_init, setup=setup), inputs)
-    small = without_buffer(state, setup.config)
+    return Forms(inputs, state, jax.eval_shape(functools.partial(_chunk, setup=setup), state, inputs)[1])
+
+
+def build(setup: Setup, device: jax.Device) -> Programs:
+    """The programs, compiled. Raises what the algorithm's `init` and `train_chunk` raise."""
+    known = forms(setup)
+    there = jax.sharding.SingleDeviceSharding(device)
+    inputs, state = (
+        jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=there), form)
+        for form in (known.inputs, known.state)
+    )
+
+    def compiled(function: Callable, *arguments: ArrayTree, donate: tuple[int, ...] = ()) -> Callable:
+        return jax.jit(functools.partial(function, setup=setup), donate_argnums=donate).lower(*arguments).compile()
+
     return Programs(
-        init=fleet.compile(lambda inputs: without_buffer(_init(inputs, setup), setup.config), inputs),
-        chunk=fleet.compile(functools.partial(_chunk, setup=setup), state, inputs, donate=(0,)),
-        judge=fleet.compile(functools.partial(_judge, setup=setup), small, inputs),
-        state_form=state,
-        record_form=jax.eval_shape(functools.partial(_chunk, setup=setup), state, inputs)[1],
-        judgement_form=jax.eval_shape(functools.partial(_judge, setup=setup), small, inputs),
+        init=compiled(_init, inputs),
+        chunk=compiled(_chunk, state, inputs, donate=(0,)),
+        judge=compiled(_judge, state, inputs),
+        forms=known,
+        device=device,
     )
 
 
@@ -216,15 +239,3 @@ def _inputs_form(setup: Setup) -> Inputs:
         hyperparams=jax.tree.map(lambda _: number, algorithms.of(setup.config).hyperparams()),
         params=dict.fromkeys(setup.swept_params, number),
     )
-
-
-def without_buffer(state: SliceState, config: Config) -> SliceState:
-    """The state with () in the place of its replay buffer, where the algorithm has one."""
-    return dataclasses.replace(state, train_state=algorithms.of(config).with_buffer(state.train_state, ()))
-
-
-def with_buffer_of(other: SliceState, state: SliceState, config: Config) -> SliceState:
-    """The state with the other's replay buffer, where the algorithm has one."""
-    algorithm = algorithms.of(config)
-    buffer = algorithm.buffer_of(other.train_state)
-    return dataclasses.replace(state, train_state=algorithm.with_buffer(state.train_state, buffer))

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from agents.runs import files, run_folder
-from agents.sweeps import cluster, study_file
+from agents.sweeps import study_file
 from agents.sweeps.study import Study
 from heartpole_jax import disk, documents, registry, validation
 
@@ -51,7 +51,7 @@ def prepare(folder: Path, study: Study, command: str, slice_lanes: int, checkpoi
     Raises:
       ValueError: for a folder of something else, of another study or menu, or begun with another version of JAX.
     """
-    if cluster.is_first() and not is_sweep(folder):
+    if not is_sweep(folder):
         others = sorted(
             path.name
             for path in folder.iterdir()
@@ -74,7 +74,6 @@ def prepare(folder: Path, study: Study, command: str, slice_lanes: int, checkpoi
         if (menu := registry.menu_digest(study.env)) is not None:
             content["menu"] = menu
         documents.write(folder / STUDY, content)
-    cluster.gather(0)
     kept = read(folder)
     if study_file.digest(kept.study) != study_file.digest(study):
         raise ValueError(
@@ -91,12 +90,10 @@ def read(folder: Path) -> Kept:
         with another type of floats, or under another menu.
     """
     path = folder / STUDY
-    files.wait_for(path)  # process 0 has written it
     try:
         content = documents.read(path)
     except OSError as error:
-        seen = "; the processes must share one file system" if jax.process_count() > 1 else ""
-        raise ValueError(f"cannot read {path}: {error.strerror}{seen}") from error
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise ValueError(f"{error}; restore it from a backup") from error
     if content.get("schema_version") != SCHEMA_VERSION:
@@ -130,7 +127,7 @@ def _kept(content: Mapping[str, Any], folder: Path) -> Kept:
 
 
 def tidy(folder: Path, study: Study) -> None:
-    """Removes what killed processes left, and writes study.toml where one was killed before that. For process 0.
+    """Removes what killed processes left, and writes study.toml where one was killed before that.
 
     Raises:
       ValueError: where a file is in the place of a folder that the sweep writes into.

@@ -1,12 +1,11 @@
 """A study trained: configurations x seeds as members of slices, batch after batch, whatever interrupts it.
 
-    outcome = train(study, folder, slice_lanes=16, fleet=Fleet(), ...)
+    outcome = train(study, folder, LocalExecutor(jax.devices(), folder), slice_lanes=16)
 
 Configurations with one static configuration (`Config`) share a program, compiled once. Grid and random search are
 one batch; an adaptive search is told what came of a batch before it is asked for the next.
 """
 
-import contextlib
 import dataclasses
 import functools
 import math
@@ -18,11 +17,10 @@ import numpy as np
 
 from agents.common import env_params
 from agents.common.algorithm import Config
-from agents.runs import files, loop, scoring
-from agents.runs.checkpoint_timer import Pacing
-from agents.sweeps import cluster, objectives, results, schedule, search, slices, space, study_checks, study_file
+from agents.runs import loop, scoring
+from agents.sweeps import objectives, results, schedule, search, slices, space, study_checks, study_file
 from agents.sweeps import study as studies
-from agents.sweeps.fleet import Fleet
+from agents.sweeps.executors import Executor
 from agents.sweeps.results import Member
 from agents.sweeps.slice_files import Result
 from agents.sweeps.study import Setting, Study
@@ -37,52 +35,37 @@ class Outcome(NamedTuple):
     weights: dict[Lane, np.ndarray]  # of each member's kept policy
 
 
-class Left(NamedTuple):
-    """How far a study is."""
-
-    chunks: int  # done in the last round, on all devices
-    tasks: int  # likewise
-    chunks_left: int  # of all batches: of those to come about so many
-    tasks_left: int  # likewise
-    best: float  # the lowest objective of this program's members, infinite where none is known
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Means:
     """What a study is trained with; none of it but `slice_lanes` changes a result."""
 
     folder: Path
     slice_lanes: int
-    fleet: Fleet
-    pacing: Pacing
+    executor: Executor
     stop_requested: Callable[[], int | None] = lambda: None
     skip_damaged: bool = False
-    watch: Callable[[Left], None] = lambda left: None
-    compiled: Callable[[], None] = lambda: None  # is called when a program is ready
+    watch: Callable[[schedule.Progress], None] = lambda progress: None  # what is left is that of all batches
 
 
 def train(study: Study, means: Means) -> Outcome:
     """Trains what is left of the study, and returns all of it.
 
     Raises:
-      schedule.Stopped, ValueError, OSError, cluster.Lost: as `schedule.run`.
+      schedule.Stopped, ValueError, OSError: as `schedule.run`.
     """
     digest, metric = study_file.digest(study), objectives.metric(study)
-    programs = functools.cache(functools.partial(_programs, study, means))
     outcome = Outcome([], {})
     num_batches = count_batches(study)
-    with _searcher(study, means.folder) as searcher:
+    with search.opened(study, means.folder) as searcher:
         for batch in range(num_batches):
             configurations = _batch(batch, study, means.folder, searcher)
             first = batch * studies.batch_size(study)
             settings = {first + i: studies.resolve(study, values) for i, values in enumerate(configurations)}
             groups = _groups(batch, settings, study, means.slice_lanes)
-            batches_left = num_batches - batch - 1
-            trained = _train_groups(groups, settings, study, digest, metric, programs, batches_left, means)
+            trained = _train_groups(groups, settings, study, digest, metric, num_batches - batch - 1, means)
             values = dict(zip(settings, configurations, strict=True))
             members = _members(trained, values, settings, study)
-            if cluster.is_first():
-                searcher.tell(batch, configurations, [_objective(i, members, metric) for i in settings])
+            searcher.tell(batch, configurations, [_objective(i, members, metric) for i in settings])
             outcome.members.extend(members)
             for _, result in trained:  # a later rung's weights take the place of an earlier's
                 outcome.weights.update(zip(result.lanes, result.weights, strict=True))
@@ -101,20 +84,13 @@ def num_steps(study: Study) -> int:
     return study.num_evaluations * iterations * config.env_steps_per_iteration
 
 
-def _searcher(study: Study, folder: Path) -> contextlib.AbstractContextManager:
-    """The search, which process 0 alone has."""
-    return search.opened(study, folder) if cluster.is_first() else contextlib.nullcontext()
-
-
-def _batch(batch: int, study: Study, folder: Path, searcher: search.Searcher | None) -> list[dict[str, Any]]:
-    """The configurations of a batch: as the folder has them, or asked for and put there, by process 0 for all."""
+def _batch(batch: int, study: Study, folder: Path, searcher: search.Searcher) -> list[dict[str, Any]]:
+    """The configurations of a batch: as the folder has them, or asked for and put there."""
     path = folder / "batches" / f"{batch:04}.json"
-    if searcher is not None and not path.exists():
+    if not path.exists():
         path.parent.mkdir(exist_ok=True)
         content = {"study": study_file.digest(study), "batch": batch, "configurations": searcher.ask(batch)}
         documents.write(path, content)
-    cluster.gather(np.int32(batch))
-    files.wait_for(path)
     try:
         written = documents.read(path)
     except ValueError as error:
@@ -180,19 +156,12 @@ def _setup(study: Study, config: Config, slice_lanes: int) -> slices.Setup:
     )
 
 
-def _programs(study: Study, means: Means, config: Config) -> slices.Programs:
-    programs = slices.build(_setup(study, config, means.slice_lanes), means.fleet)
-    means.compiled()
-    return programs
-
-
 def _train_groups(
     groups: Sequence[_Group],
     settings: Mapping[int, Setting],
     study: Study,
     digest: str,
     metric: str,
-    programs: Callable[[Config], slices.Programs],
     batches_left: int,
     means: Means,
 ) -> list[tuple[Task, Result]]:
@@ -204,14 +173,10 @@ def _train_groups(
         after = own[len(trained) + len(group.tasks) :] + batches_left * own
         chunks_after, tasks_after = sum(task.num_chunks for task in after), len(after)
 
-        def watch(happened: schedule.Happened, chunks_after=chunks_after, tasks_after=tasks_after) -> None:
+        def watch(progress: schedule.Progress, chunks_after=chunks_after, tasks_after=tasks_after) -> None:
             means.watch(
-                Left(
-                    chunks=happened.chunks,
-                    tasks=happened.tasks,
-                    chunks_left=happened.chunks_left + chunks_after,
-                    tasks_left=happened.tasks_left + tasks_after,
-                    best=happened.best,
+                progress._replace(
+                    chunks_left=progress.chunks_left + chunks_after, slices_left=progress.slices_left + tasks_after
                 )
             )
 
@@ -232,13 +197,11 @@ def _train_groups(
             keep_one_in=study.halving.keep_one_in if study.halving else 1,
             inputs=inputs,
             objective=objective,
-            fleet=means.fleet,
-            pacing=means.pacing,
+            executor=means.executor,
             stop_requested=means.stop_requested,
             skip_damaged=means.skip_damaged,
             watch=watch,
             setup=_setup(study, group.config, means.slice_lanes),
-            programs=functools.partial(programs, group.config),
         )
         results = schedule.run(group.tasks, job)
         trained += [(task, results[task.name]) for task in group.tasks]

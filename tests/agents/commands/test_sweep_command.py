@@ -129,15 +129,6 @@ def test_a_report_of_it_is_one_page(swept):
         ("--seeds 7-3", "--seeds must be how many, or the first and the last as in 100-131, got '7-3'"),
         ("--slice-lanes 0", "slice_lanes must be at least 1"),
         ("--checkpoint-every 0", "checkpoint_every must be at least 1"),
-        ("--process-id 1", "--coordinator, --num-processes, --process-id and --timeout go with --distributed"),
-        ("--timeout 5", "--coordinator, --num-processes, --process-id and --timeout go with --distributed"),
-        *(
-            (f"--distributed --timeout {t}", "--timeout must be seconds, from 1 to 1,000,000, got ")
-            for t in ("nan", "inf", "1e10", "0", "-1")
-        ),
-        ("--distributed --process-id 1", "--coordinator, --num-processes missing: give all of"),
-        ("--distributed --coordinator x --num-processes 2 --process-id 1", "--coordinator must be HOST:PORT"),
-        ("--distributed --coordinator x:1 --num-processes 2 --process-id 2", "--process-id must be in 0 .. 1, got 2"),
     ],
 )
 def test_bad_input_ends_with_status_2_one_line_and_nothing_written(flags, message, tmp_path, capsys):

@@ -1,12 +1,12 @@
-"""How devices work through tasks, where that takes no device: what of another process is waited for, and refused."""
+"""How slices are taken up, where that takes no device: states that are gone, failures, and who is ready."""
 
 import types
 
 import numpy as np
 import pytest
 
-from agents.runs import checkpoints, files
-from agents.sweeps import schedule
+from agents.runs import checkpoints
+from agents.sweeps import schedule, slices
 from agents.sweeps.tasks import Task
 
 STUDY = "ab" * 32
@@ -19,11 +19,13 @@ def _save_parent(folder, step):
 
 def _merge(folder):
     """Of a task that goes on after the fourth chunk of the task "a"."""
-    slot = types.SimpleNamespace(task=Task("b", 1, 4, 8, parents=("a",)))
-    job = types.SimpleNamespace(
-        folder=folder, study=STUDY, skip_damaged=False, programs=lambda: types.SimpleNamespace(state_form={})
-    )
-    return schedule._merge(slot, job)
+    job = types.SimpleNamespace(folder=folder, study=STUDY, skip_damaged=False, setup=None)
+    return schedule._merged(Task("b", 1, 4, 8, parents=("a",)), [], job)
+
+
+@pytest.fixture(autouse=True)
+def no_state(monkeypatch):
+    monkeypatch.setattr(slices, "forms", lambda setup: slices.Forms({}, {}, {}))
 
 
 @pytest.mark.parametrize("step", [None, 3])
@@ -34,20 +36,44 @@ def test_a_rung_does_not_go_on_from_states_of_another_chunk_than_the_last(tmp_pa
         _merge(tmp_path)
 
 
-def test_the_states_of_another_process_are_waited_for(tmp_path, monkeypatch):
-    """They are seen the third time that they are looked for; then they are read, and are of another form here."""
-    looked = []
-
-    def appears(seconds):
-        looked.append(seconds)
-        if len(looked) == 2:
-            _save_parent(tmp_path, 4)
-
-    monkeypatch.setattr(files.time, "sleep", appears)
-    monkeypatch.setattr("jax.process_count", lambda: 2)
+def test_the_state_of_the_last_chunk_is_read_and_must_have_its_form(tmp_path):
+    _save_parent(tmp_path, 4)
     with pytest.raises(ValueError, match=r"^the checkpoint should hold 0 arrays, got 1$"):
         _merge(tmp_path)
-    assert len(looked) == 2
+
+
+def test_late_rungs_are_ready_first_and_none_before_its_parents():
+    tasks = [Task("a", 0, 0, 2), Task("b", 0, 0, 2), Task("c", 0, 0, 2), Task("d", 1, 2, 4, parents=("a", "b"))]
+    names = lambda done, under_way: [task.name for task in schedule._ready(tasks, done, under_way)]
+    assert names(set(), {"a"}) == ["b", "c"]
+    assert names({"a"}, {"b"}) == ["c"]
+    assert names({"a", "b"}, set()) == ["d", "c"]
+
+
+def test_what_fails_in_one_worker_stops_the_others_and_is_raised(tmp_path):
+    """Two slices under way: the first fails. The executor is asked to stop before the error goes on."""
+    happened = []
+
+    class Executor:
+        num_workers = 2
+
+        def submit(self, spec, start, on_chunk):
+            happened.append(spec.task)
+
+        def wait(self):
+            raise OSError("no space left")
+
+        def stop(self):
+            happened.append("stop")
+
+    job = schedule.Job(
+        folder=tmp_path, study=STUDY, setup=types.SimpleNamespace(slice_lanes=1), executor=Executor(), keep_one_in=1,
+        inputs=lambda lanes: None, objective=lambda lane, value: 0.0, stop_requested=lambda: None,
+    )  # fmt: skip
+    tasks = [Task(name, 0, 0, 2, lanes=((0, 0),)) for name in "abc"]
+    with pytest.raises(OSError, match="no space left"):
+        schedule.run(tasks, job)
+    assert happened == ["a", "b", "stop"]
 
 
 def test_the_newest_checkpoint_tells_its_step_unopened(tmp_path):

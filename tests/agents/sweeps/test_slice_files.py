@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from agents.runs import files
 from agents.sweeps import slice_files
 from agents.sweeps.slice_files import CURVES, Result
 from agents.sweeps.tasks import Lane
@@ -73,23 +72,3 @@ def test_a_result_of_another_study_or_task_is_refused(written):
     slice_files.path_of(written, TASK).rename(slice_files.path_of(written, "other"))
     with pytest.raises(ValueError, match=f"has task '{TASK}', expected 'other'"):
         slice_files.read(written, "other", STUDY)
-
-
-def test_a_result_of_another_process_is_waited_for_and_one_of_this_is_not(tmp_path, monkeypatch):
-    def appears(seconds):
-        slice_files.write(tmp_path, TASK, STUDY, result())
-
-    monkeypatch.setattr(files.time, "sleep", appears)
-    with pytest.raises(FileNotFoundError):
-        slice_files.read(tmp_path, TASK, STUDY)
-    monkeypatch.setattr("jax.process_count", lambda: 2)
-    assert slice_files.read(tmp_path, TASK, STUDY).lanes == result().lanes
-
-
-def test_a_file_that_never_comes_is_waited_for_a_minute(tmp_path, monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(files.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(files.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
-    monkeypatch.setattr("jax.process_count", lambda: 2)
-    files.wait_for(tmp_path / "never")
-    assert now[0] == pytest.approx(60.0, abs=0.2)

@@ -11,10 +11,9 @@ import tiny_study
 
 from agents import dqn
 from agents.runs import loop
-from agents.runs.checkpoint_timer import Pacing
-from agents.sweeps import listed_search, schedule, slice_files, study_file, sweep
+from agents.sweeps import listed_search, schedule, slice_files, slices, study_file, sweep
 from agents.sweeps import study as studies
-from agents.sweeps.fleet import Fleet
+from agents.sweeps.executors import LocalExecutor
 from agents.sweeps.slice_files import Result
 from agents.sweeps.sweep import Means
 from agents.sweeps.tasks import Lane, Task
@@ -27,18 +26,17 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_once():
-    """Programs of one study and slice size are compiled once for all tests of this file."""
-    build = sweep._programs
+    """Programs of one set-up are compiled once for all tests of this file."""
+    build = slices.build
     kept = {}
 
-    def programs(study, means, config):
-        key = str(dataclasses.replace(study, search_seed=0, num_configurations=None, space=list(study.space))), config
-        if (*key, means.slice_lanes) not in kept:
-            kept[*key, means.slice_lanes] = build(study, means, config)
-        return kept[*key, means.slice_lanes]
+    def programs(setup, device):
+        if (repr(setup), device) not in kept:
+            kept[repr(setup), device] = build(setup, device)
+        return kept[repr(setup), device]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep, "_programs", programs)
+        patch.setattr(slices, "build", programs)
         yield
 
 
@@ -47,10 +45,14 @@ def study_of(changes="", **content):
     return study_file.read(study_file.merge(described, content), "tiny")
 
 
-def train(study, folder, slice_lanes=4, **means):
+def train(study, folder, slice_lanes=4, num_workers=1, stop_requested=lambda: None, **means):
     folder.mkdir(exist_ok=True)
-    means = {"pacing": Pacing(), "fleet": Fleet(jax.devices()[:1])} | means
-    return sweep.train(study, Means(folder=folder, slice_lanes=slice_lanes, **means))
+    executor = LocalExecutor(
+        jax.devices()[:1] * num_workers, folder, stop_requested=lambda: stop_requested() is not None
+    )  # fmt: skip
+    return sweep.train(
+        study, Means(folder=folder, slice_lanes=slice_lanes, executor=executor, stop_requested=stop_requested, **means)
+    )
 
 
 def assert_same(found, expected):
@@ -110,7 +112,7 @@ def test_stopped_anywhere_and_resumed_it_is_the_same_to_the_bit(halved, tmp_path
     for stop_after in (3, 4):
         rounds = []
         watch = lambda left, rounds=rounds: rounds.append(left.chunks)
-        stop = lambda rounds=rounds, most=stop_after: 15 if len(rounds) >= most - 1 else None
+        stop = lambda rounds=rounds, most=stop_after: 15 if len(rounds) >= most else None
         folder = tmp_path / str(stop_after)
         with pytest.raises(schedule.Stopped, match="stopped by SIGTERM"):
             train(study, folder, stop_requested=stop, watch=watch)
@@ -239,7 +241,7 @@ def test_an_adaptive_search_is_told_what_came_of_its_batches(tmp_path):
                      space={"learning_rate": {"log_uniform": [1e-5, 1e-2]}, "discount": None})  # fmt: skip
     rounds = []
     outcome = train(study, tmp_path / "whole", watch=rounds.append)
-    assert [(left.tasks, left.chunks_left, left.tasks_left) for left in rounds] == [
+    assert [(left.slices, left.chunks_left, left.slices_left) for left in rounds] == [
         (i % 4 == 3, 11 - i, 3 - (i + 1) // 4)
         for i in range(12)  # three batches of a slice of four chunks each
     ]
