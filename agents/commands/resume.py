@@ -10,6 +10,7 @@ import tyro
 from agents.commands import installed
 from agents.commands import sweep as sweep_command
 from agents.commands import train as train_command
+from agents.commands.sweep import RayFlags
 from agents.commands.train import Task, Train
 from agents.runs import algorithms, checkpoints, files, manifests, records, run_folder
 from agents.runs.checkpoints import Checkpoint
@@ -26,6 +27,7 @@ class Resume:
     """a folder that `train` or `sweep` has begun"""
     skip_damaged: bool = False
     """go on from the newest checkpoint that is whole"""
+    ray_flags: Annotated[RayFlags, tyro.conf.OmitArgPrefixes] = dataclasses.field(default_factory=RayFlags)
 
 
 def resume(options: Resume) -> int:
@@ -38,9 +40,11 @@ def resume(options: Resume) -> int:
     """
     folder = disk.as_path(options.run)
     if study_folder.is_sweep(folder):
-        return sweep_command.resume(folder, options.skip_damaged)
+        return sweep_command.resume(folder, options.ray_flags, options.skip_damaged)
     installed.check_train()
     config = read_config(folder)
+    if options.ray_flags != RayFlags():
+        raise ValueError(f"--ray is for sweeps, and {folder} is a single run; leave it out")
     with run_folder.lock(folder):
         files.remove_leftovers(folder, run_folder.FILES)
         if not run_folder.is_unfinished(folder):

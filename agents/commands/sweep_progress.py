@@ -50,14 +50,14 @@ class SweepProgress:
     """Shows how far a sweep is; a context manager.
 
     Args:
-      num_workers: slices that are trained at a time.
       steps_a_chunk: decisions of all members of a slice in a chunk.
       measure: what the members are compared by, "regret" or "return"; a return's objective is minus it.
       console: stdout's by default.
+      num_workers: slices that are trained at a time; may be set later.
     """
 
-    def __init__(self, num_workers: int, steps_a_chunk: int, measure: str, console: Console | None = None):
-        self._num_workers, self._steps_a_chunk, self._measure = num_workers, steps_a_chunk, measure
+    def __init__(self, steps_a_chunk: int, measure: str, console: Console | None = None, num_workers: int = 1):
+        self.num_workers, self._steps_a_chunk, self._measure = num_workers, steps_a_chunk, measure
         self._console = console or progress.stdout_console()
         self._live = progress.live(self._console)
         self._pace = Pace()
@@ -116,7 +116,7 @@ class SweepProgress:
         return self._chunks * self._steps_a_chunk / self._trained_s if self._trained_s else 0.0
 
     def _seconds_left(self, left: Progress) -> float:
-        return self._pace.seconds(left.chunks_left, left.slices_left) / self._num_workers
+        return self._pace.seconds(left.chunks_left, left.slices_left) / self.num_workers
 
     def __enter__(self) -> "SweepProgress":
         self._began = self._last = time.monotonic()

@@ -19,16 +19,27 @@ OnChunk = Callable[[int, float], None]
 class Executor(Protocol):
     """Trains slices elsewhere: in threads, processes, or on other machines."""
 
-    name: str  # as "2 devices"
-    num_workers: int  # slices trained at a time, at most
+    @property
+    def name(self) -> str:
+        """As "2 devices"."""
+        ...
+
+    @property
+    def num_workers(self) -> int:
+        """Slices trained at a time, at most."""
+        ...
 
     @property
     def saving_s(self) -> float:
         """Seconds spent on checkpoints."""
         ...
 
+    def has_room(self, under_way: int) -> bool:
+        """Whether it takes another slice beside so many."""
+        ...
+
     def submit(self, spec: SliceSpec, start: Start | None, on_chunk: OnChunk) -> None:
-        """Begins a slice; at most `num_workers` at a time. `start` and `on_chunk` are as for `train_slice`."""
+        """Begins a slice, where there is room. `start` and `on_chunk` are as for `train_slice`."""
         ...
 
     def wait(self) -> tuple[str, Trained | None]:
@@ -36,7 +47,11 @@ class Executor(Protocol):
         ...
 
     def stop(self) -> None:
-        """Asks all slices under way to save where they are, and returns when they have."""
+        """Ends all slices under way, and returns when they have saved where they are, if they can."""
+        ...
+
+    def close(self) -> None:
+        """Gives back what it holds."""
         ...
 
 
@@ -71,8 +86,7 @@ class LocalExecutor:
         stop_requested: Callable[[], bool] = lambda: False,
         on_compiled: Callable[[], None] = lambda: None,
     ):
-        self.name = f"{len(workers)} devices"
-        self.num_workers = len(workers)
+        self._num_workers = len(workers)
         self._free = [(device, Checkpoints(folder, Pacing(checkpoint_every), skip_damaged)) for device in workers]
         self._all_checkpoints = [checkpoints for _, checkpoints in self._free]
         self._stop_requested, self._on_compiled = stop_requested, on_compiled
@@ -81,6 +95,20 @@ class LocalExecutor:
         self._compiling = {device: threading.Lock() for device in workers}
         self._ended: queue.SimpleQueue[tuple[str, _Worker, Trained | BaseException]] = queue.SimpleQueue()
         self._under_way = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self._num_workers} devices"
+
+    @property
+    def num_workers(self) -> int:
+        return self._num_workers
+
+    def has_room(self, under_way: int) -> bool:
+        return under_way < self._num_workers
+
+    def close(self) -> None:
+        """Threads end by themselves."""
 
     @property
     def saving_s(self) -> float:

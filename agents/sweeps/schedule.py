@@ -78,7 +78,7 @@ def run(tasks: Sequence[Task], job: Job) -> dict[str, Result]:
     try:
         while len(done) < len(tasks) and not (stopped_by and not under_way):
             for task in [] if stopped_by else _ready(tasks, done.keys(), under_way.keys()):
-                if len(under_way) == job.executor.num_workers:
+                if not job.executor.has_room(len(under_way)):
                     break
                 chosen = _survivors(task, done, job) if task.parents else []
                 lanes[task.name] = task.lanes or tuple(survivor.lane for survivor in chosen)

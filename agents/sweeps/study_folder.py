@@ -26,7 +26,7 @@ FILES = (
     "batch-[0-9]*-program-[0-9]*-rung-[0-9]*-slice-[0-9]*.safetensors",
 )  # fmt: skip
 _FOLDERS = ("batches", "slices", "best")
-_SAME = ("jax", "jaxlib", "platform", "float")  # what results depend on to the bit
+SAME = ("jax", "jaxlib", "platform", "float")  # what results depend on to the bit
 
 
 class Kept(NamedTuple):
@@ -67,7 +67,7 @@ def prepare(folder: Path, study: Study, command: str, slice_lanes: int, checkpoi
             "study": study_file.as_dict(study),
             "slice_lanes": slice_lanes,
             "checkpoint_every": checkpoint_every,
-            "versions": _versions(),
+            "versions": versions(),
             "command": command,
             "begun": datetime.datetime.now().isoformat(timespec="seconds"),
         }
@@ -105,8 +105,8 @@ def read(folder: Path) -> Kept:
 
 
 def _kept(content: Mapping[str, Any], folder: Path) -> Kept:
-    for name, now in _versions().items():
-        if name in _SAME and content["versions"].get(name) != now:
+    for name, now in versions().items():
+        if name in SAME and content["versions"].get(name) != now:
             raise ValueError(
                 f"{folder} was begun with {name} {content['versions'].get(name)}, and this is {now}: results would not "
                 "be the same to the bit; go on with that version, or begin again in another folder"
@@ -141,7 +141,8 @@ def tidy(folder: Path, study: Study) -> None:
         disk.write_atomic(folder / TOML, study_file.as_toml(study).encode())
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of what results depend on, and of Python."""
     return run_folder.versions() | {"platform": jax.default_backend(), "float": jnp.result_type(float).name}
 
 
