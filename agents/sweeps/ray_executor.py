@@ -8,6 +8,7 @@ checkpointed in it.
 import functools
 import logging
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ except ImportError as error:
     raise ImportError("--ray needs Ray: pip install '.[ray]' in the clone") from error
 
 _MOST_RETRIES = 100  # of a slice whose worker or node was lost
+_ANSWERS_WITHIN_S = 10.0
 _LOOK_EVERY_S = 0.2  # for a signal
 _QUEUED = 2  # slices handed to Ray for each that it trains: nodes that join find some
 
@@ -148,6 +150,8 @@ def _fitting(node: dict[str, Any], share: Share) -> int:
 
 def _connect(address: str) -> None:
     """Joins the cluster as a driver. Raises ValueError where that cannot be."""
+    if address != "auto":
+        _check_answers(address)
     environment = {name: value for name, value in os.environ.items() if name.startswith(("JAX_", "XLA_"))}
     environment.pop("JAX_NUM_CPU_DEVICES", None)  # of this machine; a slice takes one
     packages = [str(Path(package.__file__).parent) for package in (agents, heartpole_jax)]  # type: ignore[arg-type]
@@ -159,6 +163,19 @@ def _connect(address: str) -> None:
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
         told = " ".join(str(error).split())[:300]
         raise ValueError(f"cannot join a Ray cluster at {address}: {told}; `ray start --head` begins one") from error
+
+
+def _check_answers(address: str) -> None:
+    """Raises ValueError where nobody listens at HOST:PORT, which Ray itself would wait for for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 2**16:
+        raise ValueError(f"--ray must be auto or HOST:PORT, as 10.0.0.1:6379, got {address!r}")
+    try:
+        socket.create_connection((host, int(port)), timeout=_ANSWERS_WITHIN_S).close()
+    except OSError as error:
+        raise ValueError(
+            f"nobody answers at {address} ({error.strerror or error}); `ray start --head` prints a cluster's address"
+        ) from error
 
 
 def _train(
