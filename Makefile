@@ -134,7 +134,7 @@ $(VENV)/.installed-test: $(VENV)/.created pyproject.toml
 	$(PYTHON) -m venv .venv-clients
 	.venv-clients/bin/python -m pip install --quiet --upgrade pip
 	.venv-clients/bin/python -m pip install --quiet torch==2.13.0
-	.venv-clients/bin/python -m pip install --quiet --requirement tests/clients/requirements.txt --editable .
+	.venv-clients/bin/python -m pip install --quiet --requirement tests/clients/requirements.txt --editable '.[ray]'
 	touch $@
 
 .venv-bench/.installed: pyproject.toml benchmarks/requirements.txt
