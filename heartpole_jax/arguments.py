@@ -85,7 +85,9 @@ def check_fields(record: object) -> None:
 
 @functools.cache
 def _hints(annotated: Any) -> dict[str, Any]:  # of a function's first call: a name may be defined below it
-    return typing.get_type_hints(annotated)
+    """The annotations that require something, by name."""
+    hints = typing.get_type_hints(annotated)
+    return {name: annotation for name, annotation in hints.items() if annotations.requires(annotation)}
 
 
 def _with_article(name: str) -> str:
@@ -139,9 +141,20 @@ def check_numeric(name: str, value: Any) -> None:
         raise TypeError(f"{name} must be a number or an array of numbers that JAX can hold, got {described(value)}")
 
 
-def numeric(function: _Function) -> _Function:
-    """A decorator: every argument must be a number or an array of numbers, see `check_numeric`."""
-    return checked(**dict.fromkeys(inspect.signature(function).parameters, check_numeric))(function)
+def check_positive(name: str, value: Any) -> None:
+    """Raises as `check_numeric`, and ValueError where a number, or one of NumPy's array, is not above 0."""
+    check_numeric(name, value)
+    if not isinstance(value, jax.Array) and not np.all(np.asarray(value) > 0):
+        raise ValueError(f"{name} must be greater than 0, got {shown(value)}")
+
+
+def numeric(**kinds: Any) -> Callable[[_Function], _Function]:
+    """As `checked`; arguments of other names must be numbers or arrays of numbers, see `check_numeric`."""
+
+    def decorate(function: _Function) -> _Function:
+        return checked(**dict.fromkeys(inspect.signature(function).parameters, check_numeric) | kinds)(function)
+
+    return decorate
 
 
 def check_path(name: str, value: Any) -> None:

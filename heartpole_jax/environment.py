@@ -27,6 +27,10 @@ class Environment:
 
     Probe environments and adapters are built by filling in the fields. `params` is whatever the functions take; `None`
     means `default_params`.
+
+    Raises:
+      TypeError: for a name that is no text, sizes that are no whole numbers, a function that cannot be called.
+      ValueError: for a size below 1.
     """
 
     name: str
@@ -40,6 +44,12 @@ class Environment:
     transition_info: Callable[..., tuple]  # the same and info, a pytree of whatever else is worth measuring
     observe: Callable[[ArrayTree], Array]  # state -> obs, of shape obs_shape
     terminated: Callable[[ArrayTree], Array]  # state -> bool: a true end, after which no reward can follow
+
+    def __post_init__(self):
+        arguments.check_fields(self)
+        validation.check_size("num_actions", self.num_actions)
+        for size in self.obs_shape:
+            validation.check_size("each of obs_shape", size)
 
     def reset(self, key: PRNGKey, params: Any = None) -> tuple[ArrayTree, Array]:
         """A fresh (state, obs)."""

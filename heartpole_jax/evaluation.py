@@ -202,6 +202,12 @@ def estimate(values: np.ndarray) -> Estimate:
     return Estimate(float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size)))
 
 
+@arguments.checked(
+    values=validation.check_reals,
+    attacks=validation.check_reals,
+    risks=validation.check_reals,
+    per_attack=validation.check_number,
+)
 def without_luck(values: np.ndarray, attacks: np.ndarray, risks: np.ndarray, per_attack: float) -> np.ndarray:
     """`values` less beta (`attacks` - `risks`), what luck did to them.
 
@@ -213,8 +219,17 @@ def without_luck(values: np.ndarray, attacks: np.ndarray, risks: np.ndarray, per
       attacks: heart attacks.
       risks: their probabilities, summed; attacks - risks has mean 0 whatever the policy does.
       per_attack: the beta of a policy that lives on as if nothing had happened.
+
+    Raises:
+      TypeError: for what is no number.
+      ValueError: where there is not one number an episode in all three.
     """
-    adjusted, luck = np.array(values, np.float64), attacks - risks
+    if np.ndim(values) != 1 or not np.shape(values) == np.shape(attacks) == np.shape(risks):
+        raise ValueError(
+            "values, attacks and risks must be of one number an episode, got shapes "
+            f"{np.shape(values)}, {np.shape(attacks)} and {np.shape(risks)}"
+        )
+    adjusted, luck = np.array(values, np.float64), np.asarray(attacks) - np.asarray(risks)
     for here, there in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
         beta = per_attack
         if attacks[there].sum() >= _ENOUGH_ATTACKS and np.ptp(attacks[there]) > 0:

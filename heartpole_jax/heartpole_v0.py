@@ -125,6 +125,7 @@ _RANGES = ("wake_up_alertness", "coffee_alertness", "coffee_hypertension",
            "beer_alertness_loss", "beer_hypertension", "beer_intoxication")  # fmt: skip
 
 
+@arguments.typed()
 def validate(params: EnvParams) -> None:
     """Checks every value of `params` that is known now (tracers pass). Raises as `EnvParams`, which calls this."""
     validation.check_numbers(params, _NUMBERS)
@@ -155,11 +156,21 @@ def sample_wake_up(key: PRNGKey) -> Array:
 def initial_state(u: Numeric, params: EnvParams | None = None) -> EnvState:
     """The state of a patient who has just woken up, `u` in [0, 1) deciding how rested (fact 1). No dice."""
     params = EnvParams() if params is None else params
-    validation.check_number("u", u)
     validation.check_type("params", params, EnvParams)
     return awake_state(u, params)
 
 
+def _check_patient(name: str, value: Any) -> None:
+    if not hasattr(value, "work_done"):
+        raise TypeError(f"{name} must be the EnvState of a version of HeartPole, got {arguments.described(value)}")
+
+
+def _check_params(name: str, value: Any) -> None:
+    if not hasattr(value, "wake_up_alertness_low"):
+        raise TypeError(f"{name} must be the EnvParams of a version of HeartPole, got {arguments.described(value)}")
+
+
+@arguments.checked(u=validation.check_number, params=_check_params)
 def awake_state(u: Numeric, params: Any) -> EnvState:
     """The same, for any parameters that have a waking alertness."""
     float_dtype = jnp.result_type(float)
@@ -199,6 +210,7 @@ def terminated(state: EnvState) -> Array:
     return jnp.zeros_like(state.num_steps, bool)
 
 
+@arguments.typed()
 def drink_coffee(state: EnvState, noise: Noise, params: EnvParams) -> EnvState:
     """The patient after a coffee (fact 2): more alert, more tense."""
     return dataclasses.replace(
@@ -212,6 +224,7 @@ def drink_coffee(state: EnvState, noise: Noise, params: EnvParams) -> EnvState:
     )
 
 
+@arguments.typed()
 def drink_beer(state: EnvState, noise: Noise, params: EnvParams) -> EnvState:
     """The patient after a beer (fact 3): less alert, more tense, drunker."""
     return dataclasses.replace(
@@ -225,6 +238,7 @@ def drink_beer(state: EnvState, noise: Noise, params: EnvParams) -> EnvState:
     )
 
 
+@arguments.typed()
 def sleep(state: EnvState, noise: Noise, params: EnvParams) -> EnvState:
     """The patient after sixteen half-hours of sleep, waking up rested (facts 1, 5 and 6)."""
     # Unrolled whole: fatigue during sleep is overwritten on waking up, and only straight-line code lets the compiler
@@ -238,6 +252,7 @@ def sleep(state: EnvState, noise: Noise, params: EnvParams) -> EnvState:
     )
 
 
+@arguments.typed()
 def half_hour_passed(state: EnvState, params: EnvParams) -> EnvState:
     """The patient half an hour later: fatigue (by the time_since_slept before it grows), decay, the clock."""
     fatigue = physiology.alertness_decay(
@@ -253,8 +268,9 @@ def half_hour_passed(state: EnvState, params: EnvParams) -> EnvState:
     )
 
 
-def productivity(state: EnvState, params: EnvParams) -> Array:
-    """Productive half-hours that the patient does in half an hour of work, now."""
+@arguments.checked(state=_check_patient, params=_check_params)
+def productivity(state: Any, params: Any) -> Array:
+    """Productive half-hours that the patient, of any version, does in half an hour of work, now."""
     ballmer = physiology.ballmer_function(
         state.intoxication,
         params.ballmer_limit,
@@ -281,6 +297,7 @@ def transition_info(
     return work_half_hour(state, acted, noise, params)
 
 
+@arguments.typed()
 def work_half_hour(
     before: EnvState, acted: EnvState, noise: Noise, params: EnvParams
 ) -> tuple[EnvState, Array, Array, Array, StepInfo]:

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, Numeric, PRNGKey
 
-from heartpole_jax import heartpole_v0, physiology, struct, validation
+from heartpole_jax import arguments, heartpole_v0, physiology, struct, validation
 from heartpole_jax import menu as menus
 from heartpole_jax.heartpole_v0 import Noise, StepInfo, check_action, check_step, sample_noise, sample_wake_up
 from heartpole_jax.heartpole_v0 import terminated as terminated
@@ -98,6 +98,7 @@ _POSITIVE = ("fatigue_width", "ballmer_peak_width")
 _NON_NEGATIVE = ("heart_attack_penalty", "intoxication_elimination", "ballmer_steepness", "ballmer_peak_height")
 
 
+@arguments.typed()
 def validate(params: EnvParams) -> None:
     """Checks every value of `params` that is known now (tracers pass). Raises as `EnvParams`, which calls this."""
     menus.check(params.menu, "EnvParams.menu")
@@ -113,7 +114,6 @@ def validate(params: EnvParams) -> None:
 def initial_state(u: Numeric, params: EnvParams | None = None) -> EnvState:
     """The state of a patient who has just woken up, `u` in [0, 1) deciding how rested. No dice."""
     params = EnvParams() if params is None else params
-    validation.check_number("u", u)
     validation.check_type("params", params, EnvParams)
     zero = functools.partial(jnp.zeros, (), jnp.result_type(float))  # an array of its own for each leaf
     return EnvState(**vars(heartpole_v0.awake_state(u, params)), stimulation=zero(), impairment=zero())
@@ -134,17 +134,20 @@ def observe(state: EnvState) -> Array:
     return jnp.stack([jnp.asarray(getattr(state, name), state.alertness.dtype) for name in OBS_NAMES])
 
 
+@arguments.numeric()
 def effective_alertness(alertness: Numeric, stimulation: Numeric, impairment: Numeric) -> Array:
     """The alertness that works: max(alertness + stimulation - impairment, 0)."""
     return _not_negative(alertness + stimulation - impairment)
 
 
+@arguments.typed()
 def productivity(state: EnvState, params: EnvParams) -> Array:
     """Productive half-hours, >= 0, that the patient does in half an hour of work, now."""
     alertness = effective_alertness(state.alertness, state.stimulation, state.impairment)
-    return heartpole_v0.productivity(dataclasses.replace(state, alertness=alertness), params)  # type: ignore[arg-type]
+    return heartpole_v0.productivity(dataclasses.replace(state, alertness=alertness), params)
 
 
+@arguments.typed()
 def take_doses(state: EnvState, chosen: Sequence[Array], noise: Noise, menu: Menu) -> EnvState:
     """The patient with every dose of the action but that of alertness; `chosen` tells of each row if it is the one."""
     uniforms = {
@@ -160,6 +163,7 @@ def take_doses(state: EnvState, chosen: Sequence[Array], noise: Noise, menu: Men
     return dataclasses.replace(state, **dosed)
 
 
+@arguments.typed(hazard=arguments.check_numeric)
 def take_break(state: EnvState, chosen: Sequence[Array], hazard: Numeric, params: EnvParams) -> tuple[EnvState, Array]:
     """The patient after the break, half-hours of not working, and the risk of a heart attack in them.
 
@@ -183,6 +187,7 @@ def take_break(state: EnvState, chosen: Sequence[Array], hazard: Numeric, params
     return dataclasses.replace(kept, time_since_slept=awake, time_elapsed=elapsed), risk
 
 
+@arguments.typed(bedtime_stimulation=arguments.check_numeric)
 def begin_to_work(
     state: EnvState, bedtime_stimulation: Array, chosen: Sequence[Array], noise: Noise, params: EnvParams
 ) -> EnvState:

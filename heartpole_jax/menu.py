@@ -148,6 +148,7 @@ def check(menu: Menu, where: str = "menu") -> None:
         rows[row.name] = number
 
 
+@arguments.typed()
 def check_trained(menu: Menu, num_actions: int, policy: str) -> None:
     """Raises ValueError where a policy trained with `num_actions` actions, called `policy`, meets another number."""
     if len(menu.actions) != num_actions:
@@ -179,11 +180,13 @@ def change(menu: Menu, name: str, **values: Any) -> Menu:
     return changed
 
 
+@arguments.typed()
 def dose(menu: Menu, channel: str, chosen: Sequence[Array], u: Numeric) -> Array | None:
     """The dose that the chosen row has for `channel`, drawn by the uniform `u`; None where no row has any.
 
     `chosen` holds a bool of shape () for each row, whether it is the one.
     """
+    validation.look_up(dict.fromkeys(CHANNELS), channel, "channel")
     ranges = [getattr(row, channel) or (None, None) for row in menu.actions]
     if all(low is None for low, _ in ranges):
         return None
@@ -192,19 +195,27 @@ def dose(menu: Menu, channel: str, chosen: Sequence[Array], u: Numeric) -> Array
     return uniform_between(low, high, u)
 
 
+@arguments.typed(otherwise=arguments.check_numeric)
 def pick(chosen: Sequence[Array], values: Sequence[Any], otherwise: Numeric) -> Array:
     """The value of the chosen row; `otherwise` where that is None, or where no row is chosen."""
     picked = otherwise
-    for is_chosen, value in zip(chosen, values, strict=True):
+    for is_chosen, value in _of_each_row(chosen, values):
         if value is not None:
             picked = jnp.where(is_chosen, value, picked)
     return picked
 
 
+@arguments.typed()
 def is_one_of(chosen: Sequence[Array], marks: Sequence[bool]) -> Array:
     """Whether the chosen row is marked, a bool of shape ()."""
-    marked = [is_chosen for is_chosen, mark in zip(chosen, marks, strict=True) if mark]
+    marked = [is_chosen for is_chosen, mark in _of_each_row(chosen, marks) if mark]
     return functools.reduce(jnp.logical_or, marked, jnp.zeros_like(chosen[0]))
+
+
+def _of_each_row(chosen: Sequence[Array], values: Sequence[Any]) -> list[tuple[Array, Any]]:
+    if len(chosen) != len(values) or not chosen:
+        raise ValueError(f"chosen must be a bool for each of the {len(values)} rows, got {len(chosen)}")
+    return list(zip(chosen, values, strict=True))
 
 
 def _extended(name: Any, where: str) -> tuple[Row, ...]:

@@ -18,13 +18,13 @@ from heartpole_jax import arguments
 _GAUSSIAN_SUPPORT = 100.0
 
 
-@arguments.numeric
+@arguments.numeric()
 def uniform_between(low: Numeric, high: Numeric, u: Numeric) -> Array:
     """The point of [low, high) at the fraction `u` in [0, 1): low + (high - low) u. How every dose is drawn."""
     return low + (high - low) * u
 
 
-@arguments.numeric
+@arguments.numeric()
 def heart_attack_risk(hypertension: Numeric, proclivity: Numeric = 0.5, threshold: Numeric = 6.0) -> Array:
     """Probability of a heart attack in a half-hour (fact 4): proclivity * sigma(hypertension - threshold).
 
@@ -36,7 +36,7 @@ def heart_attack_risk(hypertension: Numeric, proclivity: Numeric = 0.5, threshol
     return proclivity * jax.nn.sigmoid(hypertension - threshold)
 
 
-@arguments.numeric
+@arguments.numeric(width=arguments.check_positive)
 def alertness_decay(time_since_slept: Numeric, onset: Numeric = 40.0, width: Numeric = 10.0) -> Array:
     """Alertness lost in one half-hour (fact 6): sigma((time_since_slept - onset) * (1.0 / width)), in (0, 1).
 
@@ -48,13 +48,13 @@ def alertness_decay(time_since_slept: Numeric, onset: Numeric = 40.0, width: Num
     return jax.nn.sigmoid((time_since_slept - onset) * (1.0 / width))
 
 
-@arguments.numeric
+@arguments.numeric()
 def crippling_anxiety(alertness: Numeric, threshold: Numeric = 3.0) -> Array:
     """Share of productivity lost to anxiety (fact 7): sigma(alertness - threshold), in (0, 1)."""
     return jax.nn.sigmoid(alertness - threshold)
 
 
-@arguments.numeric
+@arguments.numeric(peak_width=arguments.check_positive)
 def ballmer_function(
     intoxication: Numeric,
     limit: Numeric = 0.05,
@@ -84,7 +84,7 @@ def ballmer_function(
     return jax.nn.sigmoid(steepness * (limit - intoxication)) + peak_height * jnp.exp(-0.5 * deviation * deviation)
 
 
-@arguments.numeric
+@arguments.numeric()
 def productivity(alertness: Numeric, ballmer: Numeric, anxiety_threshold: Numeric = 3.0) -> Array:
     """Productive half-hours done in one half-hour of work: alertness (1 - crippling_anxiety(alertness)) ballmer.
 
@@ -99,7 +99,7 @@ def productivity(alertness: Numeric, ballmer: Numeric, anxiety_threshold: Numeri
     return alertness * jax.nn.sigmoid(anxiety_threshold - alertness) * ballmer
 
 
-@arguments.numeric
+@arguments.numeric()
 def decay(level: Numeric, rate: Numeric = 0.97) -> Array:
     """What is left of hypertension or of intoxication after a half-hour (fact 5): rate * level.
 
@@ -108,7 +108,7 @@ def decay(level: Numeric, rate: Numeric = 0.97) -> Array:
     return rate * level
 
 
-@arguments.numeric
+@arguments.numeric()
 def score(work_done: Numeric, time_elapsed: Numeric) -> Array:
     """Mean productivity so far, work_done / time_elapsed, and 0 at time 0.
 

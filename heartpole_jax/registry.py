@@ -36,6 +36,7 @@ def make(name: str) -> Environment:
     return from_gymnax(name.removeprefix(_GYMNAX))
 
 
+@arguments.typed()
 def located(name: str) -> str:
     """`name` with the whole path of the menu's file, where it names one: it means the same from any folder."""
     if not (name.startswith(_WITH_MENU) and name.endswith(".toml")):
@@ -43,6 +44,7 @@ def located(name: str) -> str:
     return f"{_WITH_MENU}{disk.as_path(name.removeprefix(_WITH_MENU)).absolute()}"
 
 
+@arguments.typed()
 def menu_digest(name: str) -> str | None:
     """SHA-256, in hex, of the menu in the file that `name` names; None where it names none.
 
@@ -58,6 +60,7 @@ def menu_digest(name: str) -> str | None:
     return hashlib.sha256(json.dumps(felt, sort_keys=True).encode()).hexdigest()
 
 
+@arguments.typed()
 def check_menu(name: str, digest: str | None, since: str) -> None:
     """Raises ValueError where the menu that `name` names is not the one of `digest`; for None, which is none, nothing.
 

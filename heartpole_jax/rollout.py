@@ -75,6 +75,7 @@ class Rollout:
     lanes: Lanes
 
 
+@arguments.typed()
 def reward_of(transition: Transition) -> Array:
     """The reward: the default of `total`, which makes `totals` the returns."""
     return transition.reward
@@ -177,7 +178,7 @@ def _check_start(start: Lanes, env: Environment, policy: Policy, params: Any, ke
         if values.shape != (num_envs,):
             raise ValueError(f"start must hold num_envs lanes, got {len(values)} and num_envs {num_envs}")
     fresh = jax.eval_shape(lambda: (env.reset(key, params)[0], policy.carry))
-    forms = lambda tree: jax.tree.map(jnp.shape, tree)
+    forms = lambda tree: (jax.tree.structure(tree), [jnp.shape(leaf) for leaf in jax.tree.leaves(tree)])
     for what, own, given in zip(("environment", "policy"), fresh, (start.state, start.carry), strict=True):
         if forms(jax.tree.map(lambda x: jax.ShapeDtypeStruct((num_envs, *x.shape), x.dtype), own)) != forms(given):
             raise ValueError(

@@ -9,18 +9,40 @@ that pass BigCrush there; JAX uses 20.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from chex import Array, PRNGKey
 
-from heartpole_jax import validation
+from heartpole_jax import arguments, validation
 
 _ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 _PARITY = 0x1BD11BDA
 _ROUNDS = 13
+_LARGEST_INT = 2**16  # of `random_int`
 
 
+def _check_word(name: str, value: Any) -> None:
+    if getattr(value, "dtype", None) != np.uint32:
+        raise TypeError(f"{name} must be of uint32, got {arguments.described(value)}; jnp.uint32(number) makes one")
+
+
+def _check_words(name: str, value: Any) -> None:
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise TypeError(f"{name} must be two words of uint32, got {arguments.described(value)}")
+    for word in value:
+        _check_word(f"each word of {name}", word)
+
+
+def _check_choices(name: str, value: Any) -> None:
+    validation.check_size(name, value)
+    if value > _LARGEST_INT:
+        raise ValueError(f"{name} must be at most {_LARGEST_INT:,}, got {value:,}")
+
+
+@arguments.checked(key=_check_words, counter=_check_words, num_rounds=validation.check_size)
 @functools.partial(jax.jit, static_argnames="num_rounds", inline=True)
 def threefry2x32(key: tuple[Array, Array], counter: tuple[Array, Array], num_rounds: int = _ROUNDS):
     """Two uint32 words, a pseudo-random function of two key words and two counter words (uint32, broadcast)."""
@@ -46,23 +68,15 @@ def key_words(key: PRNGKey) -> tuple[Array, Array]:
       TypeError: if `key` is neither a typed key nor raw uint32 key data.
       ValueError: if it is a batch of keys, or not of two or four words.
     """
-    if not hasattr(key, "dtype"):
-        raise TypeError(
-            f"key must be a JAX random key, got {validation.described(key)}; make one with jax.random.key(0)"
-        )
-    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        data = jax.random.key_data(key)
-    elif key.dtype == jnp.uint32:
-        data = jnp.asarray(key)
-    else:
-        raise TypeError(f"key must be a typed key or raw uint32 words, got dtype {key.dtype}; use jax.random.key(0)")
-    if data.shape not in ((2,), (4,)):
-        raise ValueError(f"key must be one key, got key data of shape {data.shape}; map over a batch with jax.vmap")
+    arguments.check_key("key", key)
+    is_raw = key.dtype == jnp.uint32
+    data = jnp.asarray(key) if is_raw else jax.random.key_data(key)
     if data.shape == (2,):
         return data[0], data[1]
     return threefry2x32((data[0], data[1]), (data[2], data[3]))
 
 
+@arguments.checked(num=validation.check_size, first_block=validation.check_count)
 def uniforms(key: PRNGKey, num: int, first_block: int = 0) -> tuple[Array, ...]:
     """`num` independent uniforms in [0, 1), scalars of JAX's default float, from the blocks `first_block` on.
 
@@ -77,6 +91,7 @@ def uniforms(key: PRNGKey, num: int, first_block: int = 0) -> tuple[Array, ...]:
     return tuple(as_uniform(word) for pair in pairs for word in pair)[:num]
 
 
+@arguments.checked(num=validation.check_size)
 def random_words(key: PRNGKey, num: int) -> tuple[Array, ...]:
     """`num` random uint32 scalars: the words of `uniforms(key, num)`, before they are made floats."""
     words = key_words(key)
@@ -84,12 +99,14 @@ def random_words(key: PRNGKey, num: int) -> tuple[Array, ...]:
     return tuple(word for pair in pairs for word in pair)[:num]
 
 
+@arguments.checked(word=_check_word)
 def as_uniform(word: Array) -> Array:
     """A random uint32 as a float32 uniform in [0, 1), of 24 random bits."""
     # Through int32, whose conversion to float is one instruction where uint32's is several.
     return (word >> 8).astype(jnp.int32).astype(jnp.float32) * jnp.float32(2.0**-24)
 
 
+@arguments.checked(num=_check_choices)
 def random_int(key: PRNGKey, num: int) -> Array:
     """An int32 uniform over 0 .. num - 1 (num at most 65,536; the bias is below num / 2^32)."""
     word, _ = _block(key_words(key), 0)
@@ -98,6 +115,7 @@ def random_int(key: PRNGKey, num: int) -> Array:
     return (((word >> 16) * jnp.uint32(num) + (low >> 16)) >> 16).astype(jnp.int32)
 
 
+@arguments.checked(purpose=validation.check_count)
 def derive(key: PRNGKey, purpose: int) -> tuple[Array, Array]:
     """Two words for `purpose` (a small number), independent of every other purpose's and of `uniforms(key)`."""
     return _block(key_words(key), (1 << 31) + purpose)
@@ -108,6 +126,7 @@ def derived_key(key: PRNGKey, purpose: int) -> PRNGKey:
     return key_at(derive(key, purpose), jnp.uint32(0), jnp.uint32(0))
 
 
+@arguments.checked(words=_check_words, lane=_check_word, time=_check_word)
 def key_at(words: tuple[Array, Array], lane: Array, time: Array) -> PRNGKey:
     """The key of one lane at one time, uint32 scalars: distinct for every pair, and free of cost.
 

@@ -244,10 +244,19 @@ def width(low: Any, high: Any) -> np.ndarray:
 
 def check_size(name: str, size: Any) -> None:
     """Raises TypeError where `size` is no whole number, ValueError where it is below 1 or beyond int32."""
-    if isinstance(size, bool) or not isinstance(size, int | np.integer):
-        raise TypeError(f"{name} must be a whole number known before tracing, got {shown(size)}")
-    if not 1 <= size < 2**31:
-        raise ValueError(f"{name} must be at least 1 and below 2^31, got {shown(size)}")
+    _check_whole(name, size, 1)
+
+
+def check_count(name: str, count: Any) -> None:
+    """Raises TypeError where `count` is no whole number, ValueError where it is below 0 or beyond int32."""
+    _check_whole(name, count, 0)
+
+
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be a whole number known before tracing, got {shown(value)}")
+    if not least <= value < 2**31:
+        raise ValueError(f"{name} must be at least {least} and below 2^31, got {shown(value)}")
 
 
 def check_fits(result: Any, devices: Sequence[jax.Device]) -> None:

@@ -1,5 +1,6 @@
 """Arguments of the wrong kind: mixed-up tuples, swapped places, another version's: each told by name."""
 
+import dataclasses
 import inspect
 
 import jax
@@ -8,9 +9,25 @@ import numpy as np
 import pytest
 
 import heartpole_jax as hp
-from heartpole_jax import arguments, evaluation, evaluation_v1, gradients, identification, menu, optimum, validation
+from heartpole_jax import (
+    arguments,
+    evaluation,
+    evaluation_v1,
+    gradients,
+    heartpole_v0,
+    heartpole_v1,
+    identification,
+    menu,
+    optimum,
+    physiology,
+    registry,
+    threefry,
+    validation,
+)
+from heartpole_jax.rollout import reward_of
 
 KEY = jax.random.key(0)
+WORDS = (np.uint32(1), np.uint32(2))
 V1 = hp.make("HeartPole-v1")
 
 
@@ -160,6 +177,38 @@ PUBLIC = {
     "residuals": (identification.residuals, {"observation_noise": 0.1}),
     "observe": (identification.observe, {"missing": 1.5}),
     "infer_noise": (identification.infer_noise, {"heart_attack": -(2**63)}),
+    "a width of 0": (physiology.alertness_decay, {"width": 0}),
+    "widths of 0": (physiology.ballmer_function, {"peak_width": np.zeros(2)}),
+    "a score": (physiology.score, {"time_elapsed": "x"}),
+    "awake_state": (heartpole_v0.awake_state, {"params": {}, "u": 0.5}),
+    "several patients awake": (heartpole_v0.awake_state, {"u": np.zeros(2)}),
+    "productivity": (heartpole_v0.productivity, {"state": "x"}),
+    "productivity of v1": (heartpole_v1.productivity, {"state": None, "params": V1.default_params}),
+    "effective_alertness": (heartpole_v1.effective_alertness, {"stimulation": "x"}),
+    "coffee": (heartpole_v0.drink_coffee, {"noise": KEY}),
+    "sleep": (heartpole_v0.sleep, {"state": None}),
+    "validate": (heartpole_v0.validate, {"params": {}}),
+    "half an hour": (heartpole_v0.half_hour_passed, {"params": V1.default_params}),
+    "a hazard": (heartpole_v1.take_break, {"hazard": "x", "chosen": []}),
+    "a menu's dose": (menu.dose, {"menu": {}, "channel": "hypertension", "chosen": [], "u": 0.5}),
+    "no number": (menu.pick, {"otherwise": "x", "chosen": [True], "values": [1.0]}),
+    "trained with": (menu.check_trained, {"num_actions": "x", "menu": menu.default(), "policy": "it"}),
+    "no rows": (menu.pick, {"chosen": [], "values": [1.0]}),
+    "located": (registry.located, {"name": 3}),
+    "menu_digest": (registry.menu_digest, {"name": None}),
+    "reward_of": (reward_of, {"transition": {}}),
+    "luck": (evaluation.without_luck, {"values": "x", "attacks": np.zeros(4), "risks": np.zeros(4), "per_attack": 1.0}),
+    "uniforms": (threefry.uniforms, {"num": 2.5}),
+    "a block": (threefry.uniforms, {"first_block": -1, "num": 1}),
+    "words": (threefry.random_words, {"num": 0}),
+    "a random int": (threefry.random_int, {"num": "x"}),
+    "too many": (threefry.random_int, {"num": 2**17}),
+    "purpose": (threefry.derived_key, {"purpose": 10**30}),
+    "a word": (threefry.as_uniform, {"word": 3}),
+    "rounds": (threefry.threefry2x32, {"num_rounds": "x", "key": WORDS, "counter": WORDS}),
+    "counter": (threefry.threefry2x32, {"counter": KEY, "key": WORDS}),
+    "words of a key": (threefry.key_at, {"words": KEY, "lane": WORDS[0], "time": WORDS[0]}),
+    "time": (threefry.key_at, {"time": 0, "lane": WORDS[0], "words": WORDS}),
 }
 
 
@@ -170,10 +219,31 @@ def test_public_functions_name_the_argument_that_is_wrong(name, start):
     trace = identification.make_trace([0])
     good |= {"trace": trace, "traces": trace, "noise": identification.ObservationNoise(), "policy": _nothing}
     good |= {"params": hp.EnvParams(), "observation_noise": identification.ObservationNoise(), "objective": "return"}
+    good |= {"otherwise": 0.0, "alertness": 1.0, "impairment": 0.0, "intoxication": 0.1, "work_done": 1.0}
+    good |= {"time_since_slept": 3} if function is physiology.alertness_decay else {}
     good |= {"wrt": "fatigue_width", "names": "fatigue_width", "other_actions": [0], "num_tapes": 4}
     known = inspect.signature(function).parameters
     with pytest.raises((TypeError, ValueError), match=rf"^{next(iter(bad))} must be "):
         function(**{key: value for key, value in (good | bad).items() if key in known})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("name", 3), ("num_actions", "4"), ("num_actions", 0), ("obs_shape", 6), ("obs_shape", (6.0,)), ("observe", None)],
+)
+def test_an_environment_of_the_wrong_parts_is_refused_where_it_is_built(field, value):
+    with pytest.raises((TypeError, ValueError), match=f"^{field} must be "):
+        dataclasses.replace(V1, **{field: value})
+
+
+def test_each_size_of_the_observations_is_checked():
+    with pytest.raises(ValueError, match=r"^each of obs_shape must be at least 1 and below .*, got -6"):
+        dataclasses.replace(V1, obs_shape=(-6,))
+
+
+def test_the_numbers_of_all_episodes_are_needed_to_take_luck_out():
+    with pytest.raises(ValueError, match=r"must be of one number an episode, got shapes \(4,\), \(3,\) and \(4,\)"):
+        evaluation.without_luck(np.zeros(4), np.zeros(3), np.zeros(4), 1.0)
 
 
 def test_a_batch_of_states_without_vmap_is_refused(start):
@@ -203,5 +273,8 @@ def test_a_rollout_does_not_go_on_from_lanes_of_another_environment(own, other, 
 def test_a_rollout_does_not_go_on_from_lanes_of_another_policy_or_from_a_rollout(lanes):
     with pytest.raises(ValueError, match="start must hold the lanes of this policy, got those of another"):
         hp.rollout(hp.policies.reference(), KEY, num_envs=2, num_steps=1, start=lanes["HeartPole-v0"])
+    whole = dataclasses.replace(lanes["HeartPole-v0"], carry=np.int32(0))
+    with pytest.raises(ValueError, match="start must hold the lanes of this policy, got those of another"):
+        hp.rollout(_nothing, KEY, num_envs=2, num_steps=1, start=whole)
     with pytest.raises(TypeError, match="start must be a Lanes, got a dict; give the `lanes` of a rollout"):
         hp.rollout(_nothing, KEY, num_envs=2, num_steps=1, start={})

@@ -11,7 +11,6 @@ from jax.sharding import Mesh, PartitionSpec
 
 from agents.dqn import agent, training
 from agents.dqn.config import DQNConfig, Hyperparams
-from agents.dqn.training import check_episodes
 from heartpole_jax import Environment, arguments, struct, validation
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.platforms import ByPlatform
@@ -36,7 +35,7 @@ class Population:
     env=Environment,
     num_chunks=validation.check_size,
     iterations_per_chunk=validation.check_size,
-    evaluation_episodes=check_episodes,
+    evaluation_episodes=validation.check_count,
     params=arguments.check_arrays,
     slice_members=validation.check_size,
     devices=tuple,

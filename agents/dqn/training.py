@@ -27,12 +27,6 @@ class Training:
     best_weights: Array  # (num_weights,) after the chunk of the greatest mean_return; without evaluation, the last
 
 
-def check_episodes(name: str, value: Any) -> None:
-    """Raises as `validation.check_size`, which 0 passes as well."""
-    if type(value) is not int or value != 0:
-        validation.check_size(name, value)
-
-
 @arguments.checked(
     key=validation.check_key,
     hyperparams=Hyperparams,
@@ -40,7 +34,7 @@ def check_episodes(name: str, value: Any) -> None:
     env=Environment,
     num_chunks=validation.check_size,
     iterations_per_chunk=validation.check_size,
-    evaluation_episodes=check_episodes,
+    evaluation_episodes=validation.check_count,
     params=arguments.check_arrays,
 )
 @functools.partial(
