@@ -133,10 +133,10 @@ def check_numeric(name: str, value: Any) -> None:
     """Raises TypeError where `value` is no real number or array of them, or one that JAX cannot hold; tracers pass."""
     if isinstance(value, jax.Array):
         known = jnp.issubdtype(value.dtype, jnp.number) or value.dtype == bool
-    elif type(value) is int:
+    elif isinstance(value, int):
         known = abs(value) <= jnp.iinfo(jnp.result_type(int)).max
     else:
-        known = isinstance(value, float | bool | np.generic | np.ndarray) and np.asarray(value).dtype.kind in "biuf"
+        known = isinstance(value, float | np.generic | np.ndarray) and np.asarray(value).dtype.kind in "biuf"
     if not known:
         raise TypeError(f"{name} must be a number or an array of numbers that JAX can hold, got {described(value)}")
 

@@ -80,6 +80,15 @@ class Params:
         return getattr(self.env_params, name)
 
 
+def check_state(name: str, value: Any) -> None:
+    """Raises TypeError where `value` is no state of a step of gymnax's."""
+    arguments.check_type(name, value, State, "reset and step return obs first, then the state")
+
+
+_typed_state = arguments.checked(state=check_state)
+_typed = arguments.checked(key=arguments.check_key, state=check_state, action=arguments.check_numeric)
+
+
 def to_gymnax(env: str | Environment = "HeartPole-v0", params: Any = None) -> "GymnaxEnvironment":
     """An environment of ours with the interface of gymnax 1.0.
 
@@ -105,7 +114,7 @@ def to_gymnax(env: str | Environment = "HeartPole-v0", params: Any = None) -> "G
 
 
 class GymnaxEnvironment(GymnaxBase):
-    """What `to_gymnax` makes; `reset`, `step` and `with_transition_gradients` are gymnax's own."""
+    """What `to_gymnax` makes; `reset`, `step` and `with_transition_gradients` do what gymnax's own do."""
 
     _supports_transition_gradients = True
 
@@ -130,11 +139,27 @@ class GymnaxEnvironment(GymnaxBase):
     def obs_shape(self) -> tuple[int, ...]:
         return self.env.obs_shape
 
+    @_typed
+    def reset(self, key: PRNGKey, params: Params | None = None) -> tuple[Array, State]:
+        """(obs, state) at the start of an episode, compiled."""
+        self._own(params)
+        return super().reset(key, params)
+
+    @_typed
+    def step(
+        self, key: PRNGKey, state: State, action: Numeric, params: Params | None = None
+    ) -> tuple[Array, State, Array, Array, Array, dict[str, Any]]:
+        """(obs, state, reward, terminated, truncated, info), compiled; begins the next episode where one has ended."""
+        self._own(params)
+        return super().step(key, state, action, params)
+
+    @_typed
     def reset_env(self, key: PRNGKey, params: Params | None = None) -> tuple[Array, State]:
         """(obs, state) at the start of an episode, with the dice of `Environment.reset`."""
         env_state, obs = self.env.reset(key, self._own(params))
         return obs, State(env_state=env_state, time=jnp.zeros((), jnp.int32), truncated=jnp.zeros((), bool))
 
+    @_typed
     def step_env(
         self, key: PRNGKey, state: State, action: Numeric, params: Params | None = None
     ) -> tuple[Array, State, Array, Array, dict[str, Any]]:
@@ -143,7 +168,6 @@ class GymnaxEnvironment(GymnaxBase):
         `info` is what the environment tells of a step, for HeartPole the fields of `StepInfo`, and `discount`: 0 after
         a true end, 1 otherwise, the time limit included.
         """
-        arguments.check_type("state", state, State, "reset and step return obs first, then the state")
         noise = self.env.sample_noise(key)
         env_state, obs, reward, done, info = self.env.transition_info(state.env_state, action, noise, self._own(params))
         terminated = self.env.terminated(env_state)
@@ -152,18 +176,22 @@ class GymnaxEnvironment(GymnaxBase):
         info = {**adapting.info_dict(info), "discount": 1.0 - terminated.astype(reward.dtype)}
         return obs, after, reward, terminated, info
 
+    @_typed_state
     def observe(self, key: PRNGKey, state: State, action: Any = None, params: Params | None = None) -> Array:
         """The observation of a state, which depends on it alone."""
         return self.env.observe(state.env_state)
 
+    @_typed_state
     def get_obs(self, state: State, params: Params | None = None, key: PRNGKey | None = None) -> Array:
         """`observe` under gymnax's older name."""
         return self.env.observe(state.env_state)
 
+    @_typed_state
     def is_truncated(self, state: State, params: Params | None = None) -> Array:
         """Whether the step to this state reached the time limit, by the parameters of that step."""
         return state.truncated
 
+    @_typed_state
     def is_terminated(self, state: State, params: Params | None = None) -> Array:
         """Whether this state is a true end; False for HeartPole."""
         return self.env.terminated(state.env_state)

@@ -12,13 +12,19 @@ from typing import Any
 import jax
 from chex import Array, Numeric, PRNGKey
 
+from heartpole_jax import arguments
 from heartpole_jax.environment import Environment
-from heartpole_jax.interop.to_gymnax import GymnaxEnvironment, Params, State, to_gymnax
+from heartpole_jax.interop.to_gymnax import GymnaxEnvironment, Params, State, check_state, to_gymnax
 
 
 def to_gymnax_legacy(env: str | Environment = "HeartPole-v0", params: Any = None) -> "LegacyEnvironment":
     """An environment of ours with the interface of gymnax before 1.0; takes and raises what `to_gymnax` does."""
     return LegacyEnvironment(to_gymnax(env, params))
+
+
+_typed = arguments.checked(
+    key=arguments.check_key, state=check_state, action=arguments.check_numeric, params=arguments.check_arrays
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,11 +36,13 @@ class LegacyEnvironment:
 
     modern: GymnaxEnvironment
 
+    @_typed
     @functools.partial(jax.jit, static_argnums=0)
     def reset(self, key: PRNGKey, params: Params | None = None) -> tuple[Array, State]:
         """(obs, state) at the start of an episode."""
         return self.modern.reset_env(key, params)
 
+    @_typed
     @functools.partial(jax.jit, static_argnums=0)
     def step(
         self, key: PRNGKey, state: State, action: Numeric, params: Params | None = None
@@ -47,6 +55,7 @@ class LegacyEnvironment:
         """(obs, state) at the start of an episode."""
         return self.modern.reset_env(key, params)
 
+    @_typed
     def step_env(
         self, key: PRNGKey, state: State, action: Numeric, params: Params | None = None
     ) -> tuple[Array, State, Array, Array, dict[str, Any]]:
@@ -60,6 +69,7 @@ class LegacyEnvironment:
         """The observation of a state."""
         return self.modern.get_obs(state)
 
+    @_typed
     def is_terminal(self, state: State, params: Params | None = None) -> Array:
         """Whether this state is a true end, or the step to it reached the time limit."""
         return self.modern.is_terminated(state) | self.modern.is_truncated(state)

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ from gymnax.environments.environment import Environment, EnvParams
 
 from heartpole_jax.interop.gymnax import to_gymnax
 from heartpole_jax.interop.to_gymnax import Params
+from heartpole_jax.interop.to_gymnax_legacy import to_gymnax_legacy
 
 pytestmark = pytest.mark.usefixtures("reused_keys_raise")
 
@@ -142,6 +144,29 @@ def test_wrong_parameters_of_a_step_are_an_error():
         env.step(jax.random.key(1), state, 0, EnvParams(max_steps_in_episode=200))
     with pytest.raises(TypeError, match="params of 'HeartPole-v0' must be an EnvParams"):
         env.reset(jax.random.key(1), Params(env_params=probe_environments.Params()))
+
+
+@pytest.mark.parametrize("make", [to_gymnax, to_gymnax_legacy])
+@pytest.mark.parametrize(
+    ("method", "name", "value"),
+    [
+        ("step", "key", 3),
+        ("step", "state", "x"),
+        ("step", "action", "x"),
+        ("step", "params", "x"),
+        ("reset", "key", "x"),
+        ("reset", "params", object()),
+        ("step_env", "state", None),
+        ("step_env", "action", 10**30),
+        ("get_obs", "state", 3),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_told_by_name(make, method, name, value):
+    env = make()
+    known = {"key": jax.random.key(0), "state": env.reset(jax.random.key(0))[1], "action": 0, "params": None}
+    taken = inspect.signature(getattr(env, method)).parameters
+    with pytest.raises(TypeError, match=rf"^{name}( of 'HeartPole-v0')? must be "):
+        getattr(env, method)(**{key: known[key] for key in taken if key in known} | {name: value})
 
 
 def test_wrong_values_and_names_of_parameters_are_errors():
