@@ -4,7 +4,6 @@ Nothing is unpickled. Either file carries its checksum (in policy.json), so that
 """
 
 import hashlib
-import itertools
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from heartpole_jax import disk
+from heartpole_jax import disk, q_network
 from heartpole_jax.transforms import TRANSFORMS
 
 try:
@@ -65,9 +64,16 @@ def read(folder: Path | str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """
     path = Path(folder) / DESCRIPTION
     description = _read_description(path)
-    shapes = _network_shapes(description)
+    shapes = q_network.shapes(
+        description["obs_shape"],
+        description["num_actions"],
+        description["hidden_sizes"],
+        description["transform"],
+        description["dueling"],
+        description.get("layer_norm", False),
+    )
     described = {name: tuple(shape) for name, shape in description["shapes"].items()}
-    _check_shapes(described, shapes, f"{path}: the shapes")
+    q_network.check_shapes(described, shapes, f"{path}: the shapes")
     return description, _read_weights(Path(folder) / WEIGHTS, description["weights_sha256"], shapes)
 
 
@@ -136,7 +142,7 @@ def _read_weights(path: Path, sha256: str, shapes: Mapping[str, tuple[int, ...]]
         weights = safetensors.numpy.load(content)
     except Exception as error:
         raise ValueError(f"{path} is no safetensors file: {error}") from error
-    _check_shapes({name: array.shape for name, array in weights.items()}, shapes, str(path))
+    q_network.check_shapes({name: array.shape for name, array in weights.items()}, shapes, str(path))
     if {array.dtype.name for array in weights.values()} not in ({"float32"}, {"float64"}):
         raise ValueError(f"{path}: the weights must be all float32 or all float64")
     _check_finite(weights, str(path))
@@ -189,36 +195,6 @@ _OF_PROVENANCE: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "num_steps": ("a whole number", lambda value: type(value) is int and value >= 0),
     "params": ("numbers by name", lambda value: value is None or _are_numbers(value)),
 }
-
-
-def _network_shapes(description: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """The shapes of `networks.QNetwork` for this policy. Raises ValueError for observations that are not its own."""
-    size, transform = math.prod(description["obs_shape"]), TRANSFORMS[description["transform"]]
-    if transform.obs_size is not None and size != transform.obs_size:
-        raise ValueError(
-            f"transform {description['transform']!r} takes observations of {transform.obs_size} numbers, got obs_shape "
-            f"{description['obs_shape']}; train again"
-        )
-    features = size
-    if transform.obs_size is not None:
-        features = transform.features(np.zeros((1, size), np.float32), np).shape[1]
-    sizes = [features, *description["hidden_sizes"], description["num_actions"] + bool(description["dueling"])]
-    shapes: dict[str, tuple[int, ...]] = {}
-    for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
-        shapes |= {f"params/Dense_{i}/kernel": (inputs, outputs), f"params/Dense_{i}/bias": (outputs,)}
-    if description.get("layer_norm", False):
-        for i, size in enumerate(description["hidden_sizes"]):
-            shapes |= {f"params/LayerNorm_{i}/{name}": (size,) for name in ("scale", "bias")}
-    return shapes
-
-
-def _check_shapes(got: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]], where: str) -> None:
-    for name in sorted({*got, *expected}):
-        if got.get(name) != expected.get(name):
-            raise ValueError(
-                f"{where}: {name} should have the shape {expected.get(name, 'of nothing')}, "
-                f"got {got.get(name, 'nothing')}"
-            )
 
 
 def _check_finite(arrays: Mapping[str, np.ndarray], where: str) -> None:

@@ -1,13 +1,17 @@
 """The layers of a Q-network: small products of matrices, and a saved network's output in NumPy or JAX."""
 
 import functools
-from collections.abc import Callable, Mapping
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from chex import Array
 
 from heartpole_jax.platforms import ByPlatform
+from heartpole_jax.transforms import TRANSFORMS
 
 
 @jax.custom_vjp
@@ -75,3 +79,43 @@ def _normalise(x: Any, xp: Any) -> Any:
     """Each row with mean 0 and variance 1."""
     centred = x - x.mean(axis=1, keepdims=True)
     return centred / xp.sqrt((centred * centred).mean(axis=1, keepdims=True) + 1e-6)
+
+
+def shapes(
+    obs_shape: Sequence[int],
+    num_actions: int,
+    hidden_sizes: Sequence[int],
+    transform: str,
+    dueling: bool,
+    layer_norm: bool,
+) -> dict[str, tuple[int, ...]]:
+    """The shapes of the weights, by their names as `output` takes them.
+
+    Raises:
+      ValueError: where the transform takes observations of another size.
+    """
+    features, own = math.prod(obs_shape), TRANSFORMS[transform]
+    if own.obs_size is not None:
+        if features != own.obs_size:
+            raise ValueError(
+                f"transform {transform!r} takes observations of {own.obs_size} numbers, got obs_shape {obs_shape}; "
+                "train again"
+            )
+        features = own.features(np.zeros((1, features), np.float32), np).shape[1]
+    sizes = [features, *hidden_sizes, num_actions + bool(dueling)]
+    found: dict[str, tuple[int, ...]] = {}
+    for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
+        found |= {f"params/Dense_{i}/kernel": (inputs, outputs), f"params/Dense_{i}/bias": (outputs,)}
+    for i, size in enumerate(hidden_sizes if layer_norm else ()):
+        found |= {f"params/LayerNorm_{i}/{name}": (size,) for name in ("scale", "bias")}
+    return found
+
+
+def check_shapes(got: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]], where: str) -> None:
+    """Raises ValueError for the first shape that is another one than expected; `where` begins the message."""
+    for name in sorted({*got, *expected}):
+        if got.get(name) != expected.get(name):
+            raise ValueError(
+                f"{where}: {name} should have the shape {expected.get(name, 'of nothing')}, "
+                f"got {got.get(name, 'nothing')}"
+            )

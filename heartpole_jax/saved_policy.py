@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array
 
-from heartpole_jax import menu, q_network, registry
+from heartpole_jax import arguments, menu, q_network, registry, validation
 from heartpole_jax.policy import Policy
 from heartpole_jax.transforms import TRANSFORMS
 
@@ -34,7 +34,12 @@ def load_policy(folder: Path | str) -> Policy:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SavedPolicy:
-    """A Q-network that runs in NumPy, with its transform: it takes raw observations."""
+    """A Q-network that runs in NumPy, with its transform: it takes raw observations.
+
+    Raises:
+      TypeError: for a field of another type.
+      ValueError: for a size below 1, an unknown transform, or weights that are not this network's.
+    """
 
     env: str  # as `registry.make` knows it
     obs_shape: tuple[int, ...]
@@ -46,6 +51,22 @@ class SavedPolicy:
     provenance: Mapping[str, Any]  # seed, steps, versions, hyperparameters
     layer_norm: bool = False  # of every hidden layer
     menu: str | None = None  # the digest of the menu's file, see `registry.menu_digest`; None where there is none
+
+    def __post_init__(self):
+        arguments.check_fields(self)
+        validation.check_size("num_actions", self.num_actions)
+        for name in ("obs_shape", "hidden_sizes"):
+            for size in getattr(self, name):
+                validation.check_size(f"each of {name}", size)
+        validation.look_up(TRANSFORMS, self.transform, "transform")
+        for name, array in self.weights.items():
+            arguments.check_type(f"weights[{name!r}]", array, np.ndarray)
+            if array.dtype.kind != "f":
+                raise TypeError(f"weights[{name!r}] must be an array of floats, got {arguments.described(array)}")
+        network = (self.obs_shape, self.num_actions, self.hidden_sizes, self.transform, self.dueling, self.layer_norm)
+        q_network.check_shapes(
+            {name: x.shape for name, x in self.weights.items()}, q_network.shapes(*network), "weights"
+        )
 
     def q_values(self, obs: Any) -> np.ndarray:
         """The values of all actions, raw observations (..., *obs_shape) to (..., num_actions).

@@ -86,16 +86,43 @@ def test_no_chunk_promotes_one_type_to_another_by_itself(env, config):
         jax.eval_shape(lambda state: dqn.train_chunk(state, HYPERPARAMS, config, env, num_iterations=1), train_state)
 
 
+WEIGHTS = {"params/Dense_0/kernel": np.zeros((6, 4), np.float32), "params/Dense_0/bias": np.zeros(4, np.float32)}
+SAVED = {"env": "HeartPole-v0", "obs_shape": (6,), "num_actions": 4, "hidden_sizes": (), "transform": "raw",
+         "dueling": False, "weights": WEIGHTS, "provenance": {}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"env": 3}, "env must be a str, got 3"),
+        ({"obs_shape": 6}, "obs_shape must be a tuple of numbers, got 6"),
+        ({"num_actions": 0}, "num_actions must be at least 1"),
+        ({"hidden_sizes": (4.0,)}, "hidden_sizes must be a tuple of numbers, got a tuple of 1"),
+        ({"hidden_sizes": (-4,)}, "each of hidden_sizes must be at least 1"),
+        ({"transform": "row"}, "unknown transform 'row'; did you mean 'raw'"),
+        ({"transform": "cartpole"}, "transform 'cartpole' takes observations of 4 numbers"),
+        ({"dueling": np.zeros(2)}, "dueling must be a bool"),
+        ({"weights": "x"}, "weights must be a Mapping"),
+        ({"weights": {}}, "weights: params/Dense_0/bias should have the shape .*, got nothing"),
+        ({"weights": WEIGHTS | {"params/Dense_0/bias": np.zeros(5)}}, r"weights: .* shape \(4,\), got \(5,\)"),
+        ({"weights": WEIGHTS | {"params/Dense_0/bias": [0.0] * 4}}, "weights.* must be a ndarray, got a list of 4"),
+        ({"weights": WEIGHTS | {"params/Dense_0/bias": np.zeros(4, int)}}, "weights.* must be an array of floats"),
+    ],
+)
+def test_a_saved_policy_of_the_wrong_parts_is_refused_where_it_is_built(bad, message):
+    with pytest.raises((TypeError, ValueError), match=f"^{message}"):
+        saved_policy.SavedPolicy(**SAVED | bad)
+
+
 def test_a_saved_policy_names_observations_that_are_no_numbers():
-    weights = {"params/Dense_0/kernel": np.zeros((6, 4), np.float32), "params/Dense_0/bias": np.zeros(4, np.float32)}
-    policy = saved_policy.SavedPolicy("HeartPole-v0", (6,), 4, (), "raw", False, weights, {})
+    policy = saved_policy.SavedPolicy(**SAVED)
     with pytest.raises(TypeError, match="obs must be an array of numbers, got a str"):
         policy.act("x")
 
 
 @pytest.mark.parametrize("params", [{"nope": 1}, {"max_steps": 0}, {"fatigue_width": "x"}])
 def test_a_saved_policy_of_unknown_parameters_is_not_evaluated(params):
-    policy = saved_policy.SavedPolicy("HeartPole-v0", (6,), 4, (), "raw", False, {}, {"params": params})
+    policy = saved_policy.SavedPolicy(**SAVED | {"provenance": {"params": params}})
     with pytest.raises(ValueError, match=next(iter(params))):
         evaluate_command._params(policy, hp.make("HeartPole-v0"))
 
