@@ -13,7 +13,7 @@ from heartpole_jax import arguments
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """What to train. Built by `study_file`, which checks it."""
+    """What to train. Built by `study_file`, which checks it. Raises TypeError for a field of another type."""
 
     name: str
     env: str  # as `registry.make` knows it
@@ -33,6 +33,9 @@ class Study:
     hyperparams: Any  # of the algorithm's type, plain floats
     params: Mapping[str, float]  # the environment's, other than its defaults
     space: Mapping[str, Range]  # in order: a grid's last name is its fastest
+
+    def __post_init__(self):
+        arguments.check_fields(self)
 
 
 @dataclasses.dataclass(frozen=True)

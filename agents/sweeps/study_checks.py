@@ -50,11 +50,7 @@ def _check_numbers(study: Study) -> None:
     if len(set(study.seeds)) < len(study.seeds):
         twice = next(seed for i, seed in enumerate(study.seeds) if seed in study.seeds[:i])
         raise ValueError(f"seeds must be distinct, got {twice} twice")
-    if study.halving is not None:
-        for name, value in study.halving._asdict().items():
-            if type(value) is not int or not 2 <= value <= 1000:
-                raise ValueError(f"halving: {name} must be a whole number from 2 to 1,000, got {shown(value)}")
-        rung_ends(study.num_evaluations, study.halving)
+    rung_ends(study.num_evaluations, study.halving)
 
 
 def _check_search(study: Study) -> None:

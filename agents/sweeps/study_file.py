@@ -179,7 +179,7 @@ def _described(study: Study) -> dict[str, Any]:
     fields |= {
         "algorithm": algorithms.of(study.config).name,
         "seeds": list(study.seeds),
-        "halving": study.halving._asdict() if study.halving else None,
+        "halving": dataclasses.asdict(study.halving) if study.halving else None,
         "config": config | {"hidden_sizes": list(study.config.hidden_sizes)},
         "hyperparams": dict(vars(study.hyperparams)),
         "params": dict(study.params),
@@ -235,6 +235,6 @@ def _seeds(seeds: Any) -> tuple[int, ...]:
 def _halving(halving: Any) -> Halving | None:
     if halving is None:
         return None
-    if not isinstance(halving, Mapping) or halving.keys() != set(Halving._fields):
+    if not isinstance(halving, Mapping) or halving.keys() != {field.name for field in dataclasses.fields(Halving)}:
         raise ValueError(f"halving must be {{keep_one_in = ..., rungs = ...}}, got {shown(halving)}")
     return Halving(**halving)

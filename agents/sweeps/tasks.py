@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from heartpole_jax import arguments, validation
+from heartpole_jax.arguments import shown
 from heartpole_jax.evaluation import interquartile_mean
 
 
@@ -25,11 +27,21 @@ class Lane(NamedTuple):
     seed: int
 
 
-class Halving(NamedTuple):
-    """After each of `rungs` but the last, one in `keep_one_in` configurations goes on."""
+@dataclasses.dataclass(frozen=True)
+class Halving:
+    """After each of `rungs` but the last, one in `keep_one_in` configurations goes on.
+
+    Raises:
+      ValueError: for what is no whole number from 2 to 1,000.
+    """
 
     keep_one_in: int
     rungs: int
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if type(value) is not int or not 2 <= value <= 1000:
+                raise ValueError(f"halving: {name} must be a whole number from 2 to 1,000, got {shown(value)}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +68,12 @@ class Survivor(NamedTuple):
     lane: Lane
 
 
+@arguments.typed(
+    lanes=Sequence,  # a million of them cost nothing
+    slice_lanes=validation.check_size,
+    num_chunks=validation.check_size,
+    num_seeds=validation.check_size,
+)
 def plan(
     prefix: str, lanes: Sequence[Lane], slice_lanes: int, num_chunks: int, halving: Halving | None, num_seeds: int
 ) -> list[Task]:
@@ -92,6 +110,7 @@ def plan(
     return tasks
 
 
+@arguments.typed(num_chunks=validation.check_size)
 def rung_ends(num_chunks: int, halving: Halving | None) -> list[int]:
     """Chunks done when each rung is over.
 
@@ -109,6 +128,7 @@ def rung_ends(num_chunks: int, halving: Halving | None) -> list[int]:
     return [num_chunks // halving.keep_one_in**i for i in reversed(range(halving.rungs))]
 
 
+@arguments.typed(keep_one_in=validation.check_size)
 def survivors(
     parents: Mapping[str, Sequence[Lane]], objectives: Mapping[str, np.ndarray], keep_one_in: int
 ) -> list[Survivor]:
@@ -130,6 +150,7 @@ def survivors(
     return [survivor for configuration in kept for survivor in found[configuration]]
 
 
+@arguments.checked(objectives=validation.check_reals)
 def score(objectives: Sequence[float]) -> float:
     """A configuration's worth over its seeds, the lower the better: the interquartile mean."""
     return float(interquartile_mean(np.asarray(objectives, np.float64)))

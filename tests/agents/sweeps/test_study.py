@@ -81,6 +81,15 @@ def test_a_study_comes_back_from_json_and_from_its_own_file(sound, tmp_path):
         assert list(study_file.load(tmp_path / "other.toml").space) == list(one.space)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("halving", (4, 3)), ("seeds", "x"), ("search_seed", "x"), ("params", []), ("space", None), ("space", {"x": 3})],
+)
+def test_a_study_with_a_field_of_another_type_is_refused_where_it_is_built(sound, field, value):
+    with pytest.raises(TypeError, match=f"^{field} must be "):
+        dataclasses.replace(sound, **{field: value})
+
+
 def test_its_own_file_needs_no_recipe(tmp_path):
     (tmp_path / "fast.toml").write_text('env = "HeartPole-v0"\nnum_steps = 500_000\n[hyperparams]\ndiscount = 0.9\n')
     (tmp_path / "mine.toml").write_text('recipe = "fast.toml"\n')

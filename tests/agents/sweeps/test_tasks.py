@@ -1,5 +1,7 @@
 """Cutting a study into slices and rungs, and who goes on."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,27 @@ def test_rungs_end_where_one_in_so_many_is_left():
     assert rung_ends(5, None) == [5]
     with pytest.raises(ValueError, match="3 rungs that keep one in 4, the evaluations must be a multiple of 16"):
         rung_ends(24, Halving(4, 3))
+
+
+@pytest.mark.parametrize("value", ["x", None, -1, 1, 2.5, True, np.array([2, 2]), 10**30])
+@pytest.mark.parametrize("name", ["keep_one_in", "rungs"])
+def test_halving_by_what_is_no_whole_number_in_its_range_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"^halving: {name} must be a whole number from 2 to 1,000, got "):
+        Halving(**{"keep_one_in": 2, "rungs": 2} | {name: value})
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "value"),
+    [(plan, "slice_lanes", "x"), (plan, "lanes", 3), (plan, "halving", (2, 2)), (rung_ends, "halving", {}),
+     (rung_ends, "num_chunks", 0), (survivors, "parents", []), (survivors, "keep_one_in", 0.5),
+     (score, "objectives", "x")],
+)  # fmt: skip
+def test_arguments_of_the_wrong_kind_are_told_by_name(function, name, value):
+    known = {"prefix": "a", "lanes": [], "slice_lanes": 1, "num_chunks": 4, "halving": None, "num_seeds": 1}
+    known |= {"parents": {}, "objectives": {}, "keep_one_in": 2}
+    taken = inspect.signature(function).parameters
+    with pytest.raises((TypeError, ValueError), match=f"^{name} must be "):
+        function(**{key: known[key] for key in taken} | {name: value})
 
 
 def test_a_slice_of_parts_of_configurations_is_refused_with_halving():
