@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from chex import Array
 
-from heartpole_jax import Policy
+from heartpole_jax import Policy, arguments
 from heartpole_jax.platforms import ByPlatform
 
 # What sets shapes and the program: a frozen dataclass of whole numbers, bools, names and tuples, which checks itself.
@@ -58,6 +58,16 @@ class Algorithm:
     def with_buffer(self, train_state: Any, buffer: Any) -> Any:
         """The train state with another buffer, or itself where it has none."""
         return train_state if self.buffer is None else dataclasses.replace(train_state, **{self.buffer: buffer})
+
+
+def train_state_of(kind: type) -> Callable[[str, Any], None]:
+    """A check for `arguments.checked`: a train state of this type, whose leaves JAX can hold."""
+
+    def check(name: str, value: Any) -> None:
+        arguments.check_type(name, value, kind)
+        arguments.check_arrays(name, value)
+
+    return check
 
 
 def check_form(train_state: Any, own: Any) -> None:

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from chex import Array, ArrayTree, Numeric, PRNGKey
 
 from agents.common import env_params, networks, observations, packing
-from agents.common.algorithm import check_form
+from agents.common.algorithm import check_form, train_state_of
 from agents.dqn import loss, noise, replay
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.dqn.noise import NoisePlan
@@ -112,7 +112,7 @@ def init(
 
 
 @arguments.checked(
-    train_state=TrainState,
+    train_state=train_state_of(TrainState),
     hyperparams=Hyperparams,
     config=DQNConfig,
     env=Environment,

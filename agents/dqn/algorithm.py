@@ -6,10 +6,11 @@ from agents.common import networks, observations
 from agents.common.algorithm import Algorithm
 from agents.dqn import agent, memory
 from agents.dqn.config import DQNConfig, Hyperparams
-from heartpole_jax import Environment, validation
+from heartpole_jax import Environment, arguments, validation
 from heartpole_jax.platforms import ByPlatform
 
 
+@arguments.typed(num_steps=validation.check_size)
 def check(hyperparams: Hyperparams, config: DQNConfig, env: Environment, num_steps: int) -> None:
     """Raises ValueError for a run in which nothing would be learned, or whose transform takes other observations."""
     if hyperparams.learning_starts >= num_steps:
@@ -21,6 +22,7 @@ def check(hyperparams: Hyperparams, config: DQNConfig, env: Environment, num_ste
     observations.check(config, env)
 
 
+@arguments.typed()
 def check_learns(hyperparams: Hyperparams) -> None:
     """Raises ValueError for numbers by which nothing that is learned reaches the policy."""
     for name in ("learning_rate", "average_tau", "target_tau"):

@@ -13,7 +13,7 @@ from agents.common import networks
 from agents.common.decision_times import discounted_reward
 from agents.dqn import replay
 from agents.dqn.config import DQNConfig, Hyperparams
-from heartpole_jax import Environment, struct
+from heartpole_jax import Environment, arguments, struct
 from heartpole_jax.transforms import TRANSFORMS
 
 
@@ -26,6 +26,7 @@ class Step:
     grad_norm: Array  # before clipping
 
 
+@arguments.typed()
 def optimizer(hyperparams: Hyperparams) -> optax.GradientTransformation:
     """Clipping and Adam, without the learning rate, which is a schedule. The form of its state depends on no number."""
     return optax.chain(
@@ -34,6 +35,7 @@ def optimizer(hyperparams: Hyperparams) -> optax.GradientTransformation:
     )
 
 
+@arguments.typed(env_steps=arguments.check_numeric)
 def learning_rate_at(env_steps: Numeric, hyperparams: Hyperparams) -> Array:
     """The learning rate after `env_steps` steps, linear from `learning_rate` to `final_learning_rate` of it."""
     env_steps = jnp.asarray(env_steps, jnp.result_type(float))

@@ -10,12 +10,13 @@ from chex import Array, ArrayTree, Numeric
 from agents.common import packing
 from agents.dqn import loss, replay
 from agents.dqn.config import DQNConfig, Hyperparams
-from heartpole_jax import Environment, struct, threefry
+from heartpole_jax import Environment, arguments, struct, threefry
 
 # What a key's random numbers are for. Not 0 to 2, which are a rollout's: its noise under the same key is another.
 NOISE, POLICY, START, SAMPLE, NETWORK = range(16, 21)
 
 
+@arguments.typed(env_steps=arguments.check_numeric)
 def epsilon_at(env_steps: Numeric, hyperparams: Hyperparams) -> Array:
     """The share of random actions after `env_steps` steps: 1 until `learning_starts`, linear from start to end."""
     env_steps = jnp.asarray(env_steps, jnp.result_type(float))

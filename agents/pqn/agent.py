@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from chex import Array, ArrayTree, PRNGKey
 
 from agents.common import env_params, networks, observations
-from agents.common.algorithm import check_form
+from agents.common.algorithm import check_form, train_state_of
 from agents.pqn import acting, learning
 from agents.pqn.config import Hyperparams, PQNConfig
 from heartpole_jax import Environment, arguments, struct, threefry, validation
@@ -93,7 +93,7 @@ def init(
 
 
 @arguments.checked(
-    train_state=TrainState,
+    train_state=train_state_of(TrainState),
     hyperparams=Hyperparams,
     config=PQNConfig,
     env=Environment,
@@ -143,6 +143,7 @@ def train_chunk(
     )
 
 
+@arguments.typed(population=validation.check_size)
 def memory_bytes(config: PQNConfig, env: Environment = HEARTPOLE_V0, population: int = 1) -> int:
     """Bytes that training holds, about: an iteration's transitions and the samples of all epochs, and 6 networks."""
     obs_size = math.prod(env.obs_shape)

@@ -6,16 +6,18 @@ from agents.common import networks, observations
 from agents.common.algorithm import Algorithm
 from agents.pqn import agent
 from agents.pqn.config import Hyperparams, PQNConfig
-from heartpole_jax import Environment, validation
+from heartpole_jax import Environment, arguments, validation
 from heartpole_jax.platforms import ByPlatform
 
 
+@arguments.typed(num_steps=validation.check_size)
 def check(hyperparams: Hyperparams, config: PQNConfig, env: Environment, num_steps: int) -> None:
     """Raises ValueError for a run in which nothing would be learned, or whose transform takes other observations."""
     check_learns(hyperparams)
     observations.check(config, env)
 
 
+@arguments.typed()
 def check_learns(hyperparams: Hyperparams) -> None:
     """Raises ValueError for numbers by which nothing is learned."""
     rate = hyperparams.learning_rate

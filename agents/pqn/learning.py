@@ -13,7 +13,7 @@ from agents.common import networks
 from agents.common.decision_times import discounted_reward
 from agents.pqn.acting import Transitions
 from agents.pqn.config import Hyperparams, PQNConfig
-from heartpole_jax import Environment
+from heartpole_jax import Environment, arguments
 from heartpole_jax.transforms import TRANSFORMS
 
 
@@ -64,6 +64,7 @@ def samples(
     return rows.reshape(-1, rows.shape[2])
 
 
+@arguments.typed()
 def optimizer(hyperparams: Hyperparams) -> optax.GradientTransformation:
     """Clipping and RAdam, without the learning rate, which is a schedule."""
     return optax.chain(

@@ -11,7 +11,11 @@ import heartpole_jax as hp
 from agents import dqn
 from agents.commands import evaluate as evaluate_command
 from agents.common import networks
+from agents.dqn import algorithm, loss, memory, noise
 from agents.dqn.config import DQNConfig, Hyperparams
+from agents.pqn import agent as pqn_agent
+from agents.pqn import algorithm as pqn_algorithm
+from agents.pqn import learning
 from agents.runs import loop
 from heartpole_jax import saved_policy
 
@@ -39,6 +43,17 @@ CASES = {
     "episodes below 0": (dqn.train, {"evaluation_episodes": -1}),
     "params of train": (dqn.train, {"params": "x"}),
     "a folder": (saved_policy.load, {"folder": 3}),
+    "config of the memory": (memory.memory_bytes, {"config": {}}),
+    "members": (memory.check_fits, {"population": 0}),
+    "steps of a run": (algorithm.check, {"num_steps": "x"}),
+    "what learns": (algorithm.check_learns, {"hyperparams": None}),
+    "time": (noise.epsilon_at, {"env_steps": "x"}),
+    "learning rate": (loss.learning_rate_at, {"hyperparams": {}, "env_steps": 0}),
+    "optimizer": (loss.optimizer, {"hyperparams": "x"}),
+    "the DQN's hyperparams for PQN": (pqn_algorithm.check_learns, {"hyperparams": HYPERPARAMS}),
+    "PQN's memory": (pqn_agent.memory_bytes, {"config": CONFIG}),
+    "PQN's run": (pqn_algorithm.check, {"num_steps": 0}),
+    "PQN's optimizer": (learning.optimizer, {"hyperparams": HYPERPARAMS}),
 }
 
 
@@ -46,10 +61,16 @@ CASES = {
 def test_training_names_the_argument_that_is_wrong(case, train_state):
     function, bad = CASES[case]
     good = COMMON | {"key": KEY, "train_state": train_state, "weights": train_state.online_params}
+    good |= {"env": hp.make("HeartPole-v0")} if function in (algorithm.check, pqn_algorithm.check) else {}
     good |= {"num_chunks": 1, "iterations_per_chunk": 1, "num_iterations": 1, "num_episodes": 2}
     known = inspect.signature(function).parameters
     with pytest.raises((TypeError, ValueError), match=rf"^{next(iter(bad))} must be "):
         function(**{name: value for name, value in good.items() if name in known} | bad)
+
+
+def test_a_train_state_of_what_is_no_array_is_refused(train_state):
+    with pytest.raises(TypeError, match=r"^train_state must be arrays and numbers that JAX can hold, got a TrainState"):
+        dqn.train_chunk(dataclasses.replace(train_state, buffer="x"), HYPERPARAMS, CONFIG, num_iterations=1)
 
 
 @pytest.mark.parametrize(
