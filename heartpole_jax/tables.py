@@ -70,6 +70,7 @@ def as_csv(rows: Sequence[Row]) -> str:
 @arguments.typed()
 def provenance(rows: Sequence[Row], seed: int) -> dict[str, Any]:
     """What produced these rows: versions, devices, seed, episodes."""
+    _check_not_empty(rows)
     devices = jax.devices()
     return {
         "heartpole_jax": _version(),

@@ -23,6 +23,7 @@ from heartpole_jax import (
     evaluation,
     gradients,
     heartpole_v1,
+    identification,
     menu_report,
     optimum_v1,
     physiology,
@@ -104,6 +105,8 @@ TYPED = {
     ),
     "rows": (tables.as_text, {"rows": "x", "params": hp.EnvParams()}),
     "no rows": (tables.as_csv, {"rows": []}),
+    "no rows of a provenance": (tables.provenance, {"rows": [], "seed": 0}),
+    "states_of": (identification.traces.states_of, {"trace": "x"}),
     "params of a table": (tables.as_json, {"params": {}, "rows": [], "seed": 0}),
     "an evaluation": (tables.summary, {"evaluated": 3}),
     "found": (sensitivity.as_text, {"found": 3, "name": "x"}),
@@ -152,6 +155,19 @@ def test_a_leaf_that_is_no_number_is_refused_by_name(part, field, start):
 
 def _act(params, carry, obs, draw):
     return jnp.int32(0), carry
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"logits": 3}, "logits must be a Callable, got 3"),
+        ({"carry": "x"}, "carry of a policy must be arrays and numbers"),
+    ],
+)
+def test_a_soft_policy_of_the_wrong_parts_is_refused(fields, message):
+    policy = gradients.SoftPolicy(**{"logits": _act} | fields)
+    with pytest.raises(TypeError, match=f"^{message}"):
+        gradients.estimate("return", jax.random.key(0), policy=policy, wrt="fatigue_width", num_tapes=4, num_steps=1)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from chex import Array, ArrayTree, PRNGKey
 
+from heartpole_jax import arguments
 from heartpole_jax.environment import Environment
 from heartpole_jax.gradients.soft import (
     Doses,
@@ -39,6 +40,9 @@ def as_actor(policy: Policy | SoftPolicy | Doses, env: Environment, relaxed: boo
     if isinstance(policy, Doses):
         return _dosing(relaxed)._replace(params=policy.weights, carry=jnp.zeros((), jnp.int32))
     if isinstance(policy, SoftPolicy):
+        arguments.check_fields(policy)
+        arguments.check_arrays("params of a policy", policy.params)
+        arguments.check_arrays("carry of a policy", policy.carry)
         actor = _mean_of(policy.logits) if relaxed else _drawing(policy.logits, env)
     else:
         actor = _acting(policy.act, policy.sample, env)

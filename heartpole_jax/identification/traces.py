@@ -150,6 +150,7 @@ def half_hours_awake(actions: Array) -> Array:
     return step - jax.lax.cummax(jnp.where(jnp.asarray(actions) == Action.SLEEP, step, 0))
 
 
+@arguments.typed()
 def states_of(trace: Trace) -> EnvState:
     """The states of a trace that was seen whole and exactly: an `EnvState` with leaves of shape (T + 1,)."""
     actions = jnp.asarray(trace.actions, jnp.int32)
