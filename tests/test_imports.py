@@ -42,7 +42,10 @@ AGENTS_LEVELS = {
 }
 # What agents may import besides the core and themselves. The rest comes through heartpole_jax.drawing and interop.
 TRAINING = {"agents", "flax", "optax", "tyro", "rich", "safetensors", "tomli_w", "orbax", "tensorstore", "pyarrow",
-            "optuna", "sqlalchemy"}  # fmt: skip
+            "optuna", "sqlalchemy", "filelock"}  # fmt: skip
+# Of the standard library, on Unix alone.
+UNIX = {"crypt", "fcntl", "grp", "nis", "ossaudiodev", "posix", "pty", "pwd", "readline", "resource", "spwd", "syslog",
+        "termios", "tty"}  # fmt: skip
 
 
 def modules(package=PACKAGE):
@@ -84,6 +87,12 @@ def test_agents_import_the_library_and_never_the_reverse():
         for package in {module.partition(".")[0] for module in imported}:
             allowed = package in CORE | TRAINING or package in sys.stdlib_module_names
             assert allowed, f"agents/{path} imports {package}"
+
+
+def test_nothing_is_imported_that_windows_lacks():
+    for package in (PACKAGE, AGENTS):
+        for _, path, imported in modules(package):
+            assert not UNIX & {module.partition(".")[0] for module in imported}, f"{package.name}/{path}"
 
 
 def test_the_rooms_of_agents_import_from_lower_ones_only():

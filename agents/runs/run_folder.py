@@ -9,7 +9,6 @@ learning_curve.png, evaluation.json
 """
 
 import contextlib
-import fcntl
 import os
 import platform
 import socket
@@ -19,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
+import filelock
 import jax
 
 from agents.runs import events, files, records
@@ -63,43 +63,56 @@ def lock(folder: Path | str) -> Iterator[None]:
     """
     folder = Path(folder)
     files.check_no_links(folder)
-    handle = _locked(folder / LOCK)
+    held, handle = _locked(folder / LOCK)
     try:
-        os.truncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()} {socket.gethostname()}".encode(), 0)
+        os.ftruncate(handle, 0)
+        os.write(handle, f"{os.getpid()} {socket.gethostname()}".encode())
         yield
     finally:
-        (folder / LOCK).unlink(missing_ok=True)
-        os.close(handle)
+        with contextlib.suppress(PermissionError):  # on Windows, where `release` removes it
+            (folder / LOCK).unlink(missing_ok=True)
+        held.release()
 
 
-def _locked(path: Path) -> int:
-    """The open lock file, locked."""
+def _locked(path: Path) -> tuple[filelock.BaseFileLock, int]:
+    """The lock, held, and the handle of its file."""
     while True:
         try:
-            handle = disk.open_own(path, os.O_RDWR | os.O_CREAT)
+            os.close(disk.open_own(path, os.O_RDWR | os.O_CREAT))
         except OSError as error:
             raise ValueError(f"cannot write {path.name} in the run folder {path.parent}: {error.strerror}") from error
+        handles: list[int] = []
+        held = filelock.FileLock(path, blocking=False, fallback_to_soft=False, on_acquired=handles.append)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(handle, 300, 0).decode(errors="replace").split()
-            os.close(handle)
-            told = f"process {holder[0]} on {holder[1]}" if len(holder) == 2 else "another process"
+            held.acquire()
+        except filelock.Timeout:
+            if (holder := _holder(path)) is None:
+                continue
             raise ValueError(
-                f"{path.parent} is in use by {told}; wait for it, stop it, or name another folder"
+                f"{path.parent} is in use by {holder}; wait for it, stop it, or name another folder"
             ) from None
         except OSError as error:
-            os.close(handle)
             path.unlink(missing_ok=True)
             raise ValueError(
                 f"cannot lock {path.parent}, its file system has no locks (flock: {error.strerror}): take a folder on "
                 "another one, as in --out /tmp/run, and copy it when the run is finished"
             ) from error
         with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle), os.stat(path)):
-                return handle
-        os.close(handle)  # its holder has just removed it
+            if os.path.samestat(os.fstat(handles[0]), os.lstat(path)):
+                return held, handles[0]
+        held.release()  # another process has just removed the file, or put another in its place
+
+
+def _holder(path: Path) -> str | None:
+    """The process that holds the lock, as its file names it; None where it has just removed the file."""
+    try:
+        with open(disk.open_own(path, os.O_RDONLY), "rb") as file:
+            holder = file.read(300).decode(errors="replace").split()
+    except FileNotFoundError:
+        return None
+    except OSError:  # Windows lets no other process read a locked file
+        holder = []
+    return f"process {holder[0]} on {holder[1]}" if len(holder) == 2 else "another process"
 
 
 @arguments.typed()

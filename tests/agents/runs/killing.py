@@ -9,6 +9,7 @@ nothing but what `watch` runs.
 """
 
 import contextlib
+import fcntl
 import os
 import stat
 import sys
@@ -107,4 +108,4 @@ def _free(watched: _Watch) -> None:
             if stat.S_ISREG(status.st_mode) and os.path.samestat(
                 status, os.stat(f"{watched.folder}/{run_folder.LOCK}")
             ):
-                os.close(handle)
+                fcntl.flock(handle, fcntl.LOCK_UN)

@@ -1,11 +1,13 @@
 """Files that somebody else made, altered or left: nothing goes through a link, nothing of the user's is removed."""
 
+import contextlib
 import errno
 import fcntl
 import os
 import re
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 
@@ -97,14 +99,80 @@ def test_what_dead_processes_left_of_our_files_goes_and_nothing_else(tmp_path):
     assert sorted(path.name for path in (tmp_path / "best" / "seed-0").iterdir()) == sorted(stay)
 
 
-def test_a_file_system_without_locks_is_named_with_a_way_out(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_named_with_a_way_out(number, tmp_path, monkeypatch):
     def flock(handle, how):
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    with pytest.raises(ValueError, match=r"has no locks \(flock: Function not implemented\): take a folder on another"):
+    message = rf"has no locks \(flock: {os.strerror(number)}\): take a folder on another"
+    with pytest.raises(ValueError, match=message):
         run_folder.lock(tmp_path).__enter__()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_names_its_holder_to_everyone_who_asks_and_is_gone_afterwards(tmp_path):
+    for _ in range(2):
+        with run_folder.lock(tmp_path):
+            for _ in range(2):
+                with pytest.raises(ValueError, match=rf" is in use by process {os.getpid()} on {os.uname().nodename};"):
+                    run_folder.lock(tmp_path).__enter__()
+        assert not list(tmp_path.iterdir())
+
+
+def _at_the_attempt(monkeypatch, happens):
+    """Calls `happens` once, when the lock file has been looked at and is about to be locked."""
+    acquire, left = filelock.FileLock.acquire, [happens]
+
+    def attempt(self, *arguments, **keywords):
+        if left:
+            left.pop()()
+        return acquire(self, *arguments, **keywords)
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", attempt)
+
+
+def test_a_link_that_takes_the_place_of_a_lock_is_not_written_through(tmp_path, victim, monkeypatch):
+    (tmp_path / "run").mkdir()
+    lock = tmp_path / "run" / ".lock"
+
+    def put_a_link():
+        lock.unlink()
+        lock.symlink_to(victim)
+
+    _at_the_attempt(monkeypatch, put_a_link)
+    with pytest.raises(ValueError, match="cannot "):
+        run_folder.lock(tmp_path / "run").__enter__()
+
+
+def test_a_lock_whose_holder_goes_while_another_process_tries_is_taken(tmp_path, monkeypatch):
+    holder = contextlib.ExitStack()
+    holder.enter_context(run_folder.lock(tmp_path))
+    look = run_folder._holder
+
+    def goes_first(path):
+        holder.close()
+        return look(path)
+
+    monkeypatch.setattr(run_folder, "_holder", goes_first)
+    with run_folder.lock(tmp_path):
+        assert (tmp_path / ".lock").read_text().startswith(f"{os.getpid()} ")
+
+
+def test_a_lock_file_that_is_removed_while_it_is_being_locked_holds_nothing(tmp_path, monkeypatch):
+    """The next process would make another, and hold that."""
+    lock = filelock.UnixFileLock
+    own, left = lock._acquire, [None]
+
+    def removed_after(self):
+        own(self)
+        if left:
+            left.pop()
+            (tmp_path / ".lock").unlink()
+
+    monkeypatch.setattr(lock, "_acquire", removed_after)
+    with run_folder.lock(tmp_path):
+        assert (tmp_path / ".lock").exists()
 
 
 def test_what_is_no_regular_file_or_too_large_is_not_read(tmp_path):
