@@ -40,7 +40,7 @@ def write(folder: Path, out: Path | None = None) -> Path:
     Raises:
       ValueError: if the folder is no run's, or has no results yet, or damaged ones.
       OSError: where the page cannot be written.
-      ImportError: without matplotlib or pyarrow.
+      ImportError: without matplotlib, pyarrow or Jinja2.
     """
     from agents.reports import run_report, sweep_report  # here, since matplotlib and pyarrow are slow to import
 

@@ -1,13 +1,10 @@
 """The page about a single training run: what its policy is worth, how it came about, and how it was run."""
 
-import os
-import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.reports import html_page, learning_curve, sweep_report
-from agents.reports.html_page import Link
+from agents.reports import html_page, learning_curve
 from agents.runs import checkpoints, run_folder
 from agents.sweeps import result_text
 from heartpole_jax import documents, policies, policies_v1, tables
@@ -20,6 +17,7 @@ _FILES = {
     "policy.json": "the policy: its form",
     "policy.safetensors": "the policy: its weights",
 }
+_LAST = ("regret", "greedy_return", "loss")  # of the last record, for those who cannot see the curve
 
 
 def build(folder: Path, beside: Path) -> str:
@@ -33,10 +31,9 @@ def build(folder: Path, beside: Path) -> str:
         records = run_folder.read_metrics(folder) if (folder / run_folder.METRICS).exists() else []
         evaluation = run_folder.read_evaluation(folder) if (folder / run_folder.EVALUATION).exists() else None
         _check_complete(folder, config, records, evaluation is not None)
-        if not records and evaluation is None:
+        if not records:
             raise LookupError
-        title = f"{folder.resolve().name}: a training run"
-        return html_page.page(title, list(_body(folder, beside, config, records, evaluation)))
+        return _page(folder, beside, config, records, evaluation)
     except LookupError as error:
         if error.args:
             raise ValueError(f"{folder} has not what a run has written: {error} is missing") from error
@@ -58,90 +55,68 @@ def _check_complete(folder: Path, config: Mapping[str, Any], records: list[dict]
         )
 
 
-def _body(
+def _page(
     folder: Path, beside: Path, config: Mapping[str, Any], records: list[dict], evaluation: Mapping[str, Any] | None
-) -> Iterator[str]:
-    yield html_page.heading(1, folder.resolve().name)
-    done = int(records[-1]["env_steps"]) if records else int(config["num_steps"])
-    yield html_page.paragraph(
-        f"A training run on {config['env']}: recipe {config['recipe']}, seed {config['seed']}, {done:,} of "
-        f"{config['num_steps']:,} steps."
+) -> str:
+    done = int(records[-1]["env_steps"])
+    nested = {"config": "Configuration", "hyperparams": "Hyperparameters"}
+    facts = {"The run": html_page.flattened({name: value for name, value in config.items() if name not in nested})}
+    for name, title in nested.items():
+        facts[title] = {key: result_text.value_text(value) for key, value in dict(config.get(name, {})).items()}
+    return html_page.render(
+        "run.html",
+        **{name: config[name] for name in ("env", "recipe", "seed", "num_steps")},
+        folder=folder,
+        name=folder.resolve().name,
+        done=done,
+        last={name: value for name, value in records[-1].items() if name in _LAST and value is not None},
+        curve=learning_curve.draw(records, f"{config['env']}, {done:,} steps", config["evaluation_episodes"]),
+        evaluation=None if evaluation is None else _evaluated(folder, evaluation),
+        tables=facts,
+        links=html_page.links(folder, beside, _FILES),
     )
-    if evaluation is None:
-        yield html_page.warning(
-            f"It is unfinished, and its policy not judged yet. Go on with: python -m agents resume {folder}"
-        )
-    else:
-        yield html_page.card(_answer(folder, evaluation))
-        yield from _standing(folder, evaluation)
-    if records:
-        yield html_page.heading(2, "Learning curve")
-        title = f"{config['env']}, {done:,} steps"
-        drawing = learning_curve.draw(records, title, config["evaluation_episodes"])
-        last = {name: value for name, value in records[-1].items() if name in ("regret", "greedy_return", "loss")}
-        told = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in last.items() if value is not None)
-        yield html_page.wide(html_page.figure(drawing, f"Over the steps; at the end: {told}."), "Learning curve")
-    yield html_page.heading(2, "How it was run")
-    skipped = ("config", "hyperparams")
-    facts = sweep_report.flattened({name: value for name, value in config.items() if name not in skipped})
-    yield html_page.entries("The run", facts)
-    for name in skipped:
-        values = {key: result_text.value_text(value) for key, value in dict(config.get(name, {})).items()}
-        yield html_page.entries({"config": "Configuration", "hyperparams": "Hyperparameters"}[name], values)
-    found = {
-        name: Link(os.path.relpath(folder / name, beside), told)
-        for name, told in _FILES.items()
-        if (folder / name).exists()
+
+
+def _evaluated(folder: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """What the template shows of an evaluation; `num_episodes` is None where the policy stands in no table."""
+    own = _own(folder, evaluation)
+    return {
+        "num_episodes": None if own is None else own["num_episodes"],
+        "numbers": _numbers(own, evaluation),
+        "table": _table(own or {}, evaluation["policies"]) if "policies" in evaluation else None,
     }
-    yield html_page.entries("Files beside this page", found)
 
 
-def _answer(folder: Path, evaluation: Mapping[str, Any]) -> Iterator[str]:
-    yield html_page.heading(2, "What the policy is worth")
-    row = _own(folder, evaluation)
+def _numbers(row: Mapping[str, Any] | None, evaluation: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What the policy is worth: (name, number, what is said below it)."""
     if row is None:
         value = Estimate(evaluation["mean_return"], evaluation["mean_return_standard_error"])
-        below = f"{evaluation['episodes']:,} episodes"
-        yield html_page.headline([("Mean return", tables.format_estimate(value), below)])
-        yield html_page.paragraph("± is one standard error, over whole episodes of the greedy policy.", quiet=True)
-    else:
-        best = evaluation["best_known_return"]  # None for a menu that cannot be solved
-        told = ("this menu cannot be solved", "") if best is None else ("0 is optimal", f"the best known is {best:.3f}")
-        yield html_page.headline(
-            [
-                ("Regret", _estimate(row, "regret"), told[0]),
-                ("Expected return", _estimate(row, "expected_return"), told[1]),
-                *((label.capitalize(), text, "") for label, text in list(_parts(row).items())[-2:]),
-            ]
-        )
-        yield html_page.paragraph(
-            f"Regret is what the policy's expected return lacks of the best known one. Each number is over "
-            f"{row['num_episodes']:,} whole episodes, and ± is one standard error.",
-            quiet=True,
-        )
-    yield html_page.commands(
-        [shlex.join(["python", "-m", "agents", "evaluate", str(folder)])], "The command to evaluate it"
-    )
-
-
-def _standing(folder: Path, evaluation: Mapping[str, Any]) -> Iterator[str]:
-    """Its place among the scripted policies, where there are such."""
-    if "policies" not in evaluation:
-        return
-    yield html_page.heading(2, "Among the scripted policies")
-    own, rows = _own(folder, evaluation) or {}, evaluation["policies"]
-    cells = [
-        [
-            f"{row['policy']} (this one)" if row["policy"] == own.get("policy") else row["policy"],
-            _estimate(row, "expected_return"),
-            _estimate(row, "regret"),
-            *_parts(row).values(),
-        ]
-        for row in rows
+        return [("Mean return", tables.format_estimate(value), f"{evaluation['episodes']:,} episodes")]
+    best = evaluation["best_known_return"]  # None for a menu that cannot be solved
+    below = ("this menu cannot be solved", "") if best is None else ("0 is optimal", f"the best known is {best:.3f}")
+    return [
+        ("Regret", _estimate(row, "regret"), below[0]),
+        ("Expected return", _estimate(row, "expected_return"), below[1]),
+        *((label.capitalize(), text, "") for label, text in list(_parts(row).items())[-2:]),
     ]
-    place = next((i for i, row in enumerate(rows) if row["policy"] == own.get("policy")), None)
-    header = ["policy", "expected return", "regret", *_parts(rows[0])]
-    yield html_page.table("All on the same dice, best first", header, cells, place)
+
+
+def _table(own: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The scripted policies, and this one among them."""
+    is_own = [row["policy"] == own.get("policy") for row in rows]
+    return {
+        "header": ["policy", "expected return", "regret", *_parts(rows[0])],
+        "rows": [
+            [
+                f"{row['policy']} (this one)" if this_one else row["policy"],
+                _estimate(row, "expected_return"),
+                _estimate(row, "regret"),
+                *_parts(row).values(),
+            ]
+            for row, this_one in zip(rows, is_own, strict=True)
+        ],
+        "marked": is_own.index(True) if True in is_own else None,
+    }
 
 
 def _own(folder: Path, evaluation: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -4,6 +4,7 @@ import dataclasses
 import html.parser
 import re
 
+import jinja2
 import numpy as np
 import pytest
 import synthetic_sweep
@@ -11,11 +12,13 @@ from synthetic_sweep import SUMMARY, member
 
 from agents.__main__ import main
 from agents.commands import report
+from agents.reports import html_page
 from agents.runs import records, run_folder
 from agents.sweeps import result_files, result_text, results
 from heartpole_jax import documents
 
 VOID = {"meta", "img", "br", "link"}
+EVIL = "<script>alert('&\"')</script>{{ 7 * 7 }}{% raw %}"
 RATE = "hyperparams.learning_rate"
 RECORD = {
     "env_steps": 4096, "num_updates": 256.0, "loss": 1.25, "q_value": -3.0, "grad_norm": 2.0, "num_episodes": 4.0,
@@ -129,15 +132,38 @@ def test_every_figure_has_a_text_in_its_place_and_every_table_headers(page):
     assert ("html", {"lang": "en"}) in page.tags
 
 
-def test_names_and_values_are_escaped(tmp_path):
-    evil = "<script>alert('&\"')</script>"
+def test_names_and_values_are_escaped_and_are_no_templates(tmp_path):
     summary = dataclasses.replace(
-        SUMMARY, name=evil, env=evil, swept=(evil,), info={evil: evil, "versions": {evil: evil}}
+        SUMMARY, name=EVIL, env=EVIL, swept=(EVIL,), info={EVIL: EVIL, "versions": {EVIL: EVIL}}
     )
-    members = [member(i, s, 1.0 + i, values={evil: evil + str(i)}) for i in range(3) for s in range(2)]
+    members = [member(i, s, 1.0 + i, values={EVIL: EVIL + str(i)}) for i in range(3) for s in range(2)]
     text = report.write(_sweep(tmp_path / "run", members, summary)).read_text()
     assert "<script" not in text
-    assert Page(text).text.count(evil) > 10
+    assert Page(text).text.count(EVIL) > 10
+
+
+def test_so_are_those_of_a_training_run(tmp_path):
+    folder = tmp_path / EVIL.replace("/", "")
+    folder.mkdir()
+    names = {"env": EVIL, "recipe": EVIL, "seed": EVIL, "config": {EVIL: EVIL}, "versions": {EVIL: EVIL}}
+    config = CONFIG | names | {"num_steps": 4096}
+    documents.write(folder / "config.json", config)
+    (folder / "metrics.jsonl").write_bytes(records.encode_all([RECORD], records.origin(config))[0])
+    run_folder.write_evaluation(folder, {"best_known_return": None, "policies": [_row(EVIL, 0.5)]})
+    text = report.write(folder).read_text()
+    assert "<script" not in text
+    assert Page(text).text.count(EVIL) > 8
+
+
+@pytest.mark.parametrize("path", sorted(html_page.TEMPLATES.glob("*.*")), ids=lambda path: path.name)
+def test_no_template_takes_a_text_as_html_or_loads_anything(path):
+    for word in ("safe", "Markup", "autoescape", "<script", "<link", "http:", "https:", "url(", "@import"):
+        assert word not in path.read_text()
+
+
+def test_what_a_template_asks_for_and_is_not_given_is_an_error():
+    with pytest.raises(jinja2.UndefinedError, match="'name' is undefined"):
+        html_page.render("run.html")
 
 
 def test_diverged_members_are_told_with_their_values(tmp_path):
@@ -214,6 +240,18 @@ def test_the_page_of_a_run_whose_menu_cannot_be_solved_says_that_regret_is_unkno
     found = Page(report.write(run).read_text())
     assert "Regret unknown this menu cannot be solved" in found.text
     assert "Expected return 512.50 ± 0.25" in found.text
+
+
+@pytest.mark.parametrize(
+    ("without", "missing"),
+    [("num_episodes", "num_episodes"), ("best_known_return", "best_known_return"), ("policies", "mean_return")],
+)
+def test_an_evaluation_that_lacks_something_is_named_with_it(run, without, missing):
+    row = {name: value for name, value in _row(run.name, 0.5).items() if name != without}
+    evaluation = {"best_known_return": -123.304, "policies": [_row("optimal", 0.0), row]}
+    run_folder.write_evaluation(run, {name: value for name, value in evaluation.items() if name != without})
+    with pytest.raises(ValueError, match=f"a<b has not what a run has written: '{missing}' is missing"):
+        report.write(run)
 
 
 def test_an_unfinished_training_run_is_told_to_be_one(run):
