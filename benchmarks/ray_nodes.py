@@ -104,7 +104,12 @@ def lose_a_node(
 
 
 def lose_the_driver(
-    folder: pathlib.Path, cluster: Cluster, chance: random.Random, common: bool, cache: pathlib.Path
+    folder: pathlib.Path,
+    cluster: Cluster,
+    chance: random.Random,
+    common: bool,
+    cache: pathlib.Path,
+    most_kills: int = 5,
 ) -> str:
     """Runs the sweep, kills the driver, and resumes, until it is done."""
     kills = 0
