@@ -91,6 +91,11 @@ def _batch(batch: int, study: Study, folder: Path, searcher: search.Searcher) ->
         path.parent.mkdir(exist_ok=True)
         content = {"study": study_file.digest(study), "batch": batch, "configurations": searcher.ask(batch)}
         documents.write(path, content)
+    return _read_batch(path, batch, study)
+
+
+def _read_batch(path: Path, batch: int, study: Study) -> list[dict[str, Any]]:
+    """The configurations in a batch's file. Raises ValueError where it is damaged, or of another study or batch."""
     try:
         written = documents.read(path)
     except ValueError as error:

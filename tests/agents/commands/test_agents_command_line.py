@@ -231,7 +231,7 @@ def test_the_module_runs_by_itself_without_a_warning(trained):
         ("sweep --checkpoint-every often", "--checkpoint-every: must be auto or a whole number, got 'often'; see "),
         ("sweep --halving 2", "see `python -m agents sweep --help`"),
         ("evaluate x y", "Unrecognized options: y; see `python -m agents evaluate --help`"),
-        ("resume nowhere --timeout 3", "nowhere is no run: config.json is missing"),
+        ("resume nowhere --ray auto", "nowhere is no run: config.json is missing"),
         ("", "Expected one of {{train, sweep, resume, evaluate, leaderboard, report, tutorial}}"),
     ],
 )  # fmt: skip

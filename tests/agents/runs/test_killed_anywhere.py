@@ -4,7 +4,6 @@ Training and evaluation are made up, as quick as can be: what is written, and in
 """
 
 import contextlib
-import dataclasses
 import json
 import os
 import random
@@ -78,6 +77,7 @@ def made_up(monkeypatch):
     monkeypatch.setattr(evaluate_command, "judge", lambda *_: {"mean_return": 1.5})
     monkeypatch.setattr(learning_curve, "draw", lambda *_: style.new_figure((0.1, 0.1)))
     monkeypatch.setattr(slices, "build", _programs)
+    monkeypatch.setattr(slices, "forms", _forms)
     monkeypatch.setattr(scoring, "regret", lambda env, value, params=None: -value)
     monkeypatch.setattr(objectives, "loss", lambda value, *_: -value)
 
@@ -124,46 +124,37 @@ class TrainState:
     weights: Array
 
 
-def _programs(setup, fleet):
+def _forms(setup):
+    """Of the states and records that `_programs` makes, as arrays."""
     lanes = setup.slice_lanes
     number = lambda *shape: np.zeros(shape, np.float32)
     metrics = dqn.Metrics(**dict.fromkeys(dqn.Metrics.__dataclass_fields__, number(lanes)))
-    begun = slices.SliceState(
-        train_state=TrainState(iteration=np.int32(0), buffer=(), weights=number(lanes, NUM_WEIGHTS)),
+    state = slices.SliceState(
+        train_state=TrainState(np.int32(0), buffer=number(lanes, 2), weights=number(lanes, NUM_WEIGHTS)),
         alive=np.ones(lanes, bool), best_value=number(lanes), best_weights=number(lanes, NUM_WEIGHTS),
     )  # fmt: skip
-    state_form = dataclasses.replace(begun, train_state=dataclasses.replace(begun.train_state, buffer=number(lanes, 2)))
-    record_form = slices.Record(metrics=metrics, mean_return=number(lanes), alive=begun.alive)
-    judgement_form = slices.Judgement(
-        mean_return=number(lanes), standard_error=number(lanes), weights=begun.best_weights
-    )
+    return slices.Forms({}, state, slices.Record(metrics=metrics, mean_return=number(lanes), alive=state.alive))
 
-    def on_each(function):
-        def program(*trees):
-            pieces = [fleet.split(tree) for tree in trees]
-            made = {i: function(*(jax.tree.map(np.asarray, piece[i]) for piece in pieces)) for i in fleet.local}
-            if isinstance(next(iter(made.values())), tuple):
-                return tuple(fleet.put({i: made[i][k] for i in made}) for k in range(2))
-            return fleet.put(made)
 
-        return program
+def _programs(setup, device):
+    forms = _forms(setup)
 
     def chunk(state, inputs):
-        done = state.train_state.iteration[0] + setup.iterations
+        state, inputs = jax.tree.map(np.asarray, (state, inputs))
+        done = state.train_state.iteration + setup.iterations
         speed = inputs.hyperparams.learning_rate + inputs.key[:, 1].astype(np.float32)
         weights = state.train_state.weights + speed[:, None]
-        steps = np.full(lanes, done * setup.config.env_steps_per_iteration, np.float32)
+        steps = np.full(setup.slice_lanes, done * setup.config.env_steps_per_iteration, np.float32)
         train_state = TrainState(iteration=np.int32(done), buffer=state.train_state.buffer + 1, weights=weights)
-        record = record_form.replace(metrics=metrics.replace(env_steps=steps), mean_return=weights[:, 0])
+        metrics = forms.record.metrics.replace(env_steps=steps)
+        record = forms.record.replace(metrics=metrics, mean_return=weights[:, 0])
         return state.replace(train_state=train_state, best_value=weights[:, 0], best_weights=weights), record
 
     def judge(state, inputs):
-        weights = state.train_state.weights
-        return slices.Judgement(mean_return=weights[:, 0], standard_error=number(lanes) + 1, weights=weights)
+        weights = np.asarray(state.train_state.weights)
+        return slices.Judgement(weights[:, 0], np.ones(setup.slice_lanes, np.float32), weights)
 
-    return slices.Programs(
-        on_each(lambda inputs: begun), on_each(chunk), on_each(judge), state_form, record_form, judgement_form
-    )
+    return slices.Programs(lambda inputs: forms.state, chunk, judge, forms, device)
 
 
 class Scenario(NamedTuple):

@@ -17,7 +17,7 @@ from agents.dqn.config import DQNConfig, Hyperparams
 from agents.reports import learning_curve
 from agents.runs import loop, run_folder, scoring
 from agents.runs.progress import Progress, line, stdout_console
-from agents.sweeps.sweep import Left
+from agents.sweeps import schedule
 from heartpole_jax import disk, documents
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
@@ -123,12 +123,12 @@ def test_a_line_for_every_chunk_where_there_is_no_terminal_and_the_last_known_re
     assert lines[-1].endswith("0:00 left")
 
 
-@pytest.mark.parametrize("shown", [Progress, lambda _, console: SweepProgress(1, 1, "regret", console)])
+@pytest.mark.parametrize("shown", [Progress, lambda _, console: SweepProgress(1, "regret", console)])
 def test_a_terminal_that_cannot_move_its_cursor_gets_lines(shown):
     printed = io.StringIO()
     console = Console(file=printed, width=80, force_terminal=True, color_system=None, _environ={"TERM": "dumb"})
     with shown(8192, console) as progress:
-        progress.update(RECORD if isinstance(progress, Progress) else Left(1, 1, 0, 0, 0.5))
+        progress.update(RECORD if isinstance(progress, Progress) else schedule.Progress(1, 1, 1.0, 0, 0, 0.5))
     assert "\x1b" not in printed.getvalue()
     assert "steps/s" in printed.getvalue()
 
