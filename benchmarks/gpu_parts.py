@@ -304,7 +304,7 @@ def recipe(sizes: Sizes, rows: list) -> Iterator[dict]:
     """HeartPole-v0's recipe for many seeds, and the regret of what it trains, as on a CPU."""
     found = recipes.find("heartpole-v0")
     num_steps = sizes.recipe_steps or found.num_steps
-    plan = loop.plan(num_steps, found.config, found.num_chunks if sizes.recipe_steps is None else 1)
+    plan = loop.plan(num_steps, found.config, found.num_evaluations if sizes.recipe_steps is None else 1)
     env = registry.make(found.env)
     keys = jax.vmap(jax.random.key)(jnp.arange(5_000, 5_000 + sizes.seeds))
     train = lambda keys: dqn.train_population(

@@ -69,7 +69,7 @@ def main() -> None:
     for name in args.recipes:
         recipe = recipes.find(name)
         seeds = range(args.first_seed, args.first_seed + args.seeds)
-        population, seconds = train(recipe, seeds, args.chunks or recipe.num_chunks)
+        population, seconds = train(recipe, seeds, args.chunks or recipe.num_evaluations)
         print(f"{name}: {args.seeds} seeds in {seconds:.0f} s")
         for kept, weights in (("last", population.weights), ("best", population.best_weights)):
             for label, values in judge(recipe, weights, args.episodes).items():

@@ -45,7 +45,7 @@ batch_size = 16
 learning_starts = 256
 expected_penalty = 1.0
 """
-START = "train --recipe {recipe} --num-chunks 20 --episodes 4 --checkpoint-every 1 --out {out}"
+START = "train --recipe {recipe} --num-evaluations 20 --episodes 4 --checkpoint-every 1 --out {out}"
 TIMES = ("seconds", "steps_per_second", "crc32")  # the checksum of a line is of its times too
 
 

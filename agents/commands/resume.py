@@ -153,7 +153,7 @@ def _options(config: dict[str, Any], folder: Path) -> Train:
         algorithm=algorithm.name,
         seed=config["seed"],
         out=str(folder),
-        num_chunks=config["num_chunks"],
+        num_evaluations=config["num_evaluations"],
         keep=config["keep"],
         evaluation_episodes=config["evaluation_episodes"],
         episodes=config["episodes"],

@@ -49,7 +49,7 @@ class Train:
     """everything random comes from it"""
     out: Annotated[str | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: by name in runs/)")] = None
     """the run's folder, which must be new or empty"""
-    num_chunks: int = 50
+    num_evaluations: int = 50
     """about so many times the policy is evaluated and a line of metrics written"""
     keep: Literal["last", "best"] = "last"
     """the policy at the end, or that of the chunk whose greedy policy did best"""
@@ -70,7 +70,7 @@ class Train:
         algorithm = algorithms.of(recipe.config)
         return options_of(algorithm)(
             called, recipe.env, recipe.num_steps, recipe.config, recipe.hyperparams,
-            algorithm=algorithm.name, num_chunks=recipe.num_chunks, keep=recipe.keep,  # type: ignore[arg-type]
+            algorithm=algorithm.name, num_evaluations=recipe.num_evaluations, keep=recipe.keep,  # type: ignore[arg-type]
             evaluation_episodes=recipe.evaluation_episodes,
             params=tuple(f"{name}={value!r}" for name, value in recipe.params.items()),
         )  # fmt: skip
@@ -125,7 +125,7 @@ def task_of(options: Train) -> Task:
     options = dataclasses.replace(options, env=registry.located(options.env))
     env = registry.make(options.env)
     evaluate_command.check(options.episodes, options.seed)
-    plan = loop.plan(options.num_steps, options.config, options.num_chunks)
+    plan = loop.plan(options.num_steps, options.config, options.num_evaluations)
     loop.check(options.hyperparams, options.config, env, plan.num_steps)
     if options.keep not in ("last", "best"):
         raise ValueError(f"keep must be 'last' or 'best', got {options.keep!r}")
@@ -140,7 +140,7 @@ def task_of(options: Train) -> Task:
         "recipe": options.recipe,
         "seed": options.seed,
         "num_steps": plan.num_steps,
-        "num_chunks": plan.num_chunks,
+        "num_evaluations": plan.num_chunks,
         "keep": options.keep,
         "evaluation_episodes": options.evaluation_episodes,
         "episodes": options.episodes,

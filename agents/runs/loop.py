@@ -51,14 +51,14 @@ class Chunk(NamedTuple):
 
 
 @arguments.checked(config=algorithms.CONFIGS)
-def plan(num_steps: int, config: Config, num_chunks: int = 50) -> Plan:
-    """About `num_chunks` equal chunks that make about `num_steps` decisions of all lanes together.
+def plan(num_steps: int, config: Config, num_evaluations: int = 50) -> Plan:
+    """About `num_evaluations` equal chunks that make about `num_steps` decisions of all lanes together.
 
     Raises:
       ValueError: if `num_steps` is less than the smallest chunk, beyond int32, or more than 2 % from all such chunks.
     """
     validation.check_size("num_steps", num_steps)
-    validation.check_size("num_chunks", num_chunks)
+    validation.check_size("num_evaluations", num_evaluations)
     block_iterations = algorithms.of(config).block_iterations
     smallest = block_iterations * config.env_steps_per_iteration
     if num_steps < smallest:
@@ -67,7 +67,7 @@ def plan(num_steps: int, config: Config, num_chunks: int = 50) -> Plan:
             f"{config.env_steps_per_iteration:,} steps = {smallest:,}, got {num_steps:,}"
         )
     blocks, nearest = num_steps / smallest, None
-    for blocks_a_chunk in _chunk_sizes(blocks / num_chunks):
+    for blocks_a_chunk in _chunk_sizes(blocks / num_evaluations):
         chunks = max(1, round(blocks / blocks_a_chunk))
         while chunks * blocks_a_chunk * smallest >= 2**31:  # rounding up must not pass int32 either
             chunks -= 1
@@ -76,8 +76,8 @@ def plan(num_steps: int, config: Config, num_chunks: int = 50) -> Plan:
             return found
         nearest = nearest or found.num_steps
     raise ValueError(
-        f"num_steps must be within {100 * _OFF:g} % of about {num_chunks} equal chunks of a multiple of {smallest:,} "
-        f"steps, got {num_steps:,}; take {nearest:,}"
+        f"num_steps must be within {100 * _OFF:g} % of about {num_evaluations} equal chunks of a multiple of "
+        f"{smallest:,} steps, got {num_steps:,}; take {nearest:,}"
     )
 
 
@@ -96,26 +96,26 @@ def is_near(num_steps: int, wanted: int) -> bool:
 
 
 @arguments.checked(config=algorithms.CONFIGS)
-def iterations_a_chunk(num_steps: int, num_chunks: int, config: Config) -> int:
-    """Iterations of each of exactly `num_chunks` chunks that make about `num_steps` decisions: whole blocks of 16.
+def iterations_a_chunk(num_steps: int, num_evaluations: int, config: Config) -> int:
+    """Iterations of each of exactly `num_evaluations` chunks that make about `num_steps` decisions: whole blocks of 16.
 
     Raises:
       ValueError: where all chunks together pass int32, or are more than 2 % off.
     """
     validation.check_size("num_steps", num_steps)
-    validation.check_size("num_chunks", num_chunks)
+    validation.check_size("num_evaluations", num_evaluations)
     block_iterations = algorithms.of(config).block_iterations
     block = block_iterations * config.env_steps_per_iteration
-    blocks = max(1, round(num_steps / num_chunks / block))
-    if num_chunks * blocks * block >= 2**31:
-        raise ValueError(f"num_steps, in whole chunks, must be below 2^31, got {num_chunks * blocks * block:,}")
-    if not is_near(num_chunks * blocks * block, num_steps):
-        whole = num_chunks * block
+    blocks = max(1, round(num_steps / num_evaluations / block))
+    if num_evaluations * blocks * block >= 2**31:
+        raise ValueError(f"num_steps, in whole chunks, must be below 2^31, got {num_evaluations * blocks * block:,}")
+    if not is_near(num_evaluations * blocks * block, num_steps):
+        whole = num_evaluations * block
         below, above = max(1, num_steps // whole), num_steps // whole + 1
         near = " or ".join(f"{n * whole:,}" for n in sorted({below, above}) if n * whole < 2**31)
         raise ValueError(
-            f"num_steps must be within {100 * _OFF:g} % of {num_chunks} equal chunks of a multiple of {block:,} steps, "
-            f"got {num_steps:,}; take {near}, or fewer evaluations"
+            f"num_steps must be within {100 * _OFF:g} % of {num_evaluations} equal chunks of a multiple of {block:,} "
+            f"steps, got {num_steps:,}; take {near}, or fewer evaluations"
         )
     return blocks * block_iterations
 

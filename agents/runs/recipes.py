@@ -4,7 +4,7 @@
     env = "HeartPole-v0"
     num_steps = 2_000_000  # decisions of all lanes together
     keep = "last"  # or "best": the policy of the chunk whose greedy policy did best
-    num_chunks = 50  # about so many times the policy is evaluated: what "best" is the best of
+    num_evaluations = 50  # about so many times the policy is evaluated: what "best" is the best of
     evaluation_episodes = 16  # of the greedy policy after every chunk
 
     [config]  # fields of the algorithm's configuration, as DQNConfig, other than its defaults
@@ -57,7 +57,7 @@ class Recipe:
     config: Config  # whose type is the algorithm's
     hyperparams: Any  # likewise, plain floats
     keep: str = "last"  # which policy a run ends with, that of the last chunk or of the best: "last" or "best"
-    num_chunks: int = 50  # about so many times the policy is evaluated
+    num_evaluations: int = 50  # about so many times the policy is evaluated
     evaluation_episodes: int = 16  # of the greedy policy after every chunk
     params: Mapping[str, float] = dataclasses.field(default_factory=dict)  # the environment's, other than its defaults
 
@@ -110,7 +110,8 @@ def load(path: Path | str) -> Recipe:
     """
     path = disk.as_path(path)
     content = documents.read_toml(path, "recipe")
-    known = {"algorithm": str, "env": str, "num_steps": int, "keep": str, "num_chunks": int, "evaluation_episodes": int}
+    known: dict[str, type] = {"algorithm": str, "env": str, "num_steps": int, "keep": str}
+    known |= {"num_evaluations": int, "evaluation_episodes": int}
     tables = dict.fromkeys(("config", "hyperparams", "params"), dict)
     try:
         for key in content:
@@ -122,7 +123,7 @@ def load(path: Path | str) -> Recipe:
             check_kind(key, content[key], known[key])
         validation.check_size("num_steps", content["num_steps"])
         algorithm = algorithms.named(content.get("algorithm", "dqn"))
-        rest = {key: content[key] for key in ("keep", "num_chunks", "evaluation_episodes") if key in content}
+        rest = {key: content[key] for key in ("keep", "num_evaluations", "evaluation_episodes") if key in content}
         return Recipe(
             name=path.stem,
             env=content["env"],
@@ -145,7 +146,7 @@ def as_toml(recipe: Recipe) -> str:
             "env": recipe.env,
             "num_steps": recipe.num_steps,
             "keep": recipe.keep,
-            "num_chunks": recipe.num_chunks,
+            "num_evaluations": recipe.num_evaluations,
             "evaluation_episodes": recipe.evaluation_episodes,
             "config": dataclasses.asdict(recipe.config),
             "hyperparams": vars(recipe.hyperparams),

@@ -78,7 +78,7 @@ class Trained(NamedTuple):
 def trained(few_policies, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     (folder / "tiny.toml").write_text(RECIPE)
-    command = f"train --recipe {folder}/tiny.toml --num-chunks 6 --seed 4 --episodes 128 --out {folder}/tiny"
+    command = f"train --recipe {folder}/tiny.toml --num-evaluations 6 --seed 4 --episodes 128 --out {folder}/tiny"
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         assert main(shlex.split(command)) == 0
@@ -196,7 +196,7 @@ def test_the_module_runs_by_itself_without_a_warning(trained):
          "num_steps must be at least one chunk, 16 iterations of 16 steps = 256, got 255"),
         ("train --recipe {recipe} --num-steps 640",
          "num_steps must be within 2 % of about 50 equal chunks of a multiple of 256 steps, got 640; take 512"),
-        ("train --recipe {recipe} --num-chunks 0", "num_chunks must be at least 1 and below 2^31, got 0"),
+        ("train --recipe {recipe} --num-evaluations 0", "num_evaluations must be at least 1 and below 2^31, got 0"),
         ("train --recipe {recipe} --episodes 3", "episodes must be at least 4 and below 2^31, got 3"),
         ("train --recipe {recipe} --config.num-envs 0", "num_envs must be at least 1 and below 2^31, got 0"),
         ("train --recipe {recipe} --config.hidden-sizes 64 -1", "each of hidden_sizes must be at least 1"),
@@ -287,7 +287,7 @@ def pretend(monkeypatch, end, num_records):
 def test_after_a_signal_the_chunk_is_finished_and_saved(number, status, recipe, tmp_path, monkeypatch, capfd):
     pretend(monkeypatch, number, 1)
     out = tmp_path / "run"
-    assert main(["train", "--recipe", recipe, "--num-chunks", "6", "--out", str(out)]) == status
+    assert main(["train", "--recipe", recipe, "--num-evaluations", "6", "--out", str(out)]) == status
     assert capfd.readouterr().err == (
         f"{number.name}: stopping after this chunk; a second signal stops at once\n"
         f"stopped after 1,024 of 3,072 steps: the policy so far and a checkpoint are saved in {out}; "
@@ -334,21 +334,21 @@ def test_flags_override_the_recipe(recipe, tmp_path, monkeypatch, capsys):
     assert main(["train", "--recipe", recipe, *flags.split()]) == 130
     told = json.loads((tmp_path / "runs" / "heartpole-v0-tiny-seed-9" / "config.json").read_text())
     assert told["num_steps"] == 512  # the nearest of 256 steps a chunk
-    assert told["num_chunks"] == 2
+    assert told["num_evaluations"] == 2
     assert told["config"] | {"hidden_sizes": [3, 5], "dueling": True, "num_envs": 4} == told["config"]
     assert told["hyperparams"] | {"discount": 0.5, "learning_starts": 256.0} == told["hyperparams"]
     capsys.readouterr()
 
 
-@pytest.mark.parametrize(("flags", "num_chunks"), [("", 3), ("--num-chunks 6", 6)])
+@pytest.mark.parametrize(("flags", "num_evaluations"), [("", 3), ("--num-evaluations 6", 6)])
 def test_a_run_is_evaluated_as_often_as_the_recipe_says_unless_told_otherwise(
-    flags, num_chunks, recipe, tmp_path, monkeypatch, capsys
+    flags, num_evaluations, recipe, tmp_path, monkeypatch, capsys
 ):
-    Path(recipe).write_text(RECIPE.replace("num_steps = 3_060", "num_steps = 3_072\nnum_chunks = 3"))
+    Path(recipe).write_text(RECIPE.replace("num_steps = 3_060", "num_steps = 3_072\nnum_evaluations = 3"))
     pretend(monkeypatch, signal.SIGINT, 0)
     assert main(["train", "--recipe", recipe, "--out", str(tmp_path / "run"), *flags.split()]) == 130
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["num_chunks"] == num_chunks
-    assert f"3,072 steps in {num_chunks} chunks of {3072 // num_chunks:,}\n" in capsys.readouterr().out
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["num_evaluations"] == num_evaluations
+    assert f"3,072 steps in {num_evaluations} chunks of {3072 // num_evaluations:,}\n" in capsys.readouterr().out
 
 
 def test_the_help_tells_of_every_field_with_its_comment_and_the_recipes_value(recipe, capsys):

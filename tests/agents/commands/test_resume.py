@@ -68,7 +68,8 @@ def no_scripted_policies():
 
 def command(folder, flags=""):
     (folder.parent / "tiny.toml").write_text(RECIPE)
-    return shlex.split(f"train --recipe {folder.parent}/tiny.toml --num-chunks 6 --episodes 4 --out {folder} {flags}")
+    recipe = f"{folder.parent}/tiny.toml"
+    return shlex.split(f"train --recipe {recipe} --num-evaluations 6 --episodes 4 --out {folder} {flags}")
 
 
 @pytest.fixture(scope="module")
@@ -285,10 +286,10 @@ def test_a_config_that_was_changed_meanwhile_is_refused(folder, capsys):
     documents.write(path, config)
     assert main(["resume", str(folder)]) == 2
     assert "is another run's: hyperparams.discount was 0.99 and is 0.5; name" in capsys.readouterr().err
-    del config["num_chunks"]
+    del config["num_evaluations"]
     documents.write(path, config)
     assert main(["resume", str(folder)]) == 2
-    assert f"error: {folder}/config.json: num_chunks is missing; the run was begun with" in capsys.readouterr().err
+    assert f"error: {folder}/config.json: num_evaluations is missing; the run was begun with" in capsys.readouterr().err
     path.write_text("{")
     assert main(["resume", str(folder)]) == 2
     assert f"error: {folder}/config.json is damaged, it is no JSON: " in capsys.readouterr().err

@@ -58,7 +58,8 @@ def no_scripted_policies():
 
 def command(folder, flags=""):
     (folder.parent / "tiny.toml").write_text(RECIPE)
-    return shlex.split(f"train --recipe {folder.parent}/tiny.toml --num-chunks 6 --episodes 4 --out {folder} {flags}")
+    recipe = f"{folder.parent}/tiny.toml"
+    return shlex.split(f"train --recipe {recipe} --num-evaluations 6 --episodes 4 --out {folder} {flags}")
 
 
 @pytest.fixture(scope="module")

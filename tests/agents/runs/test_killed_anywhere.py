@@ -170,7 +170,7 @@ def _scenario(name, tmp_path):
     flags = ["--out", str(folder), "--checkpoint-every", "1"]
     if name in ("train", "resume"):
         (tmp_path / "tiny.toml").write_text(RECIPE)
-        words = ["train", "--recipe", str(tmp_path / "tiny.toml"), "--num-chunks", "3", "--episodes", "4", *flags]
+        words = ["train", "--recipe", str(tmp_path / "tiny.toml"), "--num-evaluations", "3", "--episodes", "4", *flags]
     else:
         (tmp_path / "tiny.toml").write_text({"halving": HALVING, "optuna": OPTUNA}[name])
         words = ["sweep", str(tmp_path / "tiny.toml"), "--slice-lanes", "2", *flags]

@@ -64,7 +64,7 @@ START = 'env = "A"\nnum_steps = 5\n'
         ('env = "A"\nnum_steps = true', "num_steps must be a whole number, got True"),
         ('env = "A"\nnum_steps = 0', "num_steps must be at least 1 and below 2^31, got 0"),
         ("num_stesp = 5", "unknown key 'num_stesp'; did you mean 'num_steps'? known: 'algorithm', 'env', 'num_st"),
-        (START + "num_chunks = 1.5", "num_chunks must be a whole number, got 1.5"),
+        (START + "num_evaluations = 1.5", "num_evaluations must be a whole number, got 1.5"),
         (START + "config = 3", "config must be a table, [config], got 3"),
         (START + "[hyperparam]", "unknown key 'hyperparam'; did you mean 'hyperparams'?"),
         (START + "[config]\nbatch_sise = 1", "[config] unknown key 'batch_sise'; did you mean 'batch_size'? known: "),
@@ -113,11 +113,11 @@ def test_the_recipes_of_this_project_are_sound(path):
 def test_a_recipe_that_keeps_the_best_says_of_how_many(write):
     """docs/dqn.md tells what the best of 100 reaches."""
     shipped = {name: recipes.named(name) for name in ("heartpole-v0", "heartpole-v0-raw", "heartpole-v1")}
-    assert {name: recipe.num_chunks for name, recipe in shipped.items() if recipe.keep == "best"} == {
+    assert {name: recipe.num_evaluations for name, recipe in shipped.items() if recipe.keep == "best"} == {
         "heartpole-v0-raw": 100, "heartpole-v1": 100,
     }  # fmt: skip
-    assert recipes.load(write(START.replace("A", "HeartPole-v0") + "num_chunks = 7")).num_chunks == 7
-    assert recipes.load(write(START.replace("A", "HeartPole-v0"))).num_chunks == 50
+    assert recipes.load(write(START.replace("A", "HeartPole-v0") + "num_evaluations = 7")).num_evaluations == 7
+    assert recipes.load(write(START.replace("A", "HeartPole-v0"))).num_evaluations == 50
 
 
 def test_a_recipe_is_found_by_name_or_file(write):
@@ -139,7 +139,7 @@ def test_a_recipe_written_reads_back_equal(tmp_path):
         recipes.named("heartpole-v0"),
         recipes.Recipe(
             "mine", "HeartPole-v0", 3_000_000, DQNConfig(hidden_sizes=(), dueling=True),
-            Hyperparams(learning_rate=1e-05), keep="best", num_chunks=7, evaluation_episodes=3,
+            Hyperparams(learning_rate=1e-05), keep="best", num_evaluations=7, evaluation_episodes=3,
             params={"max_steps": 500, "heart_attack_penalty": 12.5},
         ),
     ):  # fmt: skip

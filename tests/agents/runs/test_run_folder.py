@@ -171,7 +171,7 @@ def test_a_run_is_cut_into_equal_chunks(num_steps, num_chunks, expected):
 def test_a_run_smaller_than_a_chunk_is_refused():
     with pytest.raises(ValueError, match="at least one chunk, 16 iterations of 4 steps = 64, got 63"):
         loop.plan(63, DQNConfig())
-    with pytest.raises(ValueError, match=r"num_chunks must be at least 1 and below 2\^31, got 0"):
+    with pytest.raises(ValueError, match=r"num_evaluations must be at least 1 and below 2\^31, got 0"):
         loop.plan(640, DQNConfig(), 0)
 
 
