@@ -17,6 +17,7 @@ from agents.commands import installed, sweep_output
 from agents.commands.sweep_progress import SweepProgress
 from agents.common import memory
 from agents.runs import algorithms, recipes, run_folder, scoring, stop_signals
+from agents.runs.display import Display
 from agents.runs.stop_signals import Stopping
 from agents.sweeps import objectives, schedule, slices, space, study_checks, study_file, study_folder, sweep
 from agents.sweeps import study as studies
@@ -158,20 +159,21 @@ def _go_on(
     study_folder.tidy(folder, study)
     asked = Stopping("stopping after these chunks", resume_command(folder))
     measure = "regret" if objectives.metric(study) == "regret" else "return"
-    progress = SweepProgress(_steps_a_chunk(study, kept.slice_lanes), measure)
+    display = Display()
     # Before signals are heard here, since Ray sets handlers of its own.
     with contextlib.closing(
-        _executor(folder, ray_flags, checkpoint_every, skip_damaged, asked, progress.compiled)
+        _executor(folder, ray_flags, checkpoint_every, skip_damaged, asked, lambda: progress.compiled())
     ) as executor:
         _announce(study, folder, kept.slice_lanes, executor)
-        progress.num_workers = executor.num_workers
+        steps = _steps_a_chunk(study, kept.slice_lanes)
+        progress = SweepProgress(steps, measure, display, executor.num_workers)
         began = time.monotonic()
         means = sweep.Means(
             folder=folder, slice_lanes=kept.slice_lanes, executor=executor, stop_requested=lambda: asked.requested,
             skip_damaged=skip_damaged, watch=progress.update,
         )  # fmt: skip
         try:
-            with asked, progress:
+            with asked, display:
                 outcome = sweep.train(study, means)
         except schedule.Stopped as stopped:
             print(f"{stopped}; all is saved in {folder}: go on with `{resume_command(folder)}`", file=sys.stderr)

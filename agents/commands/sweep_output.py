@@ -4,8 +4,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from agents.commands.sweep_progress import SweepProgress, clock
+from agents.commands.sweep_progress import SweepProgress
 from agents.runs import recipes
+from agents.runs.display import clock
 from agents.runs.save_policy import save_policy
 from agents.sweeps import result_text, results, study_folder, sweep
 from agents.sweeps import study as studies

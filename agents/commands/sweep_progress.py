@@ -4,13 +4,8 @@ import datetime
 import math
 import statistics
 import time
-from types import TracebackType
 
-from rich.console import Console, Group
-from rich.progress_bar import ProgressBar
-from rich.text import Text
-
-from agents.runs import progress
+from agents.runs.display import Display, clock
 from agents.sweeps.schedule import Progress
 
 _LINE_EVERY_S = 10.0
@@ -47,19 +42,17 @@ class Pace:
 
 
 class SweepProgress:
-    """Shows how far a sweep is; a context manager.
+    """Shows how far a sweep is, from now on.
 
     Args:
       steps_a_chunk: decisions of all members of a slice in a chunk.
       measure: what the members are compared by, "regret" or "return"; a return's objective is minus it.
-      console: stdout's by default.
-      num_workers: slices that are trained at a time; may be set later.
+      num_workers: slices that are trained at a time.
     """
 
-    def __init__(self, steps_a_chunk: int, measure: str, console: Console | None = None, num_workers: int = 1):
-        self.num_workers, self._steps_a_chunk, self._measure = num_workers, steps_a_chunk, measure
-        self._console = console or progress.stdout_console()
-        self._live = progress.live(self._console)
+    def __init__(self, steps_a_chunk: int, measure: str, display: Display, num_workers: int = 1):
+        self._steps_a_chunk, self._measure = steps_a_chunk, measure
+        self._display, self._num_workers = display, num_workers
         self._pace = Pace()
         self._chunks = 0
         self._trained_s = 0.0  # since compiling
@@ -88,12 +81,12 @@ class SweepProgress:
         if self.estimate_s is None and (seen or not left.chunks_left):
             self.estimate_s = now - self._began + self._seconds_left(left)
             until = datetime.datetime.now() + datetime.timedelta(seconds=self._seconds_left(left))
-            self._print(f"estimate: {clock(self.estimate_s)} in all, until about {until:%H:%M:%S}")
-        if self._live is not None:
-            self._live.update(self._display(left), refresh=True)
+            self._display.print(f"estimate: {clock(self.estimate_s)} in all, until about {until:%H:%M:%S}")
+        if self._display.is_live:
+            self._display.show(self._chunks, self._chunks + left.chunks_left, self.line(left))
         elif (self.estimate_s and now - self._shown >= _LINE_EVERY_S) or not left.chunks_left:
             self._shown = now
-            self._console.print(self.line(left), soft_wrap=True, markup=False)
+            self._display.print(self.line(left))
 
     def line(self, left: Progress) -> str:
         """Where it is, in one line."""
@@ -105,37 +98,8 @@ class SweepProgress:
             f"{extreme} {self._measure} {best:>9}  {clock(self._seconds_left(left))} left"
         )
 
-    def _print(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True, markup=False)
-
-    def _display(self, left: Progress) -> Group:
-        bar = ProgressBar(total=self._chunks + left.chunks_left, completed=self._chunks)
-        return Group(bar, Text(self.line(left)))
-
     def _steps_per_second(self) -> float:
         return self._chunks * self._steps_a_chunk / self._trained_s if self._trained_s else 0.0
 
     def _seconds_left(self, left: Progress) -> float:
-        return self._pace.seconds(left.chunks_left, left.slices_left) / self.num_workers
-
-    def __enter__(self) -> "SweepProgress":
-        self._began = self._last = time.monotonic()
-        if self._live is not None:
-            self._live.start()
-            self._live.update(Text("compiling ..."), refresh=True)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds."""
-    if not math.isfinite(seconds):
-        return "-"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+        return self._pace.seconds(left.chunks_left, left.slices_left) / self._num_workers

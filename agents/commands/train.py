@@ -22,6 +22,7 @@ from agents.common.algorithm import Algorithm
 from agents.runs import algorithms, checkpoints, loop, recipes, records, run_folder, stop_signals
 from agents.runs.checkpoint_timer import Pacing
 from agents.runs.checkpoints import Checkpoint
+from agents.runs.display import Display
 from agents.runs.progress import Progress
 from agents.runs.save_policy import save_policy
 from agents.runs.stop_signals import Stopping
@@ -236,7 +237,8 @@ def _train(run: run_folder.Run, task: Task, checkpoint: Checkpoint | None, asked
         seconds = run.records[-1]["seconds"] or 0.0
     pacing = Pacing(None if options.checkpoint_every == "auto" else options.checkpoint_every)
     key = jax.random.key(options.seed)
-    with Progress(plan.num_steps) as progress:
+    with Display() as display:
+        progress = Progress(plan.num_steps, display)
         before = time.perf_counter()
         for record, latest, state in loop.train(
             key, options.hyperparams, options.config, task.env, plan, options.evaluation_episodes, task.params,

@@ -1,67 +1,31 @@
-"""How a training run is going: a live display on a terminal, a line for every chunk elsewhere."""
+"""How a training run is going: the last chunk on a terminal, a line for every chunk elsewhere."""
 
-import sys
+import math
 from collections.abc import Mapping
-from types import TracebackType
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.text import Text
+from agents.runs.display import Display, clock
 
 _NONE = "-"
 
 
 class Progress:
-    """Shows the records of `loop.train`; a context manager, which leaves the last figures on the terminal.
+    """Shows the records of `loop.train` for a run of `num_steps` decisions."""
 
-    Args:
-      num_steps: of the whole run.
-      console: stdout's by default.
-    """
-
-    def __init__(self, num_steps: int, console: Console | None = None):
-        self._num_steps = num_steps
+    def __init__(self, num_steps: int, display: Display):
+        self._num_steps, self._display = num_steps, display
         self._episode_return: float | None = None
-        self._console = console or stdout_console()
-        self._live = live(self._console)
 
     def update(self, record: Mapping[str, float | None]) -> None:
         """Shows what happened in a chunk, and the last known return where no episode ended in it."""
         if record["episode_return"] is None:
             record = {**record, "episode_return": self._episode_return}
         self._episode_return = record["episode_return"]
-        if self._live is None:
-            self._console.print(line(record, self._num_steps), soft_wrap=True, markup=False)
+        if not self._display.is_live:
+            self._display.print(line(record, self._num_steps))
             return
-        bar = ProgressBar(total=self._num_steps, completed=record["env_steps"] or 0)
-        place = Text(f"{_place(record, self._num_steps)}, {_left(record, self._num_steps)} left")
-        told = Text("  ".join(f"{label} {text}" for label, text, _ in _figures(record)))
-        self._live.update(Group(bar, place, told), refresh=True)
-
-    def __enter__(self) -> "Progress":
-        if self._live is not None:
-            self._live.start()
-            self._live.update(Text("compiling ..."), refresh=True)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-
-def stdout_console() -> Console:
-    """stdout, a terminal where it is one: not where FORCE_COLOR says so of a pipe."""
-    return Console(file=sys.stdout, highlight=False, force_terminal=sys.stdout.isatty())
-
-
-def live(console: Console) -> Live | None:
-    """A live display, or None where that would show nothing, or only the movements of a cursor."""
-    if not console.is_terminal or console.is_dumb_terminal:
-        return None
-    return Live(console=console, auto_refresh=False)
+        place = f"{_place(record, self._num_steps)}, {_left(record, self._num_steps)} left"
+        told = "  ".join(f"{label} {text}" for label, text, _ in _figures(record))
+        self._display.show(record["env_steps"] or 0, self._num_steps, place, told)
 
 
 def line(record: Mapping[str, float | None], num_steps: int) -> str:
@@ -90,11 +54,7 @@ def _place(record: Mapping[str, float | None], num_steps: int) -> str:
 def _left(record: Mapping[str, float | None], num_steps: int) -> str:
     """The time until the end, at the pace so far."""
     done, seconds = record["env_steps"], record["seconds"]
-    if not done or seconds is None:
-        return _NONE
-    minutes, rest = divmod(round(seconds * (num_steps - done) / done), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return clock(math.nan if not done or seconds is None else seconds * (num_steps - done) / done)
 
 
 def _text(value: float | None, form: str) -> str:

@@ -7,7 +7,8 @@ import time
 import pytest
 from rich.console import Console
 
-from agents.commands.sweep_progress import Pace, SweepProgress, clock
+from agents.commands.sweep_progress import Pace, SweepProgress
+from agents.runs.display import Display, clock
 from agents.sweeps.schedule import Progress
 
 
@@ -24,7 +25,8 @@ def test_an_estimate_after_the_second_end_of_a_slice(now):
     Each worker's first chunk takes 3 s and the first end 4 s, which is no measure of the others.
     """
     out = io.StringIO()
-    with SweepProgress(1000, "regret", Console(file=out, width=200), num_workers=2) as progress:
+    with Display(Console(file=out, width=200)) as display:
+        progress = SweepProgress(1000, "regret", display, num_workers=2)
         now[0] += 7.0
         progress.compiled()
         seen = [(3.0, 0), (4.0, 1), (1.0, 0), (1.5, 1), (1.0, 0)]
@@ -52,7 +54,7 @@ def test_a_pace_of_whole_slices_at_a_time():
 
 
 def test_an_estimate_after_eight_chunks_where_slices_are_long(now):
-    progress = SweepProgress(1000, "regret", Console(file=io.StringIO()))
+    progress = SweepProgress(1000, "regret", Display(Console(file=io.StringIO())))
     for i in range(1, 9):
         assert progress.estimate_s is None
         now[0] += 2.0
@@ -63,7 +65,7 @@ def test_an_estimate_after_eight_chunks_where_slices_are_long(now):
 def test_the_lowest_regret_of_an_earlier_batch_is_kept_and_its_pace_goes_on(now):
     """Two batches of two slices of two chunks, one after the other. A chunk takes 1 s, an end 0.5 s."""
     out = io.StringIO()
-    progress = SweepProgress(1000, "regret", Console(file=out, width=200))
+    progress = SweepProgress(1000, "regret", Display(Console(file=out, width=200)))
     for left in [
         Progress(1, 0, 1.0, 7, 4, float("inf")),
         Progress(1, 1, 1.5, 6, 3, 0.5),
@@ -87,6 +89,7 @@ def test_times_in_hours_minutes_and_seconds():
 
 def test_of_returns_the_highest_is_shown(now):
     printed = io.StringIO()
-    with SweepProgress(1, "return", Console(file=printed, width=200)) as progress:
+    with Display(Console(file=printed, width=200)) as display:
+        progress = SweepProgress(1, "return", display)
         progress.update(Progress(chunks=1, slices=1, seconds=1.0, chunks_left=0, slices_left=0, best=-500.0))
     assert "highest return    500.00  0:00 left" in printed.getvalue()

@@ -16,7 +16,8 @@ from agents.commands.sweep_progress import SweepProgress
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.reports import learning_curve
 from agents.runs import loop, run_folder, scoring
-from agents.runs.progress import Progress, line, stdout_console
+from agents.runs.display import Display
+from agents.runs.progress import Progress, line
 from agents.sweeps import schedule
 from heartpole_jax import disk, documents
 
@@ -111,7 +112,8 @@ def test_a_record_in_one_line():
 
 def test_a_line_for_every_chunk_where_there_is_no_terminal_and_the_last_known_return():
     printed = io.StringIO()
-    with Progress(8192, Console(file=printed, width=40)) as progress:
+    with Display(Console(file=printed, width=40)) as display:
+        progress = Progress(8192, display)
         progress.update({**RECORD, "episode_return": None})
         progress.update(RECORD)
         progress.update({**RECORD, "env_steps": 8192, "episode_return": None})
@@ -123,11 +125,12 @@ def test_a_line_for_every_chunk_where_there_is_no_terminal_and_the_last_known_re
     assert lines[-1].endswith("0:00 left")
 
 
-@pytest.mark.parametrize("shown", [Progress, lambda _, console: SweepProgress(1, "regret", console)])
+@pytest.mark.parametrize("shown", [Progress, lambda _, display: SweepProgress(1, "regret", display)])
 def test_a_terminal_that_cannot_move_its_cursor_gets_lines(shown):
     printed = io.StringIO()
     console = Console(file=printed, width=80, force_terminal=True, color_system=None, _environ={"TERM": "dumb"})
-    with shown(8192, console) as progress:
+    with Display(console) as display:
+        progress = shown(8192, display)
         progress.update(RECORD if isinstance(progress, Progress) else schedule.Progress(1, 1, 1.0, 0, 0, 0.5))
     assert "\x1b" not in printed.getvalue()
     assert "steps/s" in printed.getvalue()
@@ -136,12 +139,13 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_lines(shown):
 def test_a_pipe_is_no_terminal_whatever_force_color_says(monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    assert not stdout_console().is_terminal
+    assert not Display().is_live
 
 
 def test_a_live_display_on_a_terminal():
     printed = io.StringIO()
-    with Progress(8192, Console(file=printed, width=80, force_terminal=True, color_system=None)) as progress:
+    with Display(Console(file=printed, width=80, force_terminal=True, color_system=None)) as display:
+        progress = Progress(8192, display)
         progress.update(RECORD)
     assert "compiling ..." in printed.getvalue()
     assert "4,096 of 8,192 steps, 0:02 left" in printed.getvalue()
