@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -298,11 +299,15 @@ def _filled(expected: dict[str, Any], loaded: Mapping[str, Any]) -> dict[str, An
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Orbax tells through absl's logger of every step that it takes."""
+    """Orbax tells through absl's logger of every step that it takes. One thread at a time is within."""
     logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+    with _ORBAX:
+        level = logger.level
+        logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+_ORBAX = threading.RLock()

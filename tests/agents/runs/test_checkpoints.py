@@ -1,6 +1,8 @@
 """Checkpoints: what is saved comes back, whatever happens while it is saved, and what is damaged never comes back."""
 
+import concurrent.futures
 import json
+import logging
 import os
 import random
 import resource
@@ -335,3 +337,17 @@ print(jax.process_count(), found.step, found.arrays["a"].tolist(), found.arrays[
     ]  # fmt: skip
     told = [process.communicate(timeout=120)[0] for process in started]
     assert told == ["2 0 [0, 0, 0] [1.0, 1.0]\n", "2 2 [1, 1, 1] [1.0, 1.0]\n"]
+
+
+def test_several_threads_save_at_once_and_nobody_hears_of_it(tmp_path, caplog):
+    """As the workers of a sweep do, each into a folder of its own."""
+
+    def work(name):
+        for step in range(3):
+            checkpoints.save(tmp_path / name, step, {"x": np.full(4, step)}, {"name": name})
+        return checkpoints.restore(tmp_path / name, {"name": name})
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool, caplog.at_level(logging.WARNING):
+        found = list(pool.map(work, "abcd"))
+    assert [checkpoint.step for checkpoint in found] == [2, 2, 2, 2]
+    assert caplog.records == []
