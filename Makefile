@@ -51,6 +51,7 @@ test-one: $(VENV)/.installed-test
 
 test-slow:
 	@$(MAKE) --no-print-directory test-one SELECT=slow
+	@$(MAKE) --no-print-directory test-clients SELECT=slow
 
 # $(call on,python,its name,arguments of make): the tests on another Python, where there is one.
 define on
@@ -76,7 +77,7 @@ test-clients:
 else
 test-clients: .venv-clients/.installed
 	@echo "--- tests of other libraries on us"
-	.venv-clients/bin/python -m pytest -n $(WORKERS) --dist worksteal tests/clients
+	.venv-clients/bin/python -m pytest -n $(WORKERS) --dist worksteal -m '$(SELECT)' tests/clients
 endif
 
 lint: $(VENV)/.installed-test

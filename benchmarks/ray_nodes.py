@@ -29,34 +29,53 @@ os.environ |= {
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 STUDY = pathlib.Path("benchmarks") / "survival_study.toml"
+_ANSWER = "cluster: "  # how a line that is meant for `Cluster` begins
+NUM_NODES = 2
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 
 
 class Cluster:
-    """A head that trains nothing and `num_nodes` nodes of one CPU each; a context manager."""
+    """A head that trains nothing and two nodes of one CPU each, in a process of its own; a context manager."""
 
-    def __init__(self, num_nodes: int = 2):
-        from ray.cluster_utils import Cluster as RayCluster
-
-        self._cluster = RayCluster(
-            head_node_args=NODE | {"num_cpus": 0, "include_dashboard": False}, initialize_head=True
-        )
-        self.address = self._cluster.address
-        self.nodes = [self.add() for _ in range(num_nodes)]
-
-    def add(self):
-        return self._cluster.add_node(**NODE)
+    def __init__(self):
+        command = [sys.executable, __file__, "cluster"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.address = self._answer()
 
     def replace(self, index: int) -> None:
-        """Kills a node, and then adds another."""
-        self._cluster.remove_node(self.nodes.pop(index), allow_graceful=False)
-        self.nodes.append(self.add())
+        """Kills a node, 0 or 1, and then adds another."""
+        self._process.stdin.write(f"{index}\n")
+        self._process.stdin.flush()
+        self._answer()
+
+    def _answer(self) -> str:
+        for line in self._process.stdout:
+            if line.startswith(_ANSWER):
+                return line.removeprefix(_ANSWER).strip()
+        raise RuntimeError(f"Ray's cluster ended with status {self._process.wait()}")
 
     def __enter__(self) -> "Cluster":
         return self
 
     def __exit__(self, *error) -> None:
-        self._cluster.shutdown()
+        self._process.stdin.close()
+        self._process.wait(timeout=120)
+        self._process.stdout.close()
+
+
+def hold_cluster() -> None:
+    """The process of `Cluster`: prints the address, and replaces nodes until stdin is closed."""
+    from ray.cluster_utils import Cluster as RayCluster
+
+    head = NODE | {"num_cpus": 0, "include_dashboard": False}
+    cluster = RayCluster(initialize_head=True, head_node_args=head)
+    nodes = [cluster.add_node(**NODE) for _ in range(NUM_NODES)]
+    print(f"{_ANSWER}{cluster.address}", flush=True)
+    for line in sys.stdin:
+        cluster.remove_node(nodes.pop(int(line)), allow_graceful=False)
+        nodes.append(cluster.add_node(**NODE))
+        print(f"{_ANSWER}replaced", flush=True)
+    cluster.shutdown()
 
 
 def start(*arguments, cache: pathlib.Path) -> subprocess.Popen:
@@ -96,7 +115,7 @@ def lose_a_node(
     """Runs the sweep, and kills a node within it."""
     process = start(*sweep(folder, cluster, common), cache=cache)
     _wait(process, chance.uniform(4.0, 20.0))
-    index = chance.randrange(len(cluster.nodes))
+    index = chance.randrange(NUM_NODES)
     under_way = process.poll() is None
     cluster.replace(index)
     finish(process)
@@ -138,7 +157,7 @@ def _wait(process: subprocess.Popen, seconds: float) -> None:
 def overhead(rounds: int, scratch: pathlib.Path, cache: pathlib.Path) -> None:
     """Seconds of the whole command, in turns; a node of two CPUs against two devices."""
     seconds: dict[str, list[float]] = {"local": [], "Ray": []}
-    with Cluster(num_nodes=2) as cluster:
+    with Cluster() as cluster:
         for i in range(rounds + 1):
             for name, found in seconds.items():
                 folder = scratch / f"{name}-{i}"
@@ -152,10 +171,13 @@ def overhead(rounds: int, scratch: pathlib.Path, cache: pathlib.Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["nodes", "driver", "overhead"])
+    parser.add_argument("what", choices=["nodes", "driver", "overhead", "cluster"])
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    if args.what == "cluster":
+        hold_cluster()
+        return 0
     scratch = pathlib.Path(tempfile.mkdtemp())
     cache = scratch / "compiled"
     try:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("ray")
+if importlib.util.find_spec("ray") is None:  # found and not imported: Ray reads the environment when it is
+    pytest.skip("Ray is not installed", allow_module_level=True)
 
 REPOSITORY = Path(__file__).parents[2]
 BENCHMARK = REPOSITORY / "benchmarks" / "ray_nodes.py"
@@ -54,6 +55,7 @@ def fails(ray_nodes, cache, *arguments):
     return err.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_node_lost_while_it_trains_changes_no_byte(ray_nodes, cluster, local, cache, tmp_path):
     said = ray_nodes.lose_a_node(tmp_path / "run", cluster, random.Random(0), False, cache)
     assert "killed" in said
@@ -62,11 +64,13 @@ def test_a_node_lost_while_it_trains_changes_no_byte(ray_nodes, cluster, local, 
     assert found == local
 
 
+@pytest.mark.slow
 def test_a_driver_lost_and_resumed_changes_no_byte(ray_nodes, cluster, local, cache, tmp_path):
     ray_nodes.lose_the_driver(tmp_path / "run", cluster, random.Random(1), True, cache, most_kills=1)
     assert ray_nodes.contents(tmp_path / "run") == local
 
 
+@pytest.mark.slow
 def test_a_cluster_whose_nodes_are_too_small_is_refused(ray_nodes, cluster, cache, tmp_path):
     said = fails(ray_nodes, cache, *ray_nodes.sweep(tmp_path / "run", cluster), "--ray-cpus", 3)
     assert "has 3 CPUs and 0 GPUs, the largest 1 and 0: see --ray-cpus and --ray-gpus" in said
@@ -95,6 +99,7 @@ def test_a_node_of_another_kind_is_refused_by_name(ray_nodes, monkeypatch, name)
         ray_executor._train(types.SimpleNamespace(), None, None, versions | {name: "other"})
 
 
+@pytest.mark.slow
 def test_what_fails_on_a_node_is_raised_here_as_what_it_was(ray_nodes, cluster):
     """A slice whose set-up cannot be: the error's own words, and no stack of Ray's."""
     from agents.sweeps import ray_executor
