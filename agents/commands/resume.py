@@ -10,8 +10,8 @@ import tyro
 from agents.commands import installed
 from agents.commands import sweep as sweep_command
 from agents.commands import train as train_command
-from agents.commands.sweep import RayFlags
 from agents.commands.train import Task, Train
+from agents.commands.workers import RayFlags
 from agents.runs import algorithms, checkpoints, files, manifests, records, run_folder
 from agents.runs.checkpoints import Checkpoint
 from agents.runs.records import Record

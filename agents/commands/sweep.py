@@ -6,42 +6,28 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import jax
 import tyro
 
-from agents.commands import installed, sweep_output
+from agents.commands import installed, sweep_output, workers
 from agents.commands.sweep_progress import SweepProgress
+from agents.commands.workers import RayFlags
 from agents.common import memory
 from agents.runs import algorithms, recipes, run_folder, scoring, stop_signals
 from agents.runs.display import Display
 from agents.runs.stop_signals import Stopping
 from agents.sweeps import objectives, schedule, slices, space, study_checks, study_file, study_folder, sweep
 from agents.sweeps import study as studies
-from agents.sweeps.executors import Executor, LocalExecutor, local_workers
+from agents.sweeps.executors import Executor
 from agents.sweeps.study import Study
 from agents.sweeps.tasks import rung_ends
 from heartpole_jax import disk, registry, validation
 
 _SHARE_OF_MEMORY = 0.8
-_MOST_SHARE = 10_000  # of a node
-
-
-@dataclasses.dataclass(frozen=True)
-class RayFlags:
-    """Where slices are trained, if not here."""
-
-    ray: Annotated[str | None, tyro.conf.arg(metavar="auto|HOST:PORT")] = None
-    """train on this Ray cluster"""
-    ray_cpus: float = 1.0
-    """CPUs of a node for each slice"""
-    ray_gpus: Annotated[float | None, tyro.conf.arg(help_behavior_hint="(default: 1 where JAX has GPUs)")] = None
-    """GPUs of a node for each slice; may be a part of one"""
-    ray_checkpoints: bool = False
-    """checkpoint slices in the run folder, which all nodes have"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +59,7 @@ class Sweep:
     halving: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="KEEP_ONE_IN RUNGS")] = None
     """after each rung but the last, one configuration in so many goes on"""
     slice_lanes: int | None = None
-    """members trained at a time on each device; it sets how results round, the number of devices does not"""
+    """members trained together; it sets how results round, the number of devices does not"""
     checkpoint_every: Annotated[Literal["auto"] | int, tyro.conf.arg(metavar="auto|INT")] = "auto"
     """chunks; auto: as many as it takes for saving to cost 2 % of the time"""
     skip_damaged: bool = False
@@ -85,12 +71,12 @@ def run(options: Sweep, arguments: Sequence[str] = ()) -> int:
     """Runs the command, which `arguments` asked for; returns the exit status.
 
     Raises:
-      ValueError: for a study that cannot be, a folder of another one or in use, a damaged file, processes that do not
-        go together.
+      ValueError: for a study that cannot be, a folder of another one or in use, a damaged file, a Ray
+        cluster that will not do.
       ImportError: where something that the sweep needs is not installed.
       OSError: where the folder cannot be written.
     """
-    check_ray(options.ray_flags)
+    workers.check(options.ray_flags)
     study = study_of(options)
     installed.check_sweep(study.search)
     folder = disk.as_path(options.out) if options.out else run_folder.ROOT / recipes.slug(study.name)
@@ -99,34 +85,26 @@ def run(options: Sweep, arguments: Sequence[str] = ()) -> int:
         if size is not None:
             validation.check_size(name, size)
     command = shlex.join(["python", "-m", "agents", *arguments])
-    with _held(folder):
-        at_a_time = 1 if options.ray_flags.ray else len(local_workers())
+    asked = _signals(folder)
+    with _held(folder), workers.opened(folder, options.ray_flags, every, options.skip_damaged, asked) as executor:
+        at_a_time = workers.at_a_time_here(options.ray_flags)
         lanes = options.slice_lanes or default_slice_lanes(study, at_a_time)
         _check_memory(study, lanes, at_a_time)
         kept = study_folder.prepare(folder, study, command, lanes, every)
         if options.slice_lanes not in (None, kept.slice_lanes):
             raise ValueError(f"{folder} was begun with --slice-lanes {kept.slice_lanes}, got {options.slice_lanes}")
-        return _go_on(folder, kept, options.ray_flags, every, options.skip_damaged)
+        return _go_on(folder, kept, executor, asked, options.skip_damaged)
 
 
 def resume(folder: Path, ray_flags: RayFlags, skip_damaged: bool) -> int:
     """Goes on with the sweep in `folder`; returns the exit status. Raises as `run`."""
-    check_ray(ray_flags)
+    workers.check(ray_flags)
+    asked = _signals(folder)
     with _held(folder):
         kept = study_folder.read(folder)
-        _check_memory(kept.study, kept.slice_lanes, 1 if ray_flags.ray else len(local_workers()))
-        return _go_on(folder, kept, ray_flags, kept.checkpoint_every, skip_damaged)
-
-
-def check_ray(flags: RayFlags) -> None:
-    """Raises ValueError for flags that do not go together, or a share of a node that cannot be."""
-    if flags.ray is None and flags != RayFlags():
-        raise ValueError("--ray-cpus, --ray-gpus and --ray-checkpoints go with --ray")
-    for name, number in (("cpus", flags.ray_cpus), ("gpus", flags.ray_gpus or 0.0)):
-        if not 0 <= number <= _MOST_SHARE:
-            raise ValueError(f"--ray-{name} must be a number from 0 to {_MOST_SHARE:,}, got {number:g}")
-    if flags.ray is not None and not (flags.ray_cpus or flags.ray_gpus):
-        raise ValueError("--ray-cpus must be above 0 where a slice takes no GPU, got 0")
+        _check_memory(kept.study, kept.slice_lanes, workers.at_a_time_here(ray_flags))
+        with workers.opened(folder, ray_flags, kept.checkpoint_every, skip_damaged, asked) as executor:
+            return _go_on(folder, kept, executor, asked, skip_damaged)
 
 
 def study_of(options: Sweep) -> Study:
@@ -151,59 +129,32 @@ def study_of(options: Sweep) -> Study:
         raise ValueError(f"{options.study}: {error}" if options.study else str(error)) from error
 
 
-def _go_on(
-    folder: Path, kept: study_folder.Kept, ray_flags: RayFlags, checkpoint_every: int | None, skip_damaged: bool
-) -> int:
+def _go_on(folder: Path, kept: study_folder.Kept, executor: Executor, asked: Stopping, skip_damaged: bool) -> int:
     """Trains what is left of the study in `folder`; returns the exit status."""
     study = kept.study
     study_folder.tidy(folder, study)
-    asked = Stopping("stopping after these chunks", resume_command(folder))
-    measure = "regret" if objectives.metric(study) == "regret" else "return"
+    _announce(study, folder, kept.slice_lanes, executor)
     display = Display()
-    # Before signals are heard here, since Ray sets handlers of its own.
-    with contextlib.closing(
-        _executor(folder, ray_flags, checkpoint_every, skip_damaged, asked, lambda: progress.compiled())
-    ) as executor:
-        _announce(study, folder, kept.slice_lanes, executor)
-        steps = _steps_a_chunk(study, kept.slice_lanes)
-        progress = SweepProgress(steps, measure, display, executor.num_workers)
-        began = time.monotonic()
-        means = sweep.Means(
-            folder=folder, slice_lanes=kept.slice_lanes, executor=executor, stop_requested=lambda: asked.requested,
-            skip_damaged=skip_damaged, watch=progress.update,
-        )  # fmt: skip
-        try:
-            with asked, display:
-                outcome = sweep.train(study, means)
-        except schedule.Stopped as stopped:
-            print(f"{stopped}; all is saved in {folder}: go on with `{resume_command(folder)}`", file=sys.stderr)
-            return stop_signals.status(stopped.signal_number)
-        sweep_output.write(study, folder, outcome, kept, time.monotonic() - began, progress, executor.saving_s)
+    measure = "regret" if objectives.metric(study) == "regret" else "return"
+    progress = SweepProgress(_steps_a_chunk(study, kept.slice_lanes), measure, display, executor.num_workers)
+    executor.on_compiled = progress.compiled
+    began = time.monotonic()
+    means = sweep.Means(
+        folder=folder, slice_lanes=kept.slice_lanes, executor=executor, stop_requested=lambda: asked.requested,
+        skip_damaged=skip_damaged, watch=progress.update,
+    )  # fmt: skip
+    try:
+        with asked, display:
+            outcome = sweep.train(study, means)
+    except schedule.Stopped as stopped:
+        print(f"{stopped}; all is saved in {folder}: go on with `{resume_command(folder)}`", file=sys.stderr)
+        return stop_signals.status(stopped.signal_number)
+    sweep_output.write(study, folder, outcome, kept, time.monotonic() - began, progress, executor.saving_s)
     return 0
 
 
-def _executor(
-    folder: Path,
-    flags: RayFlags,
-    checkpoint_every: int | None,
-    skip_damaged: bool,
-    asked: Stopping,
-    on_compiled: Callable[[], None],
-) -> Executor:
-    """Who trains the slices. Raises ValueError, ImportError as `RayExecutor`."""
-    stop_requested = lambda: asked.requested is not None
-    if flags.ray is None:
-        return LocalExecutor(
-            local_workers(), folder, checkpoint_every=checkpoint_every, skip_damaged=skip_damaged,
-            stop_requested=stop_requested, on_compiled=on_compiled,
-        )  # fmt: skip
-    from agents.sweeps import ray_executor  # here alone: whoever needs no Ray need not have it
-
-    gpus = flags.ray_gpus if flags.ray_gpus is not None else float(jax.default_backend() == "gpu")
-    common = None
-    if flags.ray_checkpoints:
-        common = ray_executor.Common(folder.absolute(), checkpoint_every, skip_damaged)
-    return ray_executor.RayExecutor(flags.ray, ray_executor.Share(flags.ray_cpus, gpus), common, stop_requested)
+def _signals(folder: Path) -> Stopping:
+    return Stopping("stopping after these chunks", resume_command(folder))
 
 
 def resume_command(folder: Path) -> str:
@@ -300,8 +251,8 @@ def _announce(study: Study, folder: Path, lanes: int, executor: Executor) -> Non
         print(f"halving: after {after} steps one configuration in {study.halving.keep_one_in} goes on")
     member = max(_member_bytes(study, config) for config in study_checks.configs(study))
     print(
-        f"memory: {member / 2**20:,.1f} MiB a member; slices of {lanes} on {executor.name}, "
-        f"{executor.num_workers} at a time: {executor.num_workers * lanes * member / 2**20:,.0f} MiB"
+        f"memory: {member / 2**20:,.1f} MiB a member; slices of {lanes}, {executor.num_workers} at a time "
+        f"on {executor.name}: {executor.num_workers * lanes * member / 2**20:,.0f} MiB"
     )
     print(f"run folder: {folder}", flush=True)
     env, solved = registry.make(study.env), len(objectives.environments_of(study))

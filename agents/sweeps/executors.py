@@ -19,10 +19,8 @@ OnChunk = Callable[[int, float], None]
 class Executor(Protocol):
     """Trains slices elsewhere: in threads, processes, or on other machines."""
 
-    @property
-    def name(self) -> str:
-        """As "2 devices"."""
-        ...
+    name: str  # as "this machine"
+    on_compiled: Callable[[], None]  # is called when programs are ready, if it can be known
 
     @property
     def num_workers(self) -> int:
@@ -50,10 +48,6 @@ class Executor(Protocol):
         """Ends all slices under way, and returns when they have saved where they are, if they can."""
         ...
 
-    def close(self) -> None:
-        """Gives back what it holds."""
-        ...
-
 
 def local_workers() -> list[jax.Device]:
     """Where this process can train slices at a time: its devices, or as often its first CPU.
@@ -73,7 +67,6 @@ class LocalExecutor:
       checkpoint_every: chunks; None: as many as it takes for saving to cost 2 % of the time.
       skip_damaged: go on from the newest checkpoints that are whole.
       stop_requested: whether slices are to stop.
-      on_compiled: is called when a device's programs are ready.
     """
 
     def __init__(
@@ -84,12 +77,12 @@ class LocalExecutor:
         checkpoint_every: int | None = None,
         skip_damaged: bool = False,
         stop_requested: Callable[[], bool] = lambda: False,
-        on_compiled: Callable[[], None] = lambda: None,
     ):
+        self.name, self.on_compiled = "this machine", lambda: None
         self._num_workers = len(workers)
         self._free = [(device, Checkpoints(folder, Pacing(checkpoint_every), skip_damaged)) for device in workers]
         self._all_checkpoints = [checkpoints for _, checkpoints in self._free]
-        self._stop_requested, self._on_compiled = stop_requested, on_compiled
+        self._stop_requested = stop_requested
         self._stopping = threading.Event()
         self._programs: dict[tuple[str, jax.Device], slices.Programs] = {}
         self._compiling = {device: threading.Lock() for device in workers}
@@ -97,18 +90,11 @@ class LocalExecutor:
         self._under_way = 0
 
     @property
-    def name(self) -> str:
-        return f"{self._num_workers} devices"
-
-    @property
     def num_workers(self) -> int:
         return self._num_workers
 
     def has_room(self, under_way: int) -> bool:
         return under_way < self._num_workers
-
-    def close(self) -> None:
-        """Threads end by themselves."""
 
     @property
     def saving_s(self) -> float:
@@ -153,7 +139,7 @@ class LocalExecutor:
         with self._compiling[device]:
             if key not in self._programs:
                 self._programs[key] = slices.build(setup, device)
-                self._on_compiled()
+                self.on_compiled()
             return self._programs[key]
 
 

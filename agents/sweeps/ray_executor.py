@@ -72,7 +72,7 @@ class RayExecutor:
         common: Common | None = None,
         stop_requested: Callable[[], bool] = lambda: False,
     ):
-        self.name = f"Ray at {address}"
+        self.name, self.on_compiled = f"Ray at {address}", lambda: None
         self._share, self._common, self._stop_requested = share, common, stop_requested
         _connect(address)
         try:

@@ -5,6 +5,7 @@ import io
 import os
 import re
 import shlex
+import sys
 import tomllib
 from pathlib import Path
 from typing import NamedTuple
@@ -55,7 +56,7 @@ def test_a_sweep_says_what_it_will_do_and_how_long_that_takes(swept):
     assert lines[0] == "tiny: HeartPole-v0, recipe heartpole-v0, grid search of learning_rate, discount"
     assert lines[1] == "4 configurations x 2 seeds = 8 members"
     assert lines[2] == "8,192 steps each"
-    assert lines[3].startswith("memory: 0.1 MiB a member; slices of 4 on ")
+    assert lines[3].startswith("memory: 0.1 MiB a member; slices of 4, ")
     assert lines[4] == f"run folder: {swept.folder}"
     assert sum(line.startswith("estimate: ") for line in lines) == 1
     assert "4 configurations, regret over seeds" in swept.out
@@ -129,6 +130,10 @@ def test_a_report_of_it_is_one_page(swept):
         ("--seeds 7-3", "--seeds must be how many, or the first and the last as in 100-131, got '7-3'"),
         ("--slice-lanes 0", "slice_lanes must be at least 1"),
         ("--checkpoint-every 0", "checkpoint_every must be at least 1"),
+        ("--ray-checkpoints", "--ray-cpus, --ray-gpus and --ray-checkpoints go with --ray"),
+        ("--ray auto --ray-cpus nan", "--ray-cpus must be a number from 0 to 10,000, got nan"),
+        ("--ray auto --ray-gpus -1", "--ray-gpus must be a number from 0 to 10,000, got -1"),
+        ("--ray auto --ray-cpus 0", "--ray-cpus must be above 0 where a slice takes no GPU, got 0"),
     ],
 )
 def test_bad_input_ends_with_status_2_one_line_and_nothing_written(flags, message, tmp_path, capsys):
@@ -187,3 +192,12 @@ def test_a_sweep_begun_with_another_version_of_jax_is_not_resumed(swept, tmp_pat
     assert "was begun with jax 0.0.1, and this is" in fails(f"resume {tmp_path}", capsys)
     (tmp_path / "study.json").write_text(text.replace("0.0.1", "0.0.2"))
     assert "study.json is damaged: it is not what was saved" in fails(f"resume {tmp_path}", capsys)
+
+
+def test_without_ray_its_flag_says_so_before_anything_is_written(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)  # as where it is not installed
+    monkeypatch.delitem(sys.modules, "agents.sweeps.ray_executor", raising=False)
+    (tmp_path / "tiny.toml").write_text(tiny_study.TOML)
+    said = fails(f"sweep {tmp_path}/tiny.toml --out {tmp_path}/run --ray auto", capsys)
+    assert "--ray needs Ray: pip install '.[ray]' in the clone" in said
+    assert not (tmp_path / "run" / "study.json").exists()
