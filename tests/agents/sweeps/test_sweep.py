@@ -125,6 +125,17 @@ def test_stopped_anywhere_and_resumed_it_is_the_same_to_the_bit(halved, tmp_path
     assert_same(train(study, folder), halved)
 
 
+def test_two_workers_change_no_bit_and_report_every_chunk_once(halved, tmp_path):
+    """Three slices of two chunks; which worker has which, and when, is left to chance."""
+    rounds = []
+    outcome = train(study_of(tiny_study.HALVING), tmp_path / "run", num_workers=2, watch=rounds.append)
+    assert_same(outcome, halved)
+    assert sum(progress.chunks for progress in rounds) == 6
+    assert sum(progress.slices for progress in rounds) == 3
+    assert [progress.chunks_left for progress in rounds] == [5, 4, 3, 2, 1, 0]
+    assert rounds[-1].best == min(member.regret for member in outcome.members)
+
+
 def test_what_is_done_is_not_done_again(trained, tmp_path):
     train(study_of(), tmp_path / "run")
     path = next((tmp_path / "run" / "slices").glob("*.safetensors"))
