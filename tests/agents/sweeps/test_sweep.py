@@ -122,7 +122,9 @@ def test_stopped_anywhere_and_resumed_it_is_the_same_to_the_bit(halved, tmp_path
     for _ in range(6):
         with pytest.raises(schedule.Stopped):
             train(study, folder, stop_requested=lambda: 15)
-    assert_same(train(study, folder), halved)
+    rounds = []
+    assert_same(train(study, folder, watch=rounds.append), halved)
+    assert not rounds  # each of the six had saved its chunk
 
 
 def test_two_workers_change_no_bit_and_report_every_chunk_once(halved, tmp_path):
