@@ -26,8 +26,8 @@ def as_path(text: str | Path) -> Path:
         raise ValueError(f"{text}: {error}") from error
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Writes `content` to a file beside `path` and renames it: a reader, or a crash, never meets half of it.
+def write_atomic(path: Path, *parts: bytes | memoryview) -> None:
+    """Writes `parts`, one behind the other, to a file beside `path` and renames it: nobody ever meets half of it.
 
     A link at `path` is replaced, and what it leads to is left alone.
 
@@ -40,12 +40,22 @@ def write_atomic(path: Path, content: bytes) -> None:
     beside.unlink(missing_ok=True)
     try:
         with open(open_new(beside), "wb") as file:
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def sync(folder: Path) -> None:
+    """Makes sure that the names in the folder are on the disk, where a folder can be opened: not on Windows."""
+    if os.name != "nt":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def open_new(path: Path) -> int:

@@ -41,8 +41,8 @@ AGENTS_LEVELS = {
     "__main__": 6,
 }
 # What agents may import besides the core and themselves. The rest comes through heartpole_jax.drawing and interop.
-TRAINING = {"agents", "flax", "optax", "tyro", "rich", "safetensors", "tomli_w", "orbax", "tensorstore", "pyarrow",
-            "optuna", "sqlalchemy", "filelock", "jinja2", "ray"}  # fmt: skip
+TRAINING = {"agents", "flax", "optax", "tyro", "rich", "safetensors", "tomli_w", "pyarrow", "optuna",
+            "sqlalchemy", "filelock", "jinja2", "ray"}  # fmt: skip
 # Of the standard library, on Unix alone.
 UNIX = {"crypt", "fcntl", "grp", "nis", "ossaudiodev", "posix", "pty", "pwd", "readline", "resource", "spwd", "syslog",
         "termios", "tty"}  # fmt: skip

@@ -2,8 +2,8 @@
 
 import importlib.util
 
-_TRAIN = {"orbax": "orbax-checkpoint", "matplotlib": "matplotlib"}
-_SWEEP = {"orbax": "orbax-checkpoint", "pyarrow": "pyarrow"}
+_TRAIN = {"matplotlib": "matplotlib"}
+_SWEEP = {"pyarrow": "pyarrow"}
 
 
 def check_train() -> None:

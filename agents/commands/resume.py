@@ -12,7 +12,7 @@ from agents.commands import sweep as sweep_command
 from agents.commands import train as train_command
 from agents.commands.train import Task, Train
 from agents.commands.workers import RayFlags
-from agents.runs import algorithms, checkpoints, files, manifests, records, run_folder
+from agents.runs import algorithms, checkpoints, files, records, run_folder, trees
 from agents.runs.checkpoints import Checkpoint
 from agents.runs.records import Record
 from agents.sweeps import study_folder
@@ -104,7 +104,7 @@ def _check_finished(folder: Path, config: dict[str, Any]) -> None:
 
 def _records_of(checkpoint: Checkpoint, folder: Path, skip_damaged: bool) -> list[Record]:
     """The records that the checkpoint was saved with. The run's own must be the same, or be skipped."""
-    known: list[Record] = [*records.from_arrays(checkpoint.arrays["records"])]
+    known: list[Record] = [*records.from_arrays(trees.below(checkpoint.arrays, "records"))]
     path = folder / run_folder.METRICS
     try:
         there = run_folder.read_metrics(folder)[: len(known)]
@@ -177,5 +177,5 @@ def _is_trained(folder: Path, task: Task) -> bool:
         provenance = saved_policy.load(folder).provenance
     except ValueError:  # none yet, or damaged: the checkpoint is what counts
         return False
-    whole = manifests.as_json(train_command.provenance(task, task.plan.num_steps))
+    whole = checkpoints.as_json(train_command.provenance(task, task.plan.num_steps))
     return {**provenance, "versions": None} == {**whole, "versions": None}

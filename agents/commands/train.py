@@ -19,7 +19,7 @@ from agents.commands import evaluate as evaluate_command
 from agents.commands import installed
 from agents.common import env_params, memory
 from agents.common.algorithm import Algorithm
-from agents.runs import algorithms, checkpoints, loop, recipes, records, run_folder, stop_signals
+from agents.runs import algorithms, checkpoints, loop, recipes, records, run_folder, stop_signals, trees
 from agents.runs.checkpoint_timer import Pacing
 from agents.runs.checkpoints import Checkpoint
 from agents.runs.display import Display
@@ -232,8 +232,8 @@ def _train(run: run_folder.Run, task: Task, checkpoint: Checkpoint | None, asked
     weights: Any = None  # until the first chunk
     best, steps, start, seconds = -math.inf, 0, None, 0.0
     if checkpoint is not None:
-        weights, best = checkpoint.arrays["kept"]["weights"], float(checkpoint.arrays["kept"]["value"])
-        steps, start = checkpoint.step, checkpoint.arrays["train_state"]
+        weights, best = checkpoint.arrays["kept/weights"], float(checkpoint.arrays["kept/value"])
+        steps, start = checkpoint.step, trees.below(checkpoint.arrays, "train_state")
         seconds = run.records[-1]["seconds"] or 0.0
     pacing = Pacing(None if options.checkpoint_every == "auto" else options.checkpoint_every)
     key = jax.random.key(options.seed)
@@ -264,7 +264,8 @@ def _train(run: run_folder.Run, task: Task, checkpoint: Checkpoint | None, asked
 def _save(run: run_folder.Run, task: Task, steps: int, arrays: Mapping[str, Any]) -> None:
     run.sync()
     checkpoints.save(
-        run.folder / run_folder.CHECKPOINTS, steps, arrays, task.described, keep=task.options.keep_checkpoints
+        run.folder / run_folder.CHECKPOINTS, steps, trees.as_arrays(arrays), task.described,
+        keep=task.options.keep_checkpoints,
     )  # fmt: skip
 
 

@@ -190,7 +190,7 @@ def train(
             "seconds": time.perf_counter() - started,
             "steps_per_second": plan.env_steps / seconds,
         }
-        yield Chunk(record, weights, functools.partial(trees.as_dicts, train_state))
+        yield Chunk(record, weights, functools.partial(trees.as_arrays, train_state))
         check_finite(record, weights)
 
 
@@ -208,7 +208,7 @@ def check_finite(record: dict[str, float | None], weights: np.ndarray) -> None:
 
 def _restored(start: Mapping[str, Any], form: Any, plan: Plan) -> tuple[Any, int]:
     """The train state, in memory of its own, and how many chunks are behind it."""
-    train_state = jax.tree.map(jnp.array, trees.from_dicts(start, form))
+    train_state = jax.tree.map(jnp.array, trees.from_arrays(start, form))
     done, rest = divmod(int(train_state.iteration), plan.iterations)
     if rest or done > plan.num_chunks:
         raise ValueError(

@@ -25,9 +25,9 @@ def origin(config: Mapping[str, Any]) -> int:
 
 
 def encode(record: Record, before: int) -> tuple[bytes, int]:
-    """The line of a record, and its checksum. `before` is the checksum before it: see `origin` for the first."""
+    """The line of a record, in the order of its names, and its checksum. `before` is the checksum before it: see `origin` for the first."""
     checksum = _checksum(record, before)
-    return (json.dumps({**record, _CHECKSUM: checksum}) + "\n").encode(), checksum
+    return (json.dumps({**dict(sorted(record.items())), _CHECKSUM: checksum}) + "\n").encode(), checksum
 
 
 def encode_all(records: Iterable[Record], origin: int) -> tuple[bytes, int]:
@@ -90,4 +90,4 @@ def _number(name: str, value: Any) -> float | None:
 
 
 def _checksum(record: Record, before: int) -> int:
-    return zlib.crc32(json.dumps(record).encode(), before)
+    return zlib.crc32(json.dumps(record, sort_keys=True).encode(), before)

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 import filelock
 import jax
 
-from agents.runs import events, files, records
+from agents.runs import checkpoints, events, files, records
 from agents.runs.recipes import slug
 from agents.runs.records import Record
 from heartpole_jax import arguments, disk, documents
@@ -29,7 +29,8 @@ from heartpole_jax import arguments, disk, documents
 ROOT = Path("runs")
 CONFIG, METRICS, EVALUATION, CURVE = "config.json", "metrics.jsonl", "evaluation.json", "learning_curve.png"
 CHECKPOINTS = "checkpoints"
-FILES = (CONFIG, METRICS, EVALUATION, CURVE, "policy.json", "policy.safetensors", "report.html")  # but TensorBoard's
+# All that a run writes but TensorBoard's events, as patterns of the shell.
+FILES = (CONFIG, METRICS, EVALUATION, CURVE, "policy.json", "policy.safetensors", "report.html", checkpoints.FILES)
 LOCK = ".lock"
 _PACKAGES = ("heartpole-jax", "jax", "jaxlib", "flax", "optax", "numpy")
 

@@ -1,6 +1,6 @@
-"""Any pytree as nested dicts of NumPy arrays, by field, key and index, and back: what a checkpoint holds."""
+"""Any pytree as NumPy arrays by name, and back: what a checkpoint holds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -8,22 +8,16 @@ import numpy as np
 from chex import ArrayTree
 
 
-def as_dicts(tree: ArrayTree) -> dict[str, Any]:
-    """The tree's arrays as nested dicts, by field, key and index; typed keys as their data.
+def as_arrays(tree: ArrayTree) -> dict[str, np.ndarray]:
+    """The tree's arrays, named by fields, keys and indices, as "state/0/obs"; typed keys as their data.
 
     Nothing is copied: save it before the tree's memory is given away.
     """
-    nested: dict[str, Any] = {}
-    for names, leaf in _named_leaves(tree):
-        node = nested
-        for name in names[:-1]:
-            node = node.setdefault(name, {})
-        node[names[-1]] = np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
-    return nested
+    return {name: np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf) for name, leaf in _named(tree)}
 
 
-def from_dicts(arrays: Mapping[str, Any], form: ArrayTree) -> ArrayTree:
-    """The tree of which `as_dicts` made `arrays`, of NumPy arrays and typed keys.
+def from_arrays(arrays: Mapping[str, np.ndarray], form: ArrayTree) -> Any:
+    """The tree of which `as_arrays` made `arrays`, of NumPy arrays and typed keys.
 
     Args:
       arrays: of a checkpoint.
@@ -32,28 +26,33 @@ def from_dicts(arrays: Mapping[str, Any], form: ArrayTree) -> ArrayTree:
     Raises:
       ValueError: where an array is missing or too many, or of another shape or type.
     """
-    leaves, count = [], 0
-    for names, leaf in _named_leaves(form):
-        found: Any = arrays
-        for name in names:
-            found = found.get(name) if isinstance(found, Mapping) else None
+    leaves = []
+    for name, leaf in _named(form):
+        found: Any = arrays.get(name)
         expected = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
-        got = None if found is None or isinstance(found, Mapping) else (str(found.dtype), found.shape)
+        got = None if found is None else (str(found.dtype), found.shape)
         if got != (str(expected.dtype), tuple(expected.shape)):
             raise ValueError(
-                f"the checkpoint's {'/'.join(names)} should be {expected.dtype}{list(expected.shape)}, "
+                f"the checkpoint's {name} should be {expected.dtype}{list(expected.shape)}, "
                 f"got {f'{got[0]}{list(got[1])}' if got else 'nothing'}"
             )
         leaves.append(jax.random.wrap_key_data(found, impl=_key_impl(leaf)) if _is_key(leaf) else found)
-        count += 1
-    if len(jax.tree.leaves(dict(arrays))) != count:
-        raise ValueError(f"the checkpoint should hold {count} arrays, got {len(jax.tree.leaves(dict(arrays)))}")
+    if len(arrays) != len(leaves):
+        raise ValueError(f"the checkpoint should hold {len(leaves)} arrays, got {len(arrays)}")
     return jax.tree.unflatten(jax.tree.structure(form), leaves)
 
 
-def _named_leaves(tree: ArrayTree) -> Iterator[tuple[list[str], Any]]:
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        yield jax.tree_util.keystr(path, simple=True, separator="/").split("/"), leaf
+def below(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    """The arrays of the subtree called `name`, by their names in it."""
+    prefix = f"{name}/"
+    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+
+
+def _named(tree: ArrayTree) -> list[tuple[str, Any]]:
+    return [
+        (jax.tree_util.keystr(path, simple=True, separator="/"), leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    ]
 
 
 def _is_key(leaf: Any) -> bool:

@@ -95,7 +95,7 @@ class RayExecutor:
 
     def submit(self, spec: SliceSpec, start: Start | None, on_chunk: OnChunk) -> None:
         """Begins a slice; `on_chunk` is not called."""
-        state = trees.as_dicts(start()) if start else None
+        state = trees.as_arrays(start()) if start else None
         self._tasks[self._train.remote(spec, state, self._common, self._versions)] = spec.task
 
     def wait(self) -> tuple[str, Trained | None]:
@@ -189,7 +189,7 @@ def _train(
                 f"{versions.get(name)}: results would not be the same to the bit"
             )
     programs = _programs(_Hashed(spec.setup))
-    start = (lambda: trees.from_dicts(state, programs.forms.state)) if state is not None else None
+    start = (lambda: trees.from_arrays(state, programs.forms.state)) if state is not None else None
     checkpoints = None
     if common is not None:
         checkpoints = Checkpoints(common.folder, Pacing(common.checkpoint_every), common.skip_damaged)

@@ -38,7 +38,7 @@ class Trained(NamedTuple):
 
     judgement: slices.Judgement
     history: slices.Record  # leaves of shape (chunks, slice_lanes)
-    state: dict[str, Any] | None  # of a slice that is continued, unless its checkpoint holds it
+    state: dict[str, np.ndarray] | None  # of a slice that is continued, unless its checkpoint holds it
     chunks: int  # trained now: fewer than there are where a checkpoint had some
     seconds: float  # since the last chunk was reported
 
@@ -69,9 +69,9 @@ class Checkpoints:
             return None
         done = found.step - spec.first_chunk
         form = jax.tree.map(lambda x: jax.ShapeDtypeStruct((done, *x.shape), x.dtype), forms.record)
-        history = trees.from_dicts(found.arrays["history"], form)
-        records = [jax.tree.map(lambda x, k=k: x[k], history) for k in range(done)]
-        return found.step, trees.from_dicts(found.arrays["state"], forms.state), records
+        saved = trees.from_arrays(found.arrays, {"state": forms.state, "history": form})
+        records = [jax.tree.map(lambda x, k=k: x[k], saved["history"]) for k in range(done)]
+        return found.step, saved["state"], records
 
 
 def train_slice(
@@ -138,7 +138,7 @@ def train_slice(
     )
 
 
-def save(folder: Path, spec: SliceSpec, chunk: int, arrays: dict[str, Any]) -> None:
+def save(folder: Path, spec: SliceSpec, chunk: int, arrays: dict[str, np.ndarray]) -> None:
     """Saves a slice's state and history of so many chunks, as `Trained.state` has them. Raises OSError."""
     checkpoints.save(folder_of(folder, spec.task), chunk, arrays, _described(spec.study, spec.task), keep=1)
 
@@ -146,7 +146,9 @@ def save(folder: Path, spec: SliceSpec, chunk: int, arrays: dict[str, Any]) -> N
 def final_state(folder: Path, study: str, task: str, last_chunk: int, form: ArrayTree, skip_damaged: bool) -> Any:
     """The state that a slice ended with; None where it is gone. Raises ValueError where it is damaged."""
     found = checkpoints.restore(folder_of(folder, task), _described(study, task), skip_damaged=skip_damaged)
-    return None if found is None or found.step != last_chunk else trees.from_dicts(found.arrays["state"], form)
+    if found is None or found.step != last_chunk:
+        return None
+    return trees.from_arrays(trees.below(found.arrays, "state"), form)
 
 
 def remove(folder: Path, task: str) -> None:
@@ -163,8 +165,8 @@ def _described(study: str, task: str) -> dict[str, str]:
     return {"study": study, "task": task}
 
 
-def _arrays(state: slices.SliceState, history: list[slices.Record]) -> dict[str, Any]:
-    return {"state": trees.as_dicts(state), "history": trees.as_dicts(_stacked(history))}
+def _arrays(state: slices.SliceState, history: list[slices.Record]) -> dict[str, np.ndarray]:
+    return trees.as_arrays({"state": state, "history": _stacked(history)})
 
 
 def _stacked(history: list[slices.Record]) -> slices.Record:

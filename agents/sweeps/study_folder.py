@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agents.runs import files, run_folder
+from agents.runs import checkpoints, files, run_folder
 from agents.sweeps import study_file
 from agents.sweeps.study import Study
 from heartpole_jax import disk, documents, registry, validation
@@ -23,7 +23,7 @@ STUDY, TOML = "study.json", "study.toml"
 FILES = (
     STUDY, TOML, "best.toml", "manifest.json", "report.html", "results.csv", "results.parquet", "configurations.csv",
     "configurations.parquet", "curves.parquet", "policy.json", "policy.safetensors", "[0-9][0-9][0-9][0-9].json",
-    "batch-[0-9]*-program-[0-9]*-rung-[0-9]*-slice-[0-9]*.safetensors",
+    "batch-[0-9]*-program-[0-9]*-rung-[0-9]*-slice-[0-9]*.safetensors", checkpoints.FILES,
 )  # fmt: skip
 _FOLDERS = ("batches", "slices", "best")
 SAME = ("jax", "jaxlib", "platform", "float")  # what results depend on to the bit

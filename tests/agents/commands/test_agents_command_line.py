@@ -298,7 +298,7 @@ def test_after_a_signal_the_chunk_is_finished_and_saved(number, status, recipe, 
     assert np.all(policy.weights["params/Dense_0/kernel"] == 1.0)
     assert (out / "learning_curve.png").exists()
     assert len(run_folder.read_metrics(out)) == 2
-    assert [path.name for path in (out / "checkpoints").iterdir()] == ["step-000000001024"]
+    assert [path.name for path in (out / "checkpoints").iterdir()] == ["step-000000001024.safetensors"]
 
 
 def test_a_run_that_diverges_ends_with_status_1_and_keeps_its_folder(recipe, tmp_path, monkeypatch, capsys):

@@ -12,7 +12,6 @@ from agents.__main__ import main
     ("command", "module", "message"),
     [
         ("train", "matplotlib", "training needs matplotlib: pip install '.[train]' in the clone"),
-        ("train", "orbax", "training needs orbax-checkpoint: pip install '.[train]' in the clone"),
         ("resume x", "matplotlib", "training needs matplotlib: pip install '.[train]' in the clone"),
         ("sweep --env HeartPole-v0", "pyarrow", "a sweep needs pyarrow: pip install '.[train]' in the clone"),
         (

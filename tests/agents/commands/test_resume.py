@@ -147,8 +147,8 @@ def test_a_state_of_another_plan_or_network_is_refused():
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_been_left(folder, undisturbed, capsys):
     assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == [
-        "step-000000001536",
-        "step-000000002048",
+        "step-000000001536.safetensors",
+        "step-000000002048.safetensors",
     ]
     before = saved_policy.load(folder).provenance["num_steps"]
     assert main(["resume", str(folder)]) == 0
@@ -195,8 +195,9 @@ def test_the_best_policy_so_far_is_remembered(returns, best, tmp_path, monkeypat
 
 def test_what_was_written_after_the_checkpoint_is_cut_off_and_done_again(folder, undisturbed, capsys):
     """As after kill -9: records of a chunk that no checkpoint has, a line torn in the middle, halves of files."""
-    shutil.rmtree(folder / "checkpoints" / "step-000000002048")
-    (folder / "checkpoints" / ".step-000000002048.partial" / "arrays").mkdir(parents=True)
+    (folder / "checkpoints" / "step-000000002048.safetensors").rename(
+        folder / "checkpoints" / f".step-000000002048.safetensors.{2**22 + 1}"  # of a process that is dead
+    )
     with (folder / "metrics.jsonl").open("a") as file:
         file.write('{"env_steps": 25')
     (folder / ".policy.json.123").write_text("{")
@@ -262,11 +263,12 @@ def test_files_beside_the_config_of_another_run_are_refused(undisturbed, tmp_pat
 
 
 def test_a_damaged_checkpoint_is_refused_and_skipped_on_demand(folder, undisturbed, capsys):
-    (folder / "checkpoints" / "step-000000002048" / "arrays" / "kept.weights" / "zarr.json").unlink()
+    damaged = folder / "checkpoints" / "step-000000002048.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-4] + b"1234")
     assert main(["resume", str(folder)]) == 2
     assert capsys.readouterr().err == (
-        f"error: {folder}/checkpoints/step-000000002048 is damaged: arrays/kept.weights/zarr.json is missing; "
-        "the newest good one is step-000000001536: --skip-damaged goes on from it\n"
+        f"error: {damaged} is damaged: it is not what was saved, its checksum is another; the newest good one is "
+        "step-000000001536.safetensors: --skip-damaged goes on from it\n"
     )
     assert len(records(folder)) == 4
     assert main(["resume", str(folder), "--skip-damaged"]) == 0

@@ -25,7 +25,7 @@ from agents.__main__ import _parse
 from agents.commands import evaluate as evaluate_command
 from agents.commands.resume import Resume, resume
 from agents.reports import learning_curve
-from agents.runs import checkpoints, loop, scoring
+from agents.runs import loop, scoring
 from agents.sweeps import objectives, slices
 from heartpole_jax import struct
 from heartpole_jax.drawing import style
@@ -80,34 +80,6 @@ def made_up(monkeypatch):
     monkeypatch.setattr(slices, "forms", _forms)
     monkeypatch.setattr(scoring, "regret", lambda env, value, params=None: -value)
     monkeypatch.setattr(objectives, "loss", lambda value, *_: -value)
-
-
-@pytest.fixture
-def quick_checkpoints(monkeypatch):
-    """Checkpoints of one file of NumPy's in the place of Orbax's twenty."""
-
-    def flat(tree, name=""):
-        if not isinstance(tree, dict):
-            return {name: tree}
-        return {key: leaf for part in tree for key, leaf in flat(tree[part], f"{name}/{part}").items()}
-
-    def nested(tree, arrays, name=""):
-        if not isinstance(tree, dict):
-            return arrays[name]
-        return {part: nested(tree[part], arrays, f"{name}/{part}") for part in tree}
-
-    def save(orbax, path, arrays):
-        path.mkdir()
-        with open(path / "arrays.npz", "wb") as file:
-            np.savez(file, **flat(arrays))
-
-    def load(path, tree):
-        with np.load(path / "arrays.npz") as arrays:
-            return nested(tree, arrays)
-
-    monkeypatch.setattr(checkpoints, "_orbax", lambda: None)
-    monkeypatch.setattr(checkpoints, "_save_arrays", save)
-    monkeypatch.setattr(checkpoints, "_load", load)
 
 
 def _train(key, hyperparams, config, env, plan, evaluation_episodes, params, *, start, seconds_before):
@@ -236,7 +208,7 @@ def _assert_survives(scenario, kill_at, expected):
 
 
 @pytest.mark.parametrize(("name", "least"), [("train", 40), ("halving", 100)])
-def test_killed_at_some_file_events_it_is_the_same_once_resumed(name, least, tmp_path, quick_checkpoints):
+def test_killed_at_some_file_events_it_is_the_same_once_resumed(name, least, tmp_path):
     scenario = _scenario(name, tmp_path)
     number, expected = _undisturbed(scenario)
     assert number > least
@@ -246,16 +218,7 @@ def test_killed_at_some_file_events_it_is_the_same_once_resumed(name, least, tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["train", "resume", "halving", "optuna"])
-def test_killed_at_any_file_event_it_is_the_same_once_resumed(name, tmp_path, quick_checkpoints):
-    _at_each_event(name, tmp_path)
-
-
-@pytest.mark.slow
-def test_killed_at_any_file_event_of_orbax_it_is_the_same_once_resumed(tmp_path):
-    _at_each_event("train", tmp_path)
-
-
-def _at_each_event(name, tmp_path):
+def test_killed_at_any_file_event_it_is_the_same_once_resumed(name, tmp_path):
     scenario = _scenario(name, tmp_path)
     number, expected = _undisturbed(scenario)
     for kill_at in range(1, number + 1):

@@ -13,7 +13,7 @@ STUDY = "ab" * 32
 
 
 def _save_parent(folder, step):
-    arrays = {"state": {"x": np.zeros(2)}, "history": {"x": np.zeros(2)}}
+    arrays = {"state/x": np.zeros(2), "history/x": np.zeros(2)}
     checkpoints.save(folder / "slices" / "a", step, arrays, {"study": STUDY, "task": "a"})
 
 
