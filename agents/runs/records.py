@@ -25,7 +25,7 @@ def origin(config: Mapping[str, Any]) -> int:
 
 
 def encode(record: Record, before: int) -> tuple[bytes, int]:
-    """The line of a record, in the order of its names, and its checksum. `before` is the checksum before it: see `origin` for the first."""
+    """The line of a record, its names sorted, and its checksum. `before` is the one before it, see `origin`."""
     checksum = _checksum(record, before)
     return (json.dumps({**dict(sorted(record.items())), _CHECKSUM: checksum}) + "\n").encode(), checksum
 
