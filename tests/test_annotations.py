@@ -77,7 +77,6 @@ def test_a_typed_function_checks_every_argument():
 
 TYPED = {
     "as_toml": (recipes.as_toml, {"recipe": {}}),
-    "read_config": (recipes.read_config, {"content": CONFIG, "base": CONFIG}),
     "params of a recipe": (recipes.read_params, {"content": "x", "env": "HeartPole-v0"}),
     "merge": (study_file.merge, {"overrides": [], "content": {}}),
     "resolve": (study.resolve, {"study": {}, "values": {}}),

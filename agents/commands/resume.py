@@ -10,9 +10,9 @@ import tyro
 from agents.commands import installed
 from agents.commands import sweep as sweep_command
 from agents.commands import train as train_command
-from agents.commands.train import Task, Train
+from agents.commands.train import Task
 from agents.commands.workers import RayFlags
-from agents.runs import algorithms, checkpoints, files, records, run_folder, trees
+from agents.runs import checkpoints, files, records, run_folder, trees
 from agents.runs.checkpoints import Checkpoint
 from agents.runs.records import Record
 from agents.sweeps import study_folder
@@ -54,7 +54,7 @@ def resume(options: Resume) -> int:
             return 0
         try:
             registry.check_menu(config["env"], config.get("menu"), "the run was begun")
-            task = train_command.task_of(_options(config, folder))
+            task = train_command.task_of(train_command.options_from(config, folder))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(f"{folder / run_folder.CONFIG}: {_told(error)}") from error
         if (known := _records_of_trained(folder, task, options.skip_damaged)) is not None:
@@ -139,28 +139,6 @@ def _records_of_trained(folder: Path, task: Task, skip_damaged: bool) -> list[Re
             ) from error
         return None
     return known
-
-
-def _options(config: dict[str, Any], folder: Path) -> Train:
-    """The options that the run was begun with. Raises KeyError, TypeError, ValueError."""
-    algorithm = algorithms.named(config["algorithm"])
-    return Train(
-        recipe=config["recipe"],
-        env=config["env"],
-        num_steps=config["num_steps"],
-        config=algorithm.config(**config["config"]),
-        hyperparams=algorithm.hyperparams(**config["hyperparams"]),
-        algorithm=algorithm.name,
-        seed=config["seed"],
-        out=str(folder),
-        num_evaluations=config["num_evaluations"],
-        keep=config["keep"],
-        evaluation_episodes=config["evaluation_episodes"],
-        episodes=config["episodes"],
-        params=tuple(f"{name}={value!r}" for name, value in config["params"].items()),
-        checkpoint_every=config["checkpoint_every"],
-        keep_checkpoints=config["keep_checkpoints"],
-    )
 
 
 def _told(error: Exception) -> str:

@@ -32,6 +32,29 @@ _HYPERPARAMS = "Numbers. Steps are decisions of all lanes together."
 INTERRUPTED = stop_signals.status(stop_signals.signal.SIGINT)
 
 
+def _read_params(words: Sequence[str]) -> dict[str, int | float]:
+    """NAME=NUMBER of each. Raises ValueError for what is not that."""
+    values: dict[str, int | float] = {}
+    for word in words:
+        name, _, number = word.partition("=")
+        if name in values:
+            raise ValueError(f"must name a parameter once, got {name} twice: {' '.join(words)}")
+        try:
+            values[name] = int(number) if re.fullmatch(r"[+-]?\d+", number) else float(number)
+        except ValueError:
+            raise ValueError(f"must be NAME=NUMBER, got {word!r}") from None
+    return values
+
+
+PARAMS = tyro.constructors.PrimitiveConstructorSpec[Mapping[str, int | float]](
+    nargs="*",
+    metavar="[NAME=NUMBER ...]",
+    instance_from_str=_read_params,
+    is_instance=lambda value: isinstance(value, Mapping),
+    str_from_instance=lambda values: [f"{name}={value!r}" for name, value in values.items()],
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Train:
     """Trains an agent and judges it. Flags override the recipe, whose values are the defaults shown here."""
@@ -58,7 +81,7 @@ class Train:
     """of the greedy policy after every chunk"""
     episodes: evaluate_command.Episodes = None
     """in the final evaluation"""
-    params: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME=NUMBER ...]")] = ()
+    params: Annotated[Mapping[str, int | float], PARAMS] = dataclasses.field(default_factory=dict)
     """parameters of the environment other than its defaults, all of them in the place of the recipe's"""
     checkpoint_every: Annotated[Literal["auto"] | int, tyro.conf.arg(metavar="auto|INT")] = "auto"
     """chunks; auto: as many as it takes for saving to cost 2 % of the time"""
@@ -73,7 +96,7 @@ class Train:
             called, recipe.env, recipe.num_steps, recipe.config, recipe.hyperparams,
             algorithm=algorithm.name, num_evaluations=recipe.num_evaluations, keep=recipe.keep,  # type: ignore[arg-type]
             evaluation_episodes=recipe.evaluation_episodes,
-            params=tuple(f"{name}={value!r}" for name, value in recipe.params.items()),
+            params=recipe.params,
         )  # fmt: skip
 
 
@@ -86,6 +109,11 @@ def options_of(algorithm: Algorithm) -> type[Train]:
     ]
     namespace = {"__doc__": Train.__doc__, "__module__": __name__}
     return dataclasses.make_dataclass("Train", fields, bases=(Train,), namespace=namespace, frozen=True)
+
+
+# Options in config.json: all that a result depends on, and those that change no result.
+_HOW_SAVED = ("checkpoint_every", "keep_checkpoints")
+_DESCRIBED = tuple(field.name for field in dataclasses.fields(Train) if field.name not in ("out", *_HOW_SAVED))
 
 
 class Task(NamedTuple):
@@ -116,7 +144,8 @@ def train(options: Train, arguments: Sequence[str] = ()) -> int:
     folder = disk.as_path(options.out) if options.out else run_folder.default_folder(options.env, name, options.seed)
     command = shlex.join(["python", "-m", "agents", *arguments])
     versions = {"versions": run_folder.versions(), "command": command}
-    with run_folder.Run(folder, task.described | _how_saved(options) | versions) as run:
+    how_saved = {name: getattr(options, name) for name in _HOW_SAVED}
+    with run_folder.Run(folder, task.described | how_saved | versions) as run:
         _announce(task, needed, folder)
         return go_on(run, task)
 
@@ -134,17 +163,10 @@ def task_of(options: Train) -> Task:
     validation.check_size("keep_checkpoints", options.keep_checkpoints)
     if options.checkpoint_every != "auto":
         validation.check_size("checkpoint_every", options.checkpoint_every)
-    values = env_params.read(env, _read_params(options.params))
-    described = {
-        "algorithm": options.algorithm,
-        "env": options.env,
-        "recipe": options.recipe,
-        "seed": options.seed,
+    values = env_params.read(env, options.params)
+    described = {name: getattr(options, name) for name in _DESCRIBED} | {
         "num_steps": plan.num_steps,
         "num_evaluations": plan.num_chunks,
-        "keep": options.keep,
-        "evaluation_episodes": options.evaluation_episodes,
-        "episodes": options.episodes,
         "config": dataclasses.asdict(options.config),
         "hyperparams": dict(vars(options.hyperparams)),
         "params": values,
@@ -154,23 +176,19 @@ def task_of(options: Train) -> Task:
     return Task(options, env, plan, env_params.replaced(env, values) if values else None, described)
 
 
-def _how_saved(options: Train) -> dict[str, Any]:
-    """Options that change no result."""
-    return {"checkpoint_every": options.checkpoint_every, "keep_checkpoints": options.keep_checkpoints}
+def options_from(record: Mapping[str, Any], folder: Path) -> Train:
+    """The options that the run in `folder` was begun with, of its config.json.
 
-
-def _read_params(texts: Sequence[str]) -> dict[str, int | float]:
-    """NAME=NUMBER of each. Raises ValueError for what is not that."""
-    values: dict[str, int | float] = {}
-    for text in texts:
-        name, _, number = text.partition("=")
-        if name in values:
-            raise ValueError(f"params must name a parameter once, got {name} twice: {' '.join(texts)}")
-        try:
-            values[name] = int(number) if re.fullmatch(r"[+-]?\d+", number) else float(number)
-        except ValueError:
-            raise ValueError(f"params must be NAME=NUMBER, got {text!r}") from None
-    return values
+    Raises:
+      KeyError, TypeError, ValueError: where those are none.
+    """
+    algorithm = algorithms.named(record["algorithm"])
+    made = {
+        "config": algorithm.config(**record["config"]),
+        "hyperparams": algorithm.hyperparams(**record["hyperparams"]),
+        "out": str(folder),
+    }
+    return Train(**{name: record[name] for name in (*_DESCRIBED, *_HOW_SAVED)} | made)
 
 
 def _announce(task: Task, num_bytes: int, folder: Path) -> None:

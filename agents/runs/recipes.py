@@ -21,30 +21,20 @@ Keys that are none, and values of another type, are refused.
 
 import dataclasses
 import re
-import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tomli_w
-from chex import Numeric
 
 from agents.common import env_params
 from agents.common.algorithm import Config
 from agents.runs import algorithms
+from agents.runs.decoding import decode, decode_table, table
 from heartpole_jax import arguments, disk, documents, registry, validation
-from heartpole_jax.arguments import shown
 
 FOLDER = Path(__file__).parent.parent / "recipes"
-
-# What the values of each type are called, and how they come from TOML.
-_KINDS = {
-    str: "a text",
-    int: "a whole number",
-    bool: "true or false",
-    tuple[int, ...]: "a list of whole numbers",
-    Numeric: "a number",
-}
+_TABLES = ("config", "hyperparams", "params")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +87,9 @@ def for_env(env: str, algorithm: str = "dqn") -> Recipe:
 def defaults(env: str, algorithm: str) -> Recipe:
     """The algorithm's own settings, for a million steps."""
     chosen = algorithms.named(algorithm)
-    return Recipe("defaults", env, 1_000_000, chosen.config(), _floats(chosen.hyperparams()))
+    # Every number a float, since 1 and 1.0 make different programs.
+    numbers = {name: float(value) for name, value in vars(chosen.hyperparams()).items()}
+    return Recipe("defaults", env, 1_000_000, chosen.config(), chosen.hyperparams(**numbers))
 
 
 @arguments.checked(path=arguments.check_path)
@@ -110,28 +102,22 @@ def load(path: Path | str) -> Recipe:
     """
     path = disk.as_path(path)
     content = documents.read_toml(path, "recipe")
-    known: dict[str, type] = {"algorithm": str, "env": str, "num_steps": int, "keep": str}
-    known |= {"num_evaluations": int, "evaluation_episodes": int}
-    tables = dict.fromkeys(("config", "hyperparams", "params"), dict)
+    known = ("algorithm", *(field.name for field in dataclasses.fields(Recipe) if field.name != "name"))
     try:
         for key in content:
-            validation.look_up(known | tables, key, "key")
+            validation.look_up(dict.fromkeys(known), key, "key")
         for key in ("env", "num_steps"):
             if key not in content:
                 raise ValueError(f"{key} is missing")
-        for key in content.keys() - tables:
-            check_kind(key, content[key], known[key])
-        validation.check_size("num_steps", content["num_steps"])
-        algorithm = algorithms.named(content.get("algorithm", "dqn"))
-        rest = {key: content[key] for key in ("keep", "num_evaluations", "evaluation_episodes") if key in content}
-        return Recipe(
+        plain = {key: value for key, value in content.items() if key not in (*_TABLES, "algorithm")}
+        recipe = decode(plain, defaults("", content.get("algorithm", "dqn")))
+        validation.check_size("num_steps", recipe.num_steps)
+        return dataclasses.replace(
+            recipe,
             name=path.stem,
-            env=content["env"],
-            num_steps=content["num_steps"],
-            config=read_config(content, algorithm.config()),
-            hyperparams=read_hyperparams(content, algorithm.hyperparams()),
-            params=read_params(content, content["env"]),
-            **rest,
+            config=decode_table("config", content, recipe.config),
+            hyperparams=decode_table("hyperparams", content, recipe.hyperparams),
+            params=read_params(content, recipe.env),
         )
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
@@ -165,18 +151,6 @@ def _shipped() -> dict[str, Path]:
 
 
 @arguments.typed()
-def read_config(content: Mapping[str, Any], base: Config) -> Config:
-    """The table [config] of `content`, and `base` where it says nothing. Raises ValueError."""
-    return _read("config", content, base)
-
-
-@arguments.typed()
-def read_hyperparams(content: Mapping[str, Any], base: Any) -> Any:
-    """The table [hyperparams], likewise, every number as a float."""
-    return _floats(_read("hyperparams", content, base))
-
-
-@arguments.typed()
 def read_params(content: Mapping[str, Any], env: str) -> dict[str, float]:
     """The table [params], parameters of the environment called `env`: it is made only where there are any."""
     values = table("params", content)
@@ -184,39 +158,3 @@ def read_params(content: Mapping[str, Any], env: str) -> dict[str, float]:
         return env_params.read(registry.make(env), values) if values else {}
     except (ValueError, TypeError) as error:
         raise ValueError(f"[params] {error}") from error
-
-
-def table(name: str, content: Mapping[str, Any]) -> dict[str, Any]:
-    """The table called `name`, empty where there is none. Raises ValueError where it is something else."""
-    values = content.get(name, {})
-    if not isinstance(values, dict):
-        raise ValueError(f"{name} must be a table, [{name}], got {shown(values)}")
-    return values
-
-
-def _read(name: str, content: Mapping[str, Any], base: Any) -> Any:
-    """`base` with the table's values."""
-    values = table(name, content)
-    kinds = typing.get_type_hints(type(base))
-    try:
-        for key, value in values.items():
-            check_kind(key, value, validation.look_up(kinds, key, "key"))
-        read = {key: validation.as_float(value) if kinds[key] == Numeric else value for key, value in values.items()}
-        return dataclasses.replace(base, **read)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"[{name}] {error}") from error
-
-
-def check_kind(key: str, value: Any, kind: Any) -> None:
-    """Raises ValueError where `value` is not of the type that a field of this `kind` takes from TOML."""
-    if kind == tuple[int, ...]:
-        fits = isinstance(value, list) and all(type(item) is int for item in value)
-    else:
-        fits = type(value) in ((int, float) if kind == Numeric else (kind,))  # type and not isinstance: True is an int
-    if not fits:
-        raise ValueError(f"{key} must be {_KINDS[kind]}, got {shown(value)}")
-
-
-def _floats(hyperparams: Any) -> Any:
-    """With every number as a float, since 1 and 1.0 make different programs."""
-    return type(hyperparams)(**{name: float(value) for name, value in vars(hyperparams).items()})

@@ -22,7 +22,8 @@ from chex import Numeric
 
 from agents.common import env_params
 from agents.common.algorithm import Algorithm
-from agents.runs import algorithms, recipes
+from agents.runs import algorithms
+from agents.runs.decoding import convert
 from heartpole_jax import Environment, arguments, documents, validation
 from heartpole_jax.arguments import shown
 
@@ -204,9 +205,7 @@ def _read(name: str, spec: Any, kind: Any) -> Range:
         raise ValueError(f"{name}: points are for uniform and log_uniform; leave them out for {kinds[0]}")
     if not values:
         raise ValueError(f"{name} has no values to take; give at least one, or leave it out")
-    for value in values:
-        _check_value(name, value, kind)
-    converted = [_converted(value, kind) for value in values]
+    converted = [_value(name, value, kind) for value in values]
     for i, value in enumerate(converted):
         if value in converted[:i]:
             raise ValueError(f"{name} must have each value once, got {values[i]!r} twice")
@@ -219,9 +218,7 @@ def _read_continuous(name: str, cls: type, called: str, spec: Mapping[str, Any],
         raise ValueError(f"{name} sets shapes or the program, and cannot be {called}; give choices = [...]")
     if len(values) != 2:
         raise ValueError(f"{name}: {called} must be two numbers, low and high, got {shown(values)}")
-    for value in values:
-        _check_value(name, value, kind)
-    low, high = map(float, values)
+    low, high = (_value(name, value, kind) for value in values)
     if low >= high:
         raise ValueError(f"{name} must have low below high, got {called} = {values!r}")
     if cls is LogUniform and low < _SMALLEST:
@@ -234,16 +231,12 @@ def _read_continuous(name: str, cls: type, called: str, spec: Mapping[str, Any],
     return cls(low, high, points)
 
 
-def _check_value(name: str, value: Any, kind: Any) -> None:
-    recipes.check_kind(f"each value of {name}", value, kind)
-    if kind == Numeric and not validation.is_held(number := validation.as_float(value)):
-        raise ValueError(f"each value of {name} must be {validation.held(number)}, got {shown(value)}")
-
-
-def _converted(value: Any, kind: Any) -> Any:
-    if kind == Numeric:
-        return float(value)
-    return tuple(value) if isinstance(value, list) else value
+def _value(name: str, value: Any, kind: Any) -> Any:
+    """The value of a range, as the name's field has it. Raises ValueError where it is none."""
+    converted = convert(f"each value of {name}", value, kind)
+    if kind == Numeric and not validation.is_held(converted):
+        raise ValueError(f"each value of {name} must be {validation.held(converted)}, got {shown(value)}")
+    return converted
 
 
 def _values(text: str) -> list[Any] | None:

@@ -19,20 +19,20 @@ class Study:
     env: str  # as `registry.make` knows it
     recipe: str  # where values came from that the study's own file did not give
     num_steps: int  # of a member, decisions of all its lanes together
-    seeds: tuple[int, ...]
-    search: str  # grid, random or optuna
-    num_configurations: int | None  # None for a grid
-    batch_configurations: int | None  # trained before the search is told and asked for more; None but for optuna
-    search_seed: int
-    halving: Halving | None
-    num_evaluations: int  # of a whole run, evenly
-    evaluation_episodes: int  # in each of them
-    final_episodes: int  # of the kept policy, at the end
-    keep: str  # which policy a member ends with, that of the last evaluation or of the best: "last" or "best"
     config: Config
     hyperparams: Any  # of the algorithm's type, plain floats
     params: Mapping[str, float]  # the environment's, other than its defaults
     space: Mapping[str, Range]  # in order: a grid's last name is its fastest
+    seeds: tuple[int, ...]
+    evaluation_episodes: int  # of each evaluation while a member is trained
+    keep: str  # which policy a member ends with, that of the last evaluation or of the best: "last" or "best"
+    num_evaluations: int = 32  # of a whole run, evenly
+    final_episodes: int = 64  # of the kept policy, at the end
+    search: str = "grid"  # or random, optuna
+    num_configurations: int | None = None  # None for a grid
+    batch_configurations: int | None = None  # trained before the search hears of them; None but for optuna
+    search_seed: int = 0
+    halving: Halving | None = None
 
     def __post_init__(self):
         arguments.check_fields(self)

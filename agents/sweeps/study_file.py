@@ -16,6 +16,7 @@ All else comes from the recipe, unless the tables [config], [hyperparams] and [p
 import dataclasses
 import hashlib
 import json
+import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ import tomli_w
 
 from agents.common.algorithm import Algorithm
 from agents.runs import algorithms, recipes
+from agents.runs.decoding import convert, decode_table, table
 from agents.sweeps import space, study_checks
 from agents.sweeps.space import Range
 from agents.sweeps.study import Study
@@ -32,24 +34,9 @@ from heartpole_jax import arguments, disk, documents, registry, validation
 from heartpole_jax.arguments import shown
 
 _TABLES = ("config", "hyperparams", "params", "space")
-_KEYS = {
-    "name": str,
-    "algorithm": str,
-    "env": str,
-    "recipe": str,
-    "based_on": str,  # in place of recipe: a recipe all of whose values are here, for the record
-    "num_steps": int,
-    "seeds": None,
-    "search": str,
-    "num_configurations": int,
-    "batch_configurations": int,
-    "search_seed": int,
-    "halving": None,
-    "num_evaluations": int,
-    "evaluation_episodes": int,
-    "final_episodes": int,
-    "keep": str,
-}
+_KINDS = typing.get_type_hints(Study)
+_DECODED = ("seeds", "halving", "space")  # here; tables of a recipe as there
+_OF_RECIPE = ("env", "num_steps", "evaluation_episodes", "keep")  # where the study does not say
 
 
 @arguments.checked(path=arguments.check_path)
@@ -100,32 +87,25 @@ def read(content: Mapping[str, Any], name: str) -> Study:
       ValueError, TypeError: for an unknown key, a value that is not what the key takes, or a study that could not be
         trained: see `study_checks.check`.
     """
+    known = dict.fromkeys([*_KINDS, "algorithm", "based_on"])
     for key in content:
-        validation.look_up({**_KEYS, **dict.fromkeys(_TABLES)}, key, "key")
-    for key, kind in _KEYS.items():
-        if key in content and kind is not None:
-            recipes.check_kind(key, content[key], kind)
-    recipe = _recipe(content)
-    env = registry.located(content.get("env", recipe.env))
-    search = content.get("search", "grid")
+        validation.look_up(known, key, "key")
+    plain = known.keys() - {*_TABLES, *_DECODED}
+    given = {key: convert(key, value, _KINDS.get(key, str)) for key, value in content.items() if key in plain}
+    recipe = _recipe(given)
+    described = {"name": name, "recipe": recipe.name} | {key: getattr(recipe, key) for key in _OF_RECIPE} | given
+    if described.get("search") == "optuna":
+        described.setdefault("batch_configurations", 32)
+    described["recipe"] = described.pop("based_on", described["recipe"])
+    described.pop("algorithm", None)
+    env = described["env"] = registry.located(described["env"])
     study = Study(
-        name=content.get("name", name),
-        env=env,
-        recipe=content.get("based_on", content.get("recipe", recipe.name)),
-        num_steps=content.get("num_steps", recipe.num_steps),
+        **described,
         seeds=_seeds(content.get("seeds", 8)),
-        search=search,
-        num_configurations=content.get("num_configurations"),
-        batch_configurations=content.get("batch_configurations", 32 if search == "optuna" else None),
-        search_seed=content.get("search_seed", 0),
         halving=_halving(content.get("halving")),
-        num_evaluations=content.get("num_evaluations", 32),
-        evaluation_episodes=content.get("evaluation_episodes", recipe.evaluation_episodes),
-        final_episodes=content.get("final_episodes", 64),
-        keep=content.get("keep", recipe.keep),
-        config=recipes.read_config(content, recipe.config),
-        hyperparams=recipes.read_hyperparams(content, recipe.hyperparams),
-        params=recipes.read_params({"params": {**recipe.params, **recipes.table("params", content)}}, env),
+        config=decode_table("config", content, recipe.config),
+        hyperparams=decode_table("hyperparams", content, recipe.hyperparams),
+        params=recipes.read_params({"params": {**recipe.params, **table("params", content)}}, env),
         space=_space(content, env, algorithms.of(recipe.config)),
     )
     study_checks.check(study, registry.make(env))
@@ -216,7 +196,7 @@ def _of_algorithm(recipe: recipes.Recipe, content: Mapping[str, Any]) -> recipes
 
 def _space(content: Mapping[str, Any], env: str, algorithm: Algorithm) -> dict[str, Range]:
     try:
-        return space.read(recipes.table("space", content), registry.make(env), algorithm)
+        return space.read(table("space", content), registry.make(env), algorithm)
     except ValueError as error:
         raise ValueError(f"[space] {error}") from error
 

@@ -139,11 +139,11 @@ def test_a_recipe_written_reads_back_equal(tmp_path):
         recipes.named("heartpole-v0"),
         recipes.Recipe(
             "mine", "HeartPole-v0", 3_000_000, DQNConfig(hidden_sizes=(), dueling=True),
-            Hyperparams(learning_rate=1e-05), keep="best", num_evaluations=7, evaluation_episodes=3,
+            dataclasses.replace(recipes.named("heartpole-v0").hyperparams, learning_rate=1e-05),
+            keep="best", num_evaluations=7, evaluation_episodes=3,
             params={"max_steps": 500, "heart_attack_penalty": 12.5},
         ),
     ):  # fmt: skip
-        recipe = dataclasses.replace(recipe, hyperparams=recipes.read_hyperparams({}, recipe.hyperparams))
         path = tmp_path / f"{recipe.name}.toml"
         path.write_text(recipes.as_toml(recipe), encoding="utf-8")
         assert recipes.load(path) == recipe
