@@ -392,7 +392,7 @@ def test_the_environments_parameters_are_the_runs(undisturbed):
         ("half=1", "unknown parameter of HeartPole-v0 'half'"),
         ("max_steps", "--params: must be NAME=NUMBER, got 'max_steps'"),
         ("max_steps=1.5", "max_steps must be a whole number, got 1.5"),
-        ("max_steps=100 max_steps=200", "--params: must name a parameter once, got max_steps twice: max_steps=100 max_s"),
+        ("max_steps=100 max_steps=200", "--params: must name a parameter once, got max_steps twice: max_steps=100"),
         ("expected_penalty=1", "expected_penalty is a hyperparameter"),
     ],
 )
