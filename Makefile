@@ -9,7 +9,7 @@
 # make bench-dqn   the same for training a DQN
 # make bench-interop   the same for the interfaces of Gymnasium and Stable-Baselines3
 # make bench-gradients, bench-identification   noise and cost of gradients; coverage of intervals over 200 data sets
-# make bench-sweep   a sweep of 1,024 members beside the bare population
+# make bench-sweep   a sweep of 1,024 trials beside the bare population
 # make bench-gpu   all of it on a GPU, in a virtual environment with CUDA; `python benchmarks/gpu.py --quick` on any machine
 # make survival   kill -9 at random moments, resume, compare: runs and sweeps
 # make lint    ruff and mypy alone

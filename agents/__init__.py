@@ -1,4 +1,4 @@
-"""Training code that runs from the clone: a DQN whose whole life is one compiled program.
+"""Training code that runs from the clone: a DQN whose whole training is one compiled program.
 
 from agents import dqn
 """

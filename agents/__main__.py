@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RuntimeError, AssertionError) as error:
         if (message := without_devices()) is not None:
             return _fail(message, 2)
-        if isinstance(error, loop.Diverged | jax.errors.JaxRuntimeError):
+        if isinstance(error, loop.DivergedError | jax.errors.JaxRuntimeError):
             return _fail(error, 1)
         raise
     except KeyboardInterrupt:
@@ -98,8 +98,8 @@ def _parse(arguments: Sequence[str]) -> tuple[Any, Callable[[Any], int | None]]:
 
 def _from_recipe(arguments: Sequence[str]) -> Train:
     """`train` with the recipe that the arguments ask for, so that its values are the flags' defaults."""
-    asked = ("--recipe", "--env", "--algorithm") if arguments[:1] == ["train"] else ()
-    given = {flag: value for flag in asked if (value := _value_of(flag, arguments)) is not None}
+    flags_that_choose = ("--recipe", "--env", "--algorithm") if arguments[:1] == ["train"] else ()
+    given = {flag: value for flag in flags_that_choose if (value := _value_of(flag, arguments)) is not None}
     if "--recipe" not in given:
         found = recipes.for_env(given.get("--env", "HeartPole-v0"), given.get("--algorithm", "dqn"))
         return Train.of(found, found.name)
@@ -121,10 +121,10 @@ def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
 
 
 def _one_line(box: str) -> str:
-    """What tyro says of a mistake in a box of several lines: the message, and the commands that there are."""
+    """tyro's message about a mistake, which stands in a box of several lines, and the commands that there are."""
     rows = [re.sub(r"\x1b\[[0-9;]*m", "", row).strip("│╰╯ ") for row in box.splitlines()[1:]]  # the first is a title
-    told = " ".join("\n" if set(row) <= {"─", "-"} else row for row in rows)  # sections lie between rules
-    sections = [section.strip() for section in told.split("\n") if section.strip()] or ["cannot understand this"]
+    text = " ".join("\n" if set(row) <= {"─", "-"} else row for row in rows)  # sections lie between rules
+    sections = [section.strip() for section in text.split("\n") if section.strip()] or ["cannot understand this"]
     message = re.sub(r"^Error parsing (--\S+: )?(\S+: )?", r"\1", sections[0])
     return _in_words(message).rstrip(".")
 
@@ -137,8 +137,8 @@ def _in_words(message: str) -> str:
     if found is None:
         return message
     kinds = found[1].replace("{", "").replace("}", "").split("|")
-    wanted = " or ".join(_WORDS.get(kind, kind) for kind in kinds)
-    return f"{message[: found.start()]}must be {wanted}, got {found[2]}"
+    kind = " or ".join(_WORDS.get(kind, kind) for kind in kinds)
+    return f"{message[: found.start()]}must be {kind}, got {found[2]}"
 
 
 _WORDS = {"INT": "a whole number", "FLOAT": "a number", "INT INT": "two whole numbers"}

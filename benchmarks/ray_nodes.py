@@ -100,7 +100,7 @@ def finish(process: subprocess.Popen) -> None:
 def sweep(folder: pathlib.Path, cluster: Cluster | None, common: bool = False) -> list:
     flags = ["--ray", cluster.address] if cluster else []
     flags += ["--ray-checkpoints", "--checkpoint-every", 1] if common else []
-    return ["sweep", STUDY, "--out", folder, "--slice-lanes", 4, *flags]
+    return ["sweep", STUDY, "--out", folder, "--slice-size", 4, *flags]
 
 
 def contents(folder: pathlib.Path) -> dict[str, bytes]:

@@ -35,13 +35,13 @@ def train(recipe: recipes.Recipe, seeds: range, num_chunks: int) -> tuple[dqn.Po
     population = dqn.train_population(
         jax.vmap(jax.random.key)(jnp.arange(seeds.start, seeds.stop)), recipe.hyperparams, recipe.config,
         registry.make(recipe.env), num_chunks=plan.num_chunks, iterations_per_chunk=plan.iterations,
-        evaluation_episodes=recipe.evaluation_episodes, slice_members=8,
+        evaluation_episodes=recipe.evaluation_episodes, slice_size=8,
         devices=devices if len(seeds) % len(devices) == 0 else None,
     )  # fmt: skip
     return jax.block_until_ready(population), time.perf_counter() - started
 
 
-def judge(recipe: recipes.Recipe, weights: jax.Array, num_episodes: int | None) -> dict[str, np.ndarray]:
+def evaluate(recipe: recipes.Recipe, weights: jax.Array, num_episodes: int | None) -> dict[str, np.ndarray]:
     """What each member is worth, by what that is called: from the best to the worst."""
     env = registry.make(recipe.env)
     policies = [networks.greedy(member, recipe.config, env) for member in weights]
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=64, help="how many (default: 64)")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--chunks", type=int, help="evaluations (default: the recipe's)")
-    parser.add_argument("--episodes", type=int, help="to judge by (default: 1024, or 100 where there is no regret)")
+    parser.add_argument("--episodes", type=int, help="to evaluate by (default: 1024, or 100 where there is no regret)")
     args = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     for name in args.recipes:
@@ -72,7 +72,7 @@ def main() -> None:
         population, seconds = train(recipe, seeds, args.chunks or recipe.num_evaluations)
         print(f"{name}: {args.seeds} seeds in {seconds:.0f} s")
         for kept, weights in (("last", population.weights), ("best", population.best_weights)):
-            for label, values in judge(recipe, weights, args.episodes).items():
+            for label, values in evaluate(recipe, weights, args.episodes).items():
                 nearly_all = np.quantile(values, 0.95 if label == "regret" else 0.05)
                 print(
                     f"{kept} policy, {label}: median {np.median(values):.4f}, 95 % reach {nearly_all:.4f}, "

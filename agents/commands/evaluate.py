@@ -1,4 +1,4 @@
-"""`python -m agents evaluate` and `leaderboard`: what saved policies are worth."""
+"""`python -m agents evaluate` and `leaderboard`: saved policies: expected return, regret."""
 
 import dataclasses
 import json
@@ -37,19 +37,19 @@ Episodes = Annotated[
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    """What a saved policy is worth: its expected return, regret and their parts, and what it does."""
+    """A saved policy: its expected return, regret and their parts, and what it does."""
 
     run: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
     """a folder that `train` has written"""
     episodes: Episodes = None
     """whole episodes"""
     seed: int = 0
-    """of the noise tape"""
+    """of the noise"""
 
 
 @dataclasses.dataclass(frozen=True)
 class Leaderboard:
-    """The scripted policies of a HeartPole and saved ones on one noise tape, best first."""
+    """The scripted policies of a HeartPole and saved ones on the same noise, best first."""
 
     runs: Annotated[
         tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[RUN ...]", help_behavior_hint="")
@@ -58,7 +58,7 @@ class Leaderboard:
     episodes: Episodes = None
     """for each policy"""
     seed: int = 0
-    """of the noise tape"""
+    """of the noise"""
     format: Literal["table", "json", "csv", "markdown"] = "table"
     """of what is printed"""
     out: Annotated[str | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: nowhere)")] = None
@@ -131,7 +131,8 @@ def _contestants(folders: Sequence[Path]) -> tuple[Environment, Any, dict[str, P
             raise ValueError(f"the runs must be for one environment, got {first.env} and, in {folder}, {other.env}")
         if _params(other, env) != _params(first, env):
             raise ValueError(
-                f"the runs must be for the same parameters, got {_told(first)} and, in {folder}, {_told(other)}"
+                f"the runs must be for the same parameters, got {_described(first)} and, in {folder}, "
+                f"{_described(other)}"
             )
         if _name(folder) in agents:
             raise ValueError(f"two of the runs are called {_name(folder)!r}: rename a folder")
@@ -139,8 +140,8 @@ def _contestants(folders: Sequence[Path]) -> tuple[Environment, Any, dict[str, P
     return env, _params(first, env), agents
 
 
-def judge(folder: Path, env: Environment, episodes: int | None, params: Any = None) -> dict[str, Any]:
-    """Prints what the policy saved in `folder` is worth, beside the scripted ones where there are such; a report of it.
+def evaluate_saved(folder: Path, env: Environment, episodes: int | None, params: Any = None) -> dict[str, Any]:
+    """Prints what the policy saved in `folder` comes to, beside the scripted ones where there are such; a report of it.
 
     `params` are the environment's, its defaults where None.
     """
@@ -170,7 +171,7 @@ def _params(saved: SavedPolicy, env: Environment) -> Any:
     return env_params.replaced(env, env_params.read(env, saved.provenance.get("params") or {}))
 
 
-def _told(saved: SavedPolicy) -> str:
+def _described(saved: SavedPolicy) -> str:
     """The same for a message: those that are not the environment's own."""
     values = saved.provenance.get("params") or {}
     return ", ".join(f"{name}={value!r}" for name, value in values.items()) or "the defaults"

@@ -1,6 +1,6 @@
 """The arguments of a command line, checked before they are parsed: each flag known to its command, and given once.
 
-tyro takes the last of two, and what it says of an unknown one differs from version to version.
+tyro takes the last of two, and its message about an unknown one differs from version to version.
 """
 
 import dataclasses

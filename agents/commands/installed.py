@@ -1,4 +1,4 @@
-"""What else must be installed, asked before a run begins: half of it is only imported at the end."""
+"""What else must be installed, checked before a run begins: half of it is only imported at the end."""
 
 import importlib.util
 

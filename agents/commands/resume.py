@@ -10,7 +10,7 @@ import tyro
 from agents.commands import installed
 from agents.commands import sweep as sweep_command
 from agents.commands import train as train_command
-from agents.commands.train import Task
+from agents.commands.train import RunSpec
 from agents.commands.workers import RayFlags
 from agents.runs import checkpoints, files, records, run_folder, trees
 from agents.runs.checkpoints import Checkpoint
@@ -36,7 +36,7 @@ def resume(options: Resume) -> int:
     Raises:
       ValueError: for a folder that is no run or in use, a checkpoint that is damaged or another run's.
       OSError: where the folder cannot be written.
-      loop.Diverged: where the loss is not finite.
+      loop.DivergedError: where the loss is not finite.
     """
     folder = disk.as_path(options.run)
     if study_folder.is_sweep(folder):
@@ -50,28 +50,28 @@ def resume(options: Resume) -> int:
         if not run_folder.is_unfinished(folder):
             checkpoints.remove(folder / run_folder.CHECKPOINTS)  # where it was killed between the two
             _check_finished(folder, config)
-            print(f"{folder} is finished; its policy is judged in {folder / run_folder.EVALUATION}")
+            print(f"{folder} is finished; its policy is evaluated in {folder / run_folder.EVALUATION}")
             return 0
         try:
             registry.check_menu(config["env"], config.get("menu"), "the run was begun")
-            task = train_command.task_of(train_command.options_from(config, folder))
+            spec = train_command.spec_of(train_command.options_from(config, folder))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise ValueError(f"{folder / run_folder.CONFIG}: {_told(error)}") from error
-        if (known := _records_of_trained(folder, task, options.skip_damaged)) is not None:
-            print(f"{folder} is trained, and is now judged\n", flush=True)
+            raise ValueError(f"{folder / run_folder.CONFIG}: {_message(error)}") from error
+        if (known := _records_of_trained(folder, spec, options.skip_damaged)) is not None:
+            print(f"{folder} is trained, and is now evaluated\n", flush=True)
             with run_folder.Run(folder, config, known) as run:
-                return train_command.finish(run, task)
+                return train_command.finish(run, spec)
         found = checkpoints.restore(
-            folder / run_folder.CHECKPOINTS, task.described, skip_damaged=options.skip_damaged
+            folder / run_folder.CHECKPOINTS, spec.described, skip_damaged=options.skip_damaged
         )  # fmt: skip
         if found is None:
             print(f"{folder} has no checkpoint: from the beginning", file=sys.stderr)
             known = []
         else:
             known = _records_of(found, folder, options.skip_damaged)
-            print(f"{folder} goes on after {found.step:,} of {task.plan.num_steps:,} steps", flush=True)
+            print(f"{folder} goes on after {found.step:,} of {spec.plan.num_steps:,} steps", flush=True)
         with run_folder.Run(folder, config, known) as run:
-            return train_command.go_on(run, task, found)
+            return train_command.go_on(run, spec, found)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -116,32 +116,33 @@ def _records_of(checkpoint: Checkpoint, folder: Path, skip_damaged: bool) -> lis
     except (ValueError, OSError) as error:
         if not skip_damaged:
             raise ValueError(
-                f"{_told(error)}; put it back, or go on from the checkpoint's records with {checkpoints.SKIP_DAMAGED}"
+                f"{_message(error)}; put it back, or go on from the checkpoint's records with "
+                f"{checkpoints.SKIP_DAMAGED}"
             ) from error
-        print(f"skipped, and written anew from the checkpoint: {_told(error)}", file=sys.stderr)
+        print(f"skipped, and written anew from the checkpoint: {_message(error)}", file=sys.stderr)
     return known
 
 
-def _records_of_trained(folder: Path, task: Task, skip_damaged: bool) -> list[Record] | None:
-    """All records of a run that is trained to its end and only not judged; None where some training is left."""
-    if not _is_trained(folder, task):
+def _records_of_trained(folder: Path, spec: RunSpec, skip_damaged: bool) -> list[Record] | None:
+    """All records of a run that is trained to its end and only not evaluated; None where some training is left."""
+    if not _is_trained(folder, spec):
         return None
     path = folder / run_folder.METRICS
     try:
         known: list[Record] = [*run_folder.read_metrics(folder)]
-        if len(known) != task.plan.num_chunks:
-            raise ValueError(f"{path} has {len(known)} records of {task.plan.num_chunks}")
+        if len(known) != spec.plan.num_chunks:
+            raise ValueError(f"{path} has {len(known)} records of {spec.plan.num_chunks}")
     except (ValueError, OSError) as error:
         if not skip_damaged:
             raise ValueError(
-                f"{_told(error)}; put it back, or train again what comes after the newest checkpoint with "
+                f"{_message(error)}; put it back, or train again what comes after the newest checkpoint with "
                 f"{checkpoints.SKIP_DAMAGED}"
             ) from error
         return None
     return known
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"cannot read {error.filename}: {error.strerror}"
     if isinstance(error, KeyError):
@@ -149,11 +150,11 @@ def _told(error: Exception) -> str:
     return str(error)
 
 
-def _is_trained(folder: Path, task: Task) -> bool:
-    """Whether the policy of the whole run is there, and only its judgement is not."""
+def _is_trained(folder: Path, spec: RunSpec) -> bool:
+    """Whether the policy of the whole run is there, and only its evaluation is not."""
     try:
         provenance = saved_policy.load(folder).provenance
     except ValueError:  # none yet, or damaged: the checkpoint is what counts
         return False
-    whole = checkpoints.as_json(train_command.provenance(task, task.plan.num_steps))
+    whole = checkpoints.as_json(train_command.provenance(spec, spec.plan.num_steps))
     return {**provenance, "versions": None} == {**whole, "versions": None}

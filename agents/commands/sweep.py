@@ -19,11 +19,12 @@ from agents.commands.workers import RayFlags
 from agents.common import memory
 from agents.runs import algorithms, recipes, run_folder, scoring, stop_signals
 from agents.runs.display import Display
-from agents.runs.stop_signals import Stopping
+from agents.runs.stop_signals import StopSignals
 from agents.sweeps import objectives, schedule, slices, space, study_checks, study_file, study_folder, sweep
 from agents.sweeps import study as studies
 from agents.sweeps.executors import Executor
 from agents.sweeps.study import Study
+from agents.sweeps.study_folder import SweepRecord
 from agents.sweeps.tasks import rung_ends
 from heartpole_jax import disk, registry, validation
 
@@ -35,7 +36,7 @@ class Sweep:
     """Trains a study: configurations x seeds, in one program. Flags override its file. An unfinished one goes on."""
 
     study: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[STUDY.toml]")] = None
-    """see agents/studies; without a file the flags say it all"""
+    """see agents/studies; without a file the flags describe all of it"""
     out: Annotated[str | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="(default: by name in runs/)")] = None
     """the run's folder: new, or of the same study"""
     space: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME=RANGE ...]")] = ()
@@ -47,19 +48,19 @@ class Sweep:
     algorithm: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """as for train"""
     num_steps: int | None = None
-    """of a member"""
+    """of a trial"""
     seeds: Annotated[str | None, tyro.conf.arg(metavar="N|FIRST-LAST")] = None
-    """members for each configuration: N of them, from 0 on, or these"""
+    """trials for each configuration: N of them, from 0 on, or these"""
     search: Literal["grid", "random", "optuna"] | None = None
     """where configurations come from"""
     num_configurations: int | None = None
     """of a search that is no grid"""
     num_evaluations: int | None = None
-    """of a member while it is trained, evenly"""
+    """of a trial while it is trained, evenly"""
     halving: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="KEEP_ONE_IN RUNGS")] = None
     """after each rung but the last, one configuration in so many goes on"""
-    slice_lanes: int | None = None
-    """members trained together; it sets how results round, the number of devices does not"""
+    slice_size: int | None = None
+    """trials trained together; it sets how results round, the number of devices does not"""
     checkpoint_every: Annotated[Literal["auto"] | int, tyro.conf.arg(metavar="auto|INT")] = "auto"
     """chunks; auto: as many as it takes for saving to cost 2 % of the time"""
     skip_damaged: bool = False
@@ -68,7 +69,7 @@ class Sweep:
 
 
 def run(options: Sweep, arguments: Sequence[str] = ()) -> int:
-    """Runs the command, which `arguments` asked for; returns the exit status.
+    """Runs the command, whose command line is `arguments`; returns the exit status.
 
     Raises:
       ValueError: for a study that cannot be, a folder of another one or in use, a damaged file, a Ray
@@ -81,30 +82,30 @@ def run(options: Sweep, arguments: Sequence[str] = ()) -> int:
     installed.check_sweep(study.search)
     folder = disk.as_path(options.out) if options.out else run_folder.ROOT / recipes.slug(study.name)
     every = None if options.checkpoint_every == "auto" else options.checkpoint_every
-    for name, size in (("checkpoint_every", every), ("slice_lanes", options.slice_lanes)):
+    for name, size in (("checkpoint_every", every), ("slice_size", options.slice_size)):
         if size is not None:
             validation.check_size(name, size)
     command = shlex.join(["python", "-m", "agents", *arguments])
-    asked = _signals(folder)
-    with _held(folder), workers.opened(folder, options.ray_flags, every, options.skip_damaged, asked) as executor:
+    signals = _stop_signals(folder)
+    with _held(folder), workers.opened(folder, options.ray_flags, every, options.skip_damaged, signals) as executor:
         at_a_time = workers.at_a_time_here(options.ray_flags)
-        lanes = options.slice_lanes or default_slice_lanes(study, at_a_time)
-        _check_memory(study, lanes, at_a_time)
-        kept = study_folder.prepare(folder, study, command, lanes, every)
-        if options.slice_lanes not in (None, kept.slice_lanes):
-            raise ValueError(f"{folder} was begun with --slice-lanes {kept.slice_lanes}, got {options.slice_lanes}")
-        return _go_on(folder, kept, executor, asked, options.skip_damaged)
+        trials = options.slice_size or default_slice_size(study, at_a_time)
+        _check_memory(study, trials, at_a_time)
+        record = study_folder.prepare(folder, study, command, trials, every)
+        if options.slice_size not in (None, record.slice_size):
+            raise ValueError(f"{folder} was begun with --slice-size {record.slice_size}, got {options.slice_size}")
+        return _go_on(folder, record, executor, signals, options.skip_damaged)
 
 
 def resume(folder: Path, ray_flags: RayFlags, skip_damaged: bool) -> int:
     """Goes on with the sweep in `folder`; returns the exit status. Raises as `run`."""
     workers.check(ray_flags)
-    asked = _signals(folder)
+    signals = _stop_signals(folder)
     with _held(folder):
-        kept = study_folder.read(folder)
-        _check_memory(kept.study, kept.slice_lanes, workers.at_a_time_here(ray_flags))
-        with workers.opened(folder, ray_flags, kept.checkpoint_every, skip_damaged, asked) as executor:
-            return _go_on(folder, kept, executor, asked, skip_damaged)
+        record = study_folder.read(folder)
+        _check_memory(record.study, record.slice_size, workers.at_a_time_here(ray_flags))
+        with workers.opened(folder, ray_flags, record.checkpoint_every, skip_damaged, signals) as executor:
+            return _go_on(folder, record, executor, signals, skip_damaged)
 
 
 def study_of(options: Sweep) -> Study:
@@ -118,7 +119,7 @@ def study_of(options: Sweep) -> Study:
     if options.space:
         flags["space"] = _read_space(options.space)
     if options.study is None and not flags:
-        raise ValueError("name a study file, as agents/studies/heartpole-v0.toml, or say with flags what to sweep")
+        raise ValueError("name a study file, as agents/studies/heartpole-v0.toml, or describe with flags what to sweep")
     content = study_file.content(options.study) if options.study else {"env": "HeartPole-v0"}
     if "recipe" in flags and "env" not in flags and not options.study:
         del content["env"]
@@ -129,32 +130,32 @@ def study_of(options: Sweep) -> Study:
         raise ValueError(f"{options.study}: {error}" if options.study else str(error)) from error
 
 
-def _go_on(folder: Path, kept: study_folder.Kept, executor: Executor, asked: Stopping, skip_damaged: bool) -> int:
+def _go_on(folder: Path, record: SweepRecord, executor: Executor, signals: StopSignals, skip_damaged: bool) -> int:
     """Trains what is left of the study in `folder`; returns the exit status."""
-    study = kept.study
+    study = record.study
     study_folder.tidy(folder, study)
-    _announce(study, folder, kept.slice_lanes, executor)
+    _announce(study, folder, record.slice_size, executor)
     display = Display()
     measure = "regret" if objectives.metric(study) == "regret" else "return"
-    progress = SweepProgress(_steps_a_chunk(study, kept.slice_lanes), measure, display, executor.num_workers)
+    progress = SweepProgress(_steps_a_chunk(study, record.slice_size), measure, display, executor.num_workers)
     executor.on_compiled = progress.compiled
     began = time.monotonic()
-    means = sweep.Means(
-        folder=folder, slice_lanes=kept.slice_lanes, executor=executor, stop_requested=lambda: asked.requested,
-        skip_damaged=skip_damaged, watch=progress.update,
+    runtime = sweep.Runtime(
+        folder=folder, slice_size=record.slice_size, executor=executor, stop_requested=lambda: signals.requested,
+        skip_damaged=skip_damaged, on_progress=progress.update,
     )  # fmt: skip
     try:
-        with asked, display:
-            outcome = sweep.train(study, means)
+        with signals, display:
+            outcome = sweep.train(study, runtime)
     except schedule.Stopped as stopped:
         print(f"{stopped}; all is saved in {folder}: go on with `{resume_command(folder)}`", file=sys.stderr)
         return stop_signals.status(stopped.signal_number)
-    sweep_output.write(study, folder, outcome, kept, time.monotonic() - began, progress, executor.saving_s)
+    sweep_output.write(study, folder, outcome, record, time.monotonic() - began, progress, executor.saving_s)
     return 0
 
 
-def _signals(folder: Path) -> Stopping:
-    return Stopping("stopping after these chunks", resume_command(folder))
+def _stop_signals(folder: Path) -> StopSignals:
+    return StopSignals("stopping after these chunks", resume_command(folder))
 
 
 def resume_command(folder: Path) -> str:
@@ -162,48 +163,48 @@ def resume_command(folder: Path) -> str:
     return shlex.join(["python", "-m", "agents", "resume", str(folder)])
 
 
-def default_slice_lanes(study: Study, num_devices: int) -> int:
-    """Lanes of a slice: as many as are fast, no more than half of the members, and as fit into memory.
+def default_slice_size(study: Study, num_devices: int) -> int:
+    """Trials of a slice: as many as are fast, no more than half of the trials, and as fit into memory.
 
-    With halving whole configurations. Raises ValueError where not one member fits.
+    With halving whole configurations. Raises ValueError where not one trial fits.
     """
     seeds = len(study.seeds)
-    lanes = min(algorithms.of(study.config).slice_members.here(), math.ceil(studies.batch_size(study) * seeds / 2))
+    trials = min(algorithms.of(study.config).slice_size.here(), math.ceil(studies.batch_size(study) * seeds / 2))
     unit = seeds if study.halving else 1
-    lanes = max(1, lanes // unit) * unit
+    trials = max(1, trials // unit) * unit
     available = memory.available_bytes()
     if available is None:
-        return lanes
-    most = int(_SHARE_OF_MEMORY * available / _lane_bytes(study, num_devices))
+        return trials
+    most = int(_SHARE_OF_MEMORY * available / _bytes_at_a_time(study, num_devices))
     if most < unit:
-        what = f"one configuration of {seeds} members" if study.halving else "one member"
+        what = f"one configuration of {seeds} trials" if study.halving else "one trial"
         size = algorithms.of(study.config).size
-        would = unit * _lane_bytes(study, num_devices) / 2**30
+        would = unit * _bytes_at_a_time(study, num_devices) / 2**30
         raise ValueError(
             f"{what} on each of {num_devices} devices would hold {would:.1f} GiB, and there are "
             f"{available / 2**30:.1f} GiB: take a smaller {size} (now {getattr(study.config, size):,})"
         )
-    return min(lanes, most // unit * unit)
+    return min(trials, most // unit * unit)
 
 
-def _check_memory(study: Study, lanes: int, num_devices: int) -> None:
-    """Raises ValueError where slices of so many lanes cannot be held."""
+def _check_memory(study: Study, trials: int, num_devices: int) -> None:
+    """Raises ValueError where slices of so many trials cannot be held."""
     available = memory.available_bytes()
-    if available is not None and (needed := lanes * _lane_bytes(study, num_devices)) > available:
+    if available is not None and (needed := trials * _bytes_at_a_time(study, num_devices)) > available:
         raise ValueError(
-            f"slices of {lanes:,} members on {num_devices} devices would hold {needed / 2**30:,.1f} GiB, and "
-            f"there are {available / 2**30:.1f} GiB: begin with a smaller --slice-lanes"
+            f"slices of {trials:,} trials on {num_devices} devices would hold {needed / 2**30:,.1f} GiB, and "
+            f"there are {available / 2**30:.1f} GiB: begin with a smaller --slice-size"
         )
 
 
-def _lane_bytes(study: Study, num_devices: int) -> int:
-    """Of a member on each of the devices that share a memory, as CPUs do, at most."""
+def _bytes_at_a_time(study: Study, num_devices: int) -> int:
+    """Of a trial on each of the devices that share a memory, as CPUs do, at most."""
     sharing = num_devices if jax.default_backend() == "cpu" else 1
-    return sharing * max(_member_bytes(study, config) for config in study_checks.configs(study))
+    return sharing * max(_trial_bytes(study, config) for config in study_checks.configs(study))
 
 
-def _member_bytes(study: Study, config: Any) -> int:
-    return slices.member_bytes(config, registry.make(study.env))
+def _trial_bytes(study: Study, config: Any) -> int:
+    return slices.trial_bytes(config, registry.make(study.env))
 
 
 def _read_space(texts: Sequence[str]) -> dict[str, Any]:
@@ -219,8 +220,8 @@ def _read_seeds(text: str) -> int | list[int]:
     first, hyphen, last = text.partition("-")
     if not first.isdigit() or (hyphen and not (last.isdigit() and int(first) <= int(last))):
         raise ValueError(f"--seeds must be how many, or the first and the last as in 100-131, got {text!r}")
-    if hyphen and int(last) - int(first) >= study_checks.MOST_MEMBERS:
-        raise ValueError(f"--seeds must be at most {study_checks.MOST_MEMBERS:,}, got {text!r}")
+    if hyphen and int(last) - int(first) >= study_checks.MOST_TRIALS:
+        raise ValueError(f"--seeds must be at most {study_checks.MOST_TRIALS:,}, got {text!r}")
     return list(range(int(first), int(last) + 1)) if hyphen else int(first)
 
 
@@ -235,11 +236,11 @@ def _held(folder: Path) -> Iterator[None]:
         yield
 
 
-def _announce(study: Study, folder: Path, lanes: int, executor: Executor) -> None:
+def _announce(study: Study, folder: Path, trials: int, executor: Executor) -> None:
     configurations, seeds = studies.count(study), len(study.seeds)
     swept = f"{study.search} search of {', '.join(study.space)}" if study.space else "nothing swept"
     print(f"{study.name}: {study.env}, recipe {study.recipe}, {swept}")
-    print(f"{configurations:,} configurations x {seeds:,} seeds = {configurations * seeds:,} members")
+    print(f"{configurations:,} configurations x {seeds:,} seeds = {configurations * seeds:,} trials")
     steps = sweep.num_steps(study)
     rounded = (
         f", {study.num_steps:,} rounded to {study.num_evaluations} equal chunks" if steps != study.num_steps else ""
@@ -249,10 +250,10 @@ def _announce(study: Study, folder: Path, lanes: int, executor: Executor) -> Non
         ends = [steps * end // study.num_evaluations for end in rung_ends(study.num_evaluations, study.halving)[:-1]]
         after = " and ".join(f"{end:,}" for end in ends)
         print(f"halving: after {after} steps one configuration in {study.halving.keep_one_in} goes on")
-    member = max(_member_bytes(study, config) for config in study_checks.configs(study))
+    trial = max(_trial_bytes(study, config) for config in study_checks.configs(study))
     print(
-        f"memory: {member / 2**20:,.1f} MiB a member; slices of {lanes}, {executor.num_workers} at a time "
-        f"on {executor.name}: {executor.num_workers * lanes * member / 2**20:,.0f} MiB"
+        f"memory: {trial / 2**20:,.1f} MiB a trial; slices of {trials}, {executor.num_workers} at a time "
+        f"on {executor.name}: {executor.num_workers * trials * trial / 2**20:,.0f} MiB"
     )
     print(f"run folder: {folder}", flush=True)
     env, solved = registry.make(study.env), len(objectives.environments_of(study))
@@ -260,5 +261,5 @@ def _announce(study: Study, folder: Path, lanes: int, executor: Executor) -> Non
         print(f"regrets: the best returns in {solved:,} environments are computed first", flush=True)
 
 
-def _steps_a_chunk(study: Study, lanes: int) -> int:
-    return lanes * sweep.num_steps(study) // study.num_evaluations
+def _steps_a_chunk(study: Study, trials: int) -> int:
+    return trials * sweep.num_steps(study) // study.num_evaluations

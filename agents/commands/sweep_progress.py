@@ -45,8 +45,8 @@ class SweepProgress:
     """Shows how far a sweep is, from now on.
 
     Args:
-      steps_a_chunk: decisions of all members of a slice in a chunk.
-      measure: what the members are compared by, "regret" or "return"; a return's objective is minus it.
+      steps_a_chunk: decisions of all trials of a slice in a chunk.
+      measure: what the trials are compared by, "regret" or "return"; a return's objective is minus it.
       num_workers: slices that are trained at a time.
     """
 

@@ -1,4 +1,4 @@
-"""`python -m agents train`: a run from its recipe to its saved, judged policy."""
+"""`python -m agents train`: a run from its recipe to its saved, evaluated policy."""
 
 import dataclasses
 import functools
@@ -20,15 +20,15 @@ from agents.commands import installed
 from agents.common import env_params, memory
 from agents.common.algorithm import Algorithm
 from agents.runs import algorithms, checkpoints, loop, recipes, records, run_folder, stop_signals, trees
-from agents.runs.checkpoint_timer import Pacing
+from agents.runs.checkpoint_timer import CheckpointTimer
 from agents.runs.checkpoints import Checkpoint
 from agents.runs.display import Display
 from agents.runs.progress import Progress
 from agents.runs.save_policy import save_policy
-from agents.runs.stop_signals import Stopping
+from agents.runs.stop_signals import StopSignals
 from heartpole_jax import Environment, disk, registry, validation
 
-_HYPERPARAMS = "Numbers. Steps are decisions of all lanes together."
+_HYPERPARAMS = "Numbers. Steps are decisions of all environments together."
 INTERRUPTED = stop_signals.status(stop_signals.signal.SIGINT)
 
 
@@ -57,14 +57,14 @@ PARAMS = tyro.constructors.PrimitiveConstructorSpec[Mapping[str, int | float]](
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """Trains an agent and judges it. Flags override the recipe, whose values are the defaults shown here."""
+    """Trains an agent and evaluates it. Flags override the recipe, whose values are the defaults shown here."""
 
     recipe: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")]
     """a recipe in agents/recipes, or a TOML file; by default the one for --env"""
     env: Annotated[str, tyro.conf.arg(metavar="NAME")]
     """HeartPole-v0, HeartPole-v1, HeartPole-v1:MENU.toml, or gymnax:NAME for one of gymnax's with discrete actions"""
     num_steps: int
-    """decisions of all lanes together, rounded to whole chunks"""
+    """decisions of all environments together, rounded to whole chunks"""
     config: Any
     hyperparams: Any
     algorithm: Annotated[str, tyro.conf.arg(metavar="NAME")] = "dqn"
@@ -116,41 +116,41 @@ _HOW_SAVED = ("checkpoint_every", "keep_checkpoints")
 _DESCRIBED = tuple(field.name for field in dataclasses.fields(Train) if field.name not in ("out", *_HOW_SAVED))
 
 
-class Task(NamedTuple):
+class RunSpec(NamedTuple):
     """What the options come to."""
 
     options: Train
     env: Environment
-    plan: loop.Plan
+    plan: loop.ChunkPlan
     params: Any  # of the environment, None where they are its defaults
     described: dict[str, Any]  # all that it takes to repeat the run: JSON
 
 
 def train(options: Train, arguments: Sequence[str] = ()) -> int:
-    """Runs the command, which `arguments` asked for; returns the exit status.
+    """Runs the command, whose command line is `arguments`; returns the exit status.
 
     Raises:
       ValueError: for options that cannot be, before anything is written.
       ImportError: where something that training needs is not installed, likewise.
       OSError: where the run's folder cannot be made.
-      loop.Diverged: where the loss is not finite.
+      loop.DivergedError: where the loss is not finite.
     """
-    task = task_of(options)
+    spec = spec_of(options)
     installed.check_train()
     algorithm = algorithms.of(options.config)
     largest = f"{algorithm.size} (now {getattr(options.config, algorithm.size):,})"
-    needed = memory.check_fits(algorithm.memory_bytes(options.config, task.env), largest)
+    needed = memory.check_fits(algorithm.memory_bytes(options.config, spec.env), largest)
     name = Path(options.recipe).stem
     folder = disk.as_path(options.out) if options.out else run_folder.default_folder(options.env, name, options.seed)
     command = shlex.join(["python", "-m", "agents", *arguments])
     versions = {"versions": run_folder.versions(), "command": command}
     how_saved = {name: getattr(options, name) for name in _HOW_SAVED}
-    with run_folder.Run(folder, task.described | how_saved | versions) as run:
-        _announce(task, needed, folder)
-        return go_on(run, task)
+    with run_folder.Run(folder, spec.described | how_saved | versions) as run:
+        _announce(spec, needed, folder)
+        return go_on(run, spec)
 
 
-def task_of(options: Train) -> Task:
+def spec_of(options: Train) -> RunSpec:
     """What the options come to. Raises ValueError for options that cannot be."""
     options = dataclasses.replace(options, env=registry.located(options.env))
     env = registry.make(options.env)
@@ -173,7 +173,7 @@ def task_of(options: Train) -> Task:
     }
     if (menu := registry.menu_digest(options.env)) is not None:
         described["menu"] = menu
-    return Task(options, env, plan, env_params.replaced(env, values) if values else None, described)
+    return RunSpec(options, env, plan, env_params.replaced(env, values) if values else None, described)
 
 
 def options_from(record: Mapping[str, Any], folder: Path) -> Train:
@@ -191,8 +191,8 @@ def options_from(record: Mapping[str, Any], folder: Path) -> Train:
     return Train(**{name: record[name] for name in (*_DESCRIBED, *_HOW_SAVED)} | made)
 
 
-def _announce(task: Task, num_bytes: int, folder: Path) -> None:
-    options, plan = task.options, task.plan
+def _announce(spec: RunSpec, num_bytes: int, folder: Path) -> None:
+    options, plan = spec.options, spec.plan
     rounded = f", {options.num_steps:,} rounded to whole chunks" if plan.num_steps != options.num_steps else ""
     print(f"{options.env}, recipe {options.recipe}, seed {options.seed}")
     print(f"{plan.num_steps:,} steps in {plan.num_chunks} chunks of {plan.env_steps:,}{rounded}")
@@ -201,31 +201,33 @@ def _announce(task: Task, num_bytes: int, folder: Path) -> None:
     print(f"run folder: {folder}", flush=True)
 
 
-def go_on(run: run_folder.Run, task: Task, checkpoint: Checkpoint | None = None) -> int:
-    """Trains from the beginning, or from the checkpoint, to the judged policy; returns the exit status."""
-    with Stopping(resume=resume_command(run.folder)) as asked:
-        weights, steps = _train(run, task, checkpoint, asked)
-    save_policy(run.folder, weights, task.options.config, task.options.env, provenance(task, steps))
-    if asked.requested:
-        _draw_learning_curve(run, task, steps)
-        saved = "a checkpoint are" if steps < task.plan.num_steps else "all records are"
+def go_on(run: run_folder.Run, spec: RunSpec, checkpoint: Checkpoint | None = None) -> int:
+    """Trains from the beginning, or from the checkpoint, to the evaluated policy; returns the exit status."""
+    with StopSignals(resume=resume_command(run.folder)) as signals:
+        weights, steps = _train(run, spec, checkpoint, signals)
+    save_policy(run.folder, weights, spec.options.config, spec.options.env, provenance(spec, steps))
+    if signals.requested:
+        _draw_learning_curve(run, spec, steps)
+        saved = "a checkpoint are" if steps < spec.plan.num_steps else "all records are"
         print(
-            f"stopped after {steps:,} of {task.plan.num_steps:,} steps: the policy so far and {saved} saved in "
+            f"stopped after {steps:,} of {spec.plan.num_steps:,} steps: the policy so far and {saved} saved in "
             f"{run.folder}; go on with `{resume_command(run.folder)}`",
             file=sys.stderr,
         )
-        return stop_signals.status(asked.requested)
+        return stop_signals.status(signals.requested)
     print(f"trained; the policy is saved in {run.folder}\n", flush=True)
-    return finish(run, task)
+    return finish(run, spec)
 
 
-def finish(run: run_folder.Run, task: Task) -> int:
-    """Draws the learning curve, judges the trained policy and tidies up; returns the exit status."""
-    _draw_learning_curve(run, task, task.plan.num_steps)
+def finish(run: run_folder.Run, spec: RunSpec) -> int:
+    """Draws the learning curve, evaluates the trained policy and tidies up; returns the exit status."""
+    _draw_learning_curve(run, spec, spec.plan.num_steps)
     try:
-        report = evaluate_command.judge(run.folder, task.env, task.options.episodes, task.params)
+        report = evaluate_command.evaluate_saved(run.folder, spec.env, spec.options.episodes, spec.params)
     except KeyboardInterrupt:
-        print(f"interrupted, and the policy is trained: judge it with `{resume_command(run.folder)}`", file=sys.stderr)
+        print(
+            f"interrupted, and the policy is trained: evaluate it with `{resume_command(run.folder)}`", file=sys.stderr
+        )
         return INTERRUPTED
     run_folder.write_evaluation(run.folder, report)
     checkpoints.remove(run.folder / run_folder.CHECKPOINTS)
@@ -239,27 +241,29 @@ def resume_command(folder: Path) -> str:
     return shlex.join(["python", "-m", "agents", "resume", str(folder)])
 
 
-def provenance(task: Task, num_steps: int) -> dict[str, Any]:
+def provenance(spec: RunSpec, num_steps: int) -> dict[str, Any]:
     """What a policy is saved with that was trained for so many steps."""
-    return task.described | {"num_steps": num_steps, "versions": run_folder.versions()}
+    return spec.described | {"num_steps": num_steps, "versions": run_folder.versions()}
 
 
-def _train(run: run_folder.Run, task: Task, checkpoint: Checkpoint | None, asked: Stopping) -> tuple[np.ndarray, int]:
-    """The policy's weights, and the steps done: all of them, or as many as there were when somebody asked to stop."""
-    options, plan = task.options, task.plan
+def _train(
+    run: run_folder.Run, spec: RunSpec, checkpoint: Checkpoint | None, signals: StopSignals
+) -> tuple[np.ndarray, int]:
+    """The policy's weights, and the steps done: all of them, or as many as there were when a signal stopped it."""
+    options, plan = spec.options, spec.plan
     weights: Any = None  # until the first chunk
     best, steps, start, seconds = -math.inf, 0, None, 0.0
     if checkpoint is not None:
         weights, best = checkpoint.arrays["kept/weights"], float(checkpoint.arrays["kept/value"])
         steps, start = checkpoint.step, trees.below(checkpoint.arrays, "train_state")
         seconds = run.records[-1]["seconds"] or 0.0
-    pacing = Pacing(None if options.checkpoint_every == "auto" else options.checkpoint_every)
+    timer = CheckpointTimer(None if options.checkpoint_every == "auto" else options.checkpoint_every)
     key = jax.random.key(options.seed)
     with Display() as display:
         progress = Progress(plan.num_steps, display)
         before = time.perf_counter()
         for record, latest, state in loop.train(
-            key, options.hyperparams, options.config, task.env, plan, options.evaluation_episodes, task.params,
+            key, options.hyperparams, options.config, spec.env, plan, options.evaluation_episodes, spec.params,
             start=start, seconds_before=seconds,
         ):  # fmt: skip
             steps, value = int(record["env_steps"] or 0), record["greedy_return"]
@@ -267,29 +271,29 @@ def _train(run: run_folder.Run, task: Task, checkpoint: Checkpoint | None, asked
                 weights, best = latest, value if value is not None else -math.inf
             run.record(record)
             progress.update(record)
-            loop.check_finite(record, latest)  # before it is saved: nobody goes on from there
-            pacing.worked(time.perf_counter() - before)
-            if steps < plan.num_steps and (asked.requested or pacing.due()):
+            loop.check_finite(record, latest)  # before it is saved: such a state is no checkpoint
+            timer.worked(time.perf_counter() - before)
+            if steps < plan.num_steps and (signals.requested or timer.due()):
                 kept = {"weights": weights, "value": np.float64(best)}
-                told = records.as_arrays(run.records)
-                pacing.save(lambda: _save(run, task, steps, {"train_state": state(), "kept": kept, "records": told}))  # noqa: B023
-            if asked.requested:
+                arrays = {"train_state": state(), "kept": kept, "records": records.as_arrays(run.records)}
+                timer.save(lambda: _save(run, spec, steps, arrays))  # noqa: B023
+            if signals.requested:
                 break
             before = time.perf_counter()
     return weights, steps
 
 
-def _save(run: run_folder.Run, task: Task, steps: int, arrays: Mapping[str, Any]) -> None:
+def _save(run: run_folder.Run, spec: RunSpec, steps: int, arrays: Mapping[str, Any]) -> None:
     run.sync()
     checkpoints.save(
-        run.folder / run_folder.CHECKPOINTS, steps, trees.as_arrays(arrays), task.described,
-        keep=task.options.keep_checkpoints,
+        run.folder / run_folder.CHECKPOINTS, steps, trees.as_arrays(arrays), spec.described,
+        keep=spec.options.keep_checkpoints,
     )  # fmt: skip
 
 
-def _draw_learning_curve(run: run_folder.Run, task: Task, steps: int) -> None:
+def _draw_learning_curve(run: run_folder.Run, spec: RunSpec, steps: int) -> None:
     from agents.reports import learning_curve  # here, since matplotlib is slow to import
     from heartpole_jax.drawing import style
 
-    title = f"{run.folder.name}: {task.options.env}, {steps:,} steps"
-    style.save(learning_curve.draw(run.records, title, task.options.evaluation_episodes), run.folder / run_folder.CURVE)
+    title = f"{run.folder.name}: {spec.options.env}, {steps:,} steps"
+    style.save(learning_curve.draw(run.records, title, spec.options.evaluation_episodes), run.folder / run_folder.CURVE)

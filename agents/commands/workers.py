@@ -1,4 +1,4 @@
-"""Who trains the slices of a sweep, as the flags say: this machine, or a Ray cluster."""
+"""Who trains the slices of a sweep, by the flags: this machine, or a Ray cluster."""
 
 import contextlib
 import dataclasses
@@ -9,7 +9,7 @@ from typing import Annotated
 import jax
 import tyro
 
-from agents.runs.stop_signals import Stopping
+from agents.runs.stop_signals import StopSignals
 from agents.sweeps.executors import Executor, LocalExecutor, local_workers
 
 _MOST_SHARE = 10_000  # of a node
@@ -47,21 +47,21 @@ def at_a_time_here(flags: RayFlags) -> int:
 
 @contextlib.contextmanager
 def opened(
-    folder: Path, flags: RayFlags, checkpoint_every: int | None, skip_damaged: bool, asked: Stopping
+    folder: Path, flags: RayFlags, checkpoint_every: int | None, skip_damaged: bool, signals: StopSignals
 ) -> Iterator[Executor]:
     """Who trains the slices; to be opened before signals are heard, since Ray sets handlers of its own.
 
     Raises:
       ValueError, ImportError: as `RayExecutor`.
     """
-    stop_requested = lambda: asked.requested is not None
+    stop_requested = lambda: signals.requested is not None
     if flags.ray is None:
         yield LocalExecutor(
             local_workers(), folder, checkpoint_every=checkpoint_every, skip_damaged=skip_damaged,
             stop_requested=stop_requested,
         )  # fmt: skip
         return
-    from agents.sweeps import ray_executor  # here alone: whoever needs no Ray need not have it
+    from agents.sweeps import ray_executor  # here alone: Ray is an extra
 
     gpus = flags.ray_gpus if flags.ray_gpus is not None else float(jax.default_backend() == "gpu")
     common = None

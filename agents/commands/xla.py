@@ -1,11 +1,11 @@
-"""How XLA is told to run small training loops on a CPU; on other devices this changes nothing."""
+"""How XLA runs small training loops on a CPU; on other devices this changes nothing."""
 
 import os
 
 FLAGS = {
     # Dividing the small products of a small network among threads takes longer than the products.
     "xla_cpu_multi_thread_eigen": "false",
-    # One lane's steps as one kernel, and not as twenty (docs/performance.md).
+    # One environment's steps as one kernel, and not as twenty (docs/performance.md).
     "xla_backend_extra_options": "xla_cpu_small_while_loop_byte_threshold=20000",
 }
 

@@ -40,11 +40,11 @@ class Algorithm:
     population_axes: Any  # a train state: which leaves have an axis of members, for `jax.vmap(train_chunk)`
     policy_params: str  # the train state's flat weights that are the policy
     learned: tuple[str, ...]  # the train state's fields that updates change
-    slice_members: ByPlatform[int]  # of a population, trained together: as many as are fast
+    slice_size: ByPlatform[int]  # of a population, trained together: as many as are fast
     size: str  # the config's field that the memory grows with
     buffer: str | None = None  # the train state's field that is large, and empty at first
     block_iterations: int = 1
-    starts: str | None = None  # the hyperparameter that says after how many steps the first update comes
+    starts: str | None = None  # the hyperparameter that sets after how many steps the first update comes
     whole_numbers: frozenset[str] = frozenset()  # hyperparameters that are none between two whole numbers
 
     def policy_of(self, train_state: Any) -> Array:

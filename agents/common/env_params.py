@@ -38,12 +38,12 @@ def read(env: Environment, values: Mapping[str, Any]) -> dict[str, int | float]:
     read = {}
     for name, value in values.items():
         kind = type(validation.look_up(known, name, f"parameter of {env.name}"))
-        wanted = "a whole number" if kind is int else "a number"
+        kind_name = "a whole number" if kind is int else "a number"
         if type(value) is not int and type(value) is not kind:
-            raise ValueError(f"{name} must be {wanted}, got {shown(value)}")
+            raise ValueError(f"{name} must be {kind_name}, got {shown(value)}")
         read[name] = value if kind is int else validation.as_float(value)
         if not validation.is_held(read[name]):
-            raise ValueError(f"{name} must be {wanted}, {validation.held(read[name])}, got {shown(value)}")
+            raise ValueError(f"{name} must be {kind_name}, {validation.held(read[name])}, got {shown(value)}")
     replaced(env, read)
     return read
 

@@ -24,8 +24,8 @@ def evaluation_key(key: PRNGKey) -> PRNGKey:
 def mean_return(policy: Policy, key: PRNGKey, env: Environment, num_episodes: int, params: Any = None) -> Array:
     """The mean of the raw returns of whole episodes: a scalar.
 
-    Where the environment has an `expected_penalty` it is 1 here, so that no heart attack's luck is in it: 16 episodes
-    tell a sober policy's expected return to 0.003. `heartpole_jax.evaluation.evaluate` measures finer, outside jit.
+    Where the environment has an `expected_penalty` it is 1 here, without the noise of heart attacks: 16 episodes
+    give a sober policy's expected return to 0.003. `heartpole_jax.evaluation.evaluate` measures finer, outside jit.
     An episode is of `params.max_steps` decisions at most, where that is traced of as many as by default.
     """
     shift = _resting_penalty(env)

@@ -1,7 +1,7 @@
 """The Q-network: raw observations in, one value an action out. All weights are one flat vector.
 
-One vector makes Adam and its clipping a handful of operations, whatever the number of layers. A configuration says
-`hidden_sizes` and `transform`, and may say `dueling` and `layer_norm`.
+One vector makes Adam and its clipping a handful of operations, whatever the number of layers. A configuration has
+`hidden_sizes` and `transform`, and may have `dueling` and `layer_norm`.
 """
 
 import dataclasses
@@ -73,7 +73,7 @@ class QNetwork(nn.Module):
 
 
 def check_config(name: str, config: Any) -> None:
-    """Raises TypeError for what says nothing of a network."""
+    """Raises TypeError for what describes no network."""
     if not (hasattr(config, "hidden_sizes") and hasattr(config, "transform")):
         raise TypeError(f"{name} must be a configuration, as DQNConfig, got {arguments.described(config)}")
 

@@ -9,16 +9,16 @@ from heartpole_jax.transforms import TRANSFORMS
 
 def check_size(config: Any, env: Environment) -> int:
     """How many numbers an observation has. Raises ValueError where the transform takes another number of them."""
-    obs_size, wanted = math.prod(env.obs_shape), TRANSFORMS[config.transform].obs_size
-    if wanted not in (None, obs_size):
-        told = f"takes observations of {wanted} numbers, got {env.name} with {obs_size}"
-        raise ValueError(f"transform {config.transform!r} {told}; take 'raw'")
+    obs_size, expected = math.prod(env.obs_shape), TRANSFORMS[config.transform].obs_size
+    if expected not in (None, obs_size):
+        problem = f"takes observations of {expected} numbers, got {env.name} with {obs_size}"
+        raise ValueError(f"transform {config.transform!r} {problem}; take 'raw'")
     return obs_size
 
 
 def check(config: Any, env: Environment) -> None:
     """Raises ValueError where the transform is of another environment's observations."""
-    wanted = TRANSFORMS[config.transform].env
-    if wanted not in env.name:
-        raise ValueError(f"transform {config.transform!r} is of {wanted}'s observations, got {env.name}; take 'raw'")
+    expected = TRANSFORMS[config.transform].env
+    if expected not in env.name:
+        raise ValueError(f"transform {config.transform!r} is of {expected}'s observations, got {env.name}; take 'raw'")
     check_size(config, env)

@@ -1,7 +1,7 @@
-"""A pytree of one lane as one vector of 32-bit words, and back: what a compiled loop carries in one piece.
+"""A pytree of one environment as one vector of 32-bit words, and back: what a compiled loop carries in one piece.
 
-XLA on a CPU runs a kernel for each array that a loop carries, about 80 ns each whatever their size: for a lane or two
-of a small environment that is most of the time.
+XLA on a CPU runs a kernel for each array that a loop carries, about 80 ns each whatever their size: for one or two
+small environments that is most of the time.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A DQN whose whole life is one compiled program; pure, and without files, clocks or printing.
+"""A DQN whose whole training is one compiled program; pure, and without files, clocks or printing.
 
 train_state = dqn.init(key, hyperparams, config, env)
 train_state, metrics = dqn.train_chunk(train_state, hyperparams, config, env, num_iterations=2_500)

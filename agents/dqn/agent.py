@@ -1,13 +1,13 @@
-"""DQN whose whole life is one compiled program: environment, replay, learning, all state in one pytree.
+"""DQN whose whole training is one compiled program: environment, replay, learning, all state in one pytree.
 
     train_state = init(key, hyperparams, config, env)
     train_state, metrics = train_chunk(train_state, hyperparams, config, env, num_iterations=2_500)
 
-An iteration is `steps_per_iteration` decisions of every lane, then `updates_per_iteration` gradient steps. `train` does
-both calls and evaluation in one program; `jax.vmap(train)` over keys and hyperparameters is a sweep.
+An iteration is `steps_per_iteration` decisions of each environment, then `updates_per_iteration` gradient steps.
+`train` does both calls and evaluation in one program; `jax.vmap(train)` over keys and hyperparameters is a sweep.
 
-Every random number depends on the train state's key, its lane and its time alone: training in chunks, or resumed from a
-saved state, gives the same bits.
+Every random number depends on the train state's key, its environment and its time alone: training in chunks, or resumed
+from a saved state, gives the same bits.
 """
 
 import dataclasses
@@ -43,7 +43,7 @@ class TrainState:
     buffer: Array  # (slots, num_envs, width), see `replay`
     online_params: Array
     target_params: Array
-    average_params: Array  # running average of online_params: the policy
+    ema_params: Array  # running average of online_params: the policy
     opt_state: ArrayTree
 
 
@@ -66,7 +66,7 @@ class Metrics:
 # that are equally far share one counter, so that their buffers are written in one piece. Mapping over all axes works as
 # well, several times slower.
 POPULATION_AXES = TrainState(
-    key=0, iteration=None, env_state=0, episode_return=0, buffer=0, online_params=0, target_params=0, average_params=0,
+    key=0, iteration=None, env_state=0, episode_return=0, buffer=0, online_params=0, target_params=0, ema_params=0,
     opt_state=0,
 )  # fmt: skip
 
@@ -93,8 +93,8 @@ def init(
     params = env_params.with_expected_penalty(env, params, hyperparams.expected_penalty)
     start_words = threefry.derive(key, noise.START)
 
-    def start(lane):
-        return env.initial_state(env.sample_start(threefry.key_at(start_words, lane, jnp.uint32(0))), params)
+    def start(index):
+        return env.initial_state(env.sample_start(threefry.key_at(start_words, index, jnp.uint32(0))), params)
 
     env_state = jax.vmap(start)(jnp.arange(config.num_envs, dtype=jnp.uint32))
     weights = networks.init_weights(threefry.derived_key(key, noise.NETWORK), config, env)
@@ -106,7 +106,7 @@ def init(
         buffer=replay.empty(config.buffer_size // config.num_envs, config.num_envs, obs_size, jnp.result_type(float)),
         online_params=weights,
         target_params=jnp.copy(weights),
-        average_params=jnp.copy(weights),
+        ema_params=jnp.copy(weights),
         opt_state=loss.optimizer(hyperparams).init(weights),
     )
 
@@ -141,9 +141,9 @@ def train_chunk(
     params = env_params.with_expected_penalty(env, params, hyperparams.expected_penalty)
     block = max(size for size in range(1, _BLOCK_ITERATIONS + 1) if num_iterations % size == 0)
 
-    lane_form = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), train_state.env_state)
-    _check_keeps_form(env, lane_form, params)
-    unpack_state = packing.unpacker(lane_form)
+    env_state_form = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), train_state.env_state)
+    _check_keeps_form(env, env_state_form, params)
+    unpack_state = packing.unpacker(env_state_form)
 
     def run_block(carry, _):
         train_state, totals = carry
@@ -178,15 +178,15 @@ def _iterate(train_state: TrainState, totals: Array, plan: NoisePlan, unpack_sta
             online_params=jnp.where(plan.learn, online_params, train_state.online_params),
             opt_state=jax.tree.map(functools.partial(jnp.where, plan.learn), opt_state, train_state.opt_state),
         )
-        told = jnp.stack([jnp.ones(()), step.loss, step.q_value, step.grad_norm])
-        learned = learned + jnp.where(plan.learn, told, 0.0)
-    online, target, average = train_state.online_params, train_state.target_params, train_state.average_params
+        metrics = jnp.stack([jnp.ones(()), step.loss, step.q_value, step.grad_norm])
+        learned = learned + jnp.where(plan.learn, metrics, 0.0)
+    online, target, average = train_state.online_params, train_state.target_params, train_state.ema_params
     return (
         dataclasses.replace(
             train_state,
             iteration=train_state.iteration + 1,
             target_params=_mix(target, online, plan.target_share),
-            average_params=_mix(average, online, hyperparams.average_tau),
+            ema_params=_mix(average, online, hyperparams.ema_rate),
         ),
         totals + jnp.concatenate([learned, finished]),
     )
@@ -198,8 +198,8 @@ def _check_keeps_form(env: Environment, form: ArrayTree, params: Any) -> None:
     def after(state):
         return env.transition(state, jnp.int32(0), env.sample_noise(jax.random.key(0)), params)[0]
 
-    told = lambda tree: [f"{x.dtype}{list(x.shape)}" for x in jax.tree.leaves(tree)]
-    before, now = told(form), told(jax.eval_shape(after, form))
+    described = lambda tree: [f"{x.dtype}{list(x.shape)}" for x in jax.tree.leaves(tree)]
+    before, now = described(form), described(jax.eval_shape(after, form))
     if before != now:
         raise TypeError(f"a step of {env.name} must keep its state's types and shapes, {before}, got {now}")
 
@@ -210,7 +210,7 @@ def _mix(old: Array, new: Array, share: Numeric) -> Array:
 
 
 def _act(train_state: TrainState, plan: NoisePlan, unpack_state, config, env, params):
-    """Some decisions of every lane, written into the buffer: (train_state, (episodes finished, sum of returns))."""
+    """Some decisions of each environment, put into the buffer: (train_state, (episodes finished, sum of returns))."""
     tree = networks.weights_as_tree(train_state.online_params, config, env)
     unpack_noise = packing.unpacker(noise.form_of_step(env))
 
@@ -228,15 +228,15 @@ def _act(train_state: TrainState, plan: NoisePlan, unpack_state, config, env, pa
         words = jnp.where(done, fresh, packing.pack(next_state))
         return words, jnp.where(done, 0.0, episode_return), row, finished
 
-    def all_lanes(carry, noise_words):
+    def step_all(carry, noise_words):
         words, episode_return, finished = carry
         obs = jax.vmap(lambda words: _flat(env.observe(unpack_state(words))))(words)
         output = networks.apply(tree, obs, config, env)
         words, episode_return, rows, ended = jax.vmap(step)(words, episode_return, output, noise_words)
         return (words, episode_return, finished + ended.sum(axis=0)), rows
 
-    lanes = (train_state.env_state, train_state.episode_return, jnp.zeros(2))
-    (words, episode_return, finished), rows = jax.lax.scan(all_lanes, lanes, plan.steps, unroll=_UNROLL_STEPS.here())
+    carry = (train_state.env_state, train_state.episode_return, jnp.zeros(2))
+    (words, episode_return, finished), rows = jax.lax.scan(step_all, carry, plan.steps, unroll=_UNROLL_STEPS.here())
     buffer = replay.write(train_state.buffer, rows, plan.slot)
     return dataclasses.replace(train_state, env_state=words, episode_return=episode_return, buffer=buffer), finished
 

@@ -25,7 +25,7 @@ def check(hyperparams: Hyperparams, config: DQNConfig, env: Environment, num_ste
 @arguments.typed()
 def check_learns(hyperparams: Hyperparams) -> None:
     """Raises ValueError for numbers by which nothing that is learned reaches the policy."""
-    for name in ("learning_rate", "average_tau", "target_tau"):
+    for name in ("learning_rate", "ema_rate", "target_tau"):
         value = getattr(hyperparams, name)
         if not np.all(validation.as_computed(value) > 0):
             raise ValueError(f"{name} must be greater than 0, or nothing is learned, got {validation.shown(value)}")
@@ -46,9 +46,9 @@ ALGORITHM = Algorithm(
     check_learns=check_learns,
     memory_bytes=memory.memory_bytes,
     population_axes=agent.POPULATION_AXES,
-    slice_members=SLICE_MEMBERS,
-    policy_params="average_params",
-    learned=("online_params", "target_params", "average_params", "opt_state"),
+    slice_size=SLICE_MEMBERS,
+    policy_params="ema_params",
+    learned=("online_params", "target_params", "ema_params", "opt_state"),
     buffer="buffer",
     size="buffer_size",
     block_iterations=16,

@@ -1,4 +1,4 @@
-"""What a DQN is told: `DQNConfig`, which sets shapes and the program, and `Hyperparams`, which are numbers to sweep."""
+"""Settings of a DQN: `DQNConfig`, which sets shapes and the program, and `Hyperparams`, which are numbers to sweep."""
 
 import dataclasses
 import math
@@ -19,9 +19,9 @@ class DQNConfig:
     double: bool = False  # the online network chooses the action that the target network values
     n_step: int = 1  # rewards in a target
     batch_size: int = 32  # transitions in a gradient
-    buffer_size: int = 1_000_000  # transitions kept, in all lanes together
-    num_envs: int = 1  # lanes
-    steps_per_iteration: int = 4  # decisions of every lane, then ...
+    buffer_size: int = 1_000_000  # transitions kept, of all environments together
+    num_envs: int = 1  # environments side by side
+    steps_per_iteration: int = 4  # decisions of every environment, then ...
     updates_per_iteration: int = 1  # ... gradient steps
     time_limit_is_terminal: bool = False  # True is wrong, and what the tutorial did
 
@@ -50,13 +50,13 @@ class DQNConfig:
             raise ValueError(f"batch_size must not exceed buffer_size {self.buffer_size}, got {self.batch_size}")
         if self.n_step > self.buffer_size // self.num_envs:
             raise ValueError(
-                f"n_step must not exceed the steps that the buffer holds of a lane, "
+                f"n_step must not exceed the steps that the buffer holds of an environment, "
                 f"{self.buffer_size // self.num_envs}, got {self.n_step}"
             )
 
     @property
     def env_steps_per_iteration(self) -> int:
-        """Decisions of all lanes together in one iteration."""
+        """Decisions of all environments together in one iteration."""
         return self.num_envs * self.steps_per_iteration
 
 
@@ -64,7 +64,7 @@ class DQNConfig:
 class Hyperparams(metaclass=validation.Checked):
     """What can be swept: numbers or arrays, all leaves. The defaults are Stable-Baselines3's.
 
-    Steps are decisions of all lanes together. Raises ValueError or TypeError for values known and out of range.
+    Steps are decisions of all environments together. Raises ValueError or TypeError for values known and out of range.
     """
 
     learning_rate: Numeric = 1e-4  # of Adam, at first
@@ -74,7 +74,7 @@ class Hyperparams(metaclass=validation.Checked):
     adam_b2: Numeric = 0.999  # decay of its square's
     adam_epsilon: Numeric = 1e-8  # added to the root of that
     max_grad_norm: Numeric = 10.0  # the whole gradient is scaled down to it
-    huber_width: Numeric = 1.0  # of |td_error|, beyond which the loss is linear
+    huber_delta: Numeric = 1.0  # of |td_error|, beyond which the loss is linear
     discount: Numeric = 0.99  # of a reward, for each decision until it, or each unit of the transform's time
     epsilon_start: Numeric = 1.0  # share of random actions at first
     epsilon_end: Numeric = 0.05  # share of random actions from then on
@@ -82,7 +82,7 @@ class Hyperparams(metaclass=validation.Checked):
     learning_starts: Numeric = 100  # steps of random actions before the first update
     target_period: Numeric = 10_000  # steps between updates of the target network
     target_tau: Numeric = 1.0  # share of the online network in an update of the target network
-    average_tau: Numeric = 1.0  # share of the online network in an update of the averaged one, which is the policy
+    ema_rate: Numeric = 1.0  # share of the online network in an update of the averaged one, which is the policy
     reward_shift: Numeric = 0.0  # added to rewards ...
     reward_scale: Numeric = 1.0  # ... before they are multiplied by this
     expected_penalty: Numeric = 0.0  # the environment's parameter of this name, where it has one
@@ -92,10 +92,10 @@ class Hyperparams(metaclass=validation.Checked):
 
 
 _NUMBERS = tuple(field.name for field in dataclasses.fields(Hyperparams))
-_POSITIVE = ("huber_width", "max_grad_norm", "adam_epsilon", "reward_scale", "learning_rate_steps",
+_POSITIVE = ("huber_delta", "max_grad_norm", "adam_epsilon", "reward_scale", "learning_rate_steps",
              "epsilon_steps")  # fmt: skip
 _NON_NEGATIVE = ("learning_rate", "final_learning_rate", "learning_starts")
-_SHARES = ("discount", "epsilon_start", "epsilon_end", "target_tau", "average_tau", "expected_penalty")
+_SHARES = ("discount", "epsilon_start", "epsilon_end", "target_tau", "ema_rate", "expected_penalty")
 
 
 def _validate(hyperparams: Hyperparams) -> None:

@@ -22,7 +22,7 @@ _SLICE_MEMBERS = ByPlatform(cpu=16, accelerator=None)
 class Population:
     """What `train_population` returns, leaves of shape (num_members, ...)."""
 
-    weights: Array  # each member's average_params at the end
+    weights: Array  # each member's ema_params at the end
     best_weights: Array  # as of `Training`
     metrics: agent.Metrics  # (num_members, num_chunks)
     mean_return: Array  # (num_members, num_chunks)
@@ -37,13 +37,13 @@ class Population:
     iterations_per_chunk=validation.check_size,
     evaluation_episodes=validation.check_count,
     params=arguments.check_arrays,
-    slice_members=validation.check_size,
+    slice_size=validation.check_size,
     devices=tuple,
 )
 @functools.partial(
     jax.jit,
     static_argnames=(
-        "config", "env", "num_chunks", "iterations_per_chunk", "evaluation_episodes", "slice_members", "devices",
+        "config", "env", "num_chunks", "iterations_per_chunk", "evaluation_episodes", "slice_size", "devices",
     ),
 )  # fmt: skip
 def train_population(
@@ -56,17 +56,17 @@ def train_population(
     iterations_per_chunk: int,
     evaluation_episodes: int = 0,
     params: Any = None,
-    slice_members: int | None = None,
+    slice_size: int | None = None,
     devices: tuple[jax.Device, ...] | None = None,
 ) -> Population:
-    """`train` for every key, in slices of `slice_members`, divided among `devices`. One program.
+    """`train` for every key, in slices of `slice_size`, divided among `devices`. One program.
 
     Only a slice's buffers exist at a time, on each device.
 
     Args:
       keys: (num_members,) of them, a multiple of the devices. Each device's share that is no multiple of
-        `slice_members` is one slice.
-      slice_members: trained at a time on a device; on a CPU by default as many as fit the cache, elsewhere all.
+        `slice_size` is one slice.
+      slice_size: trained at a time on a device; on a CPU by default as many as fit the cache, elsewhere all.
       hyperparams: leaves of shape () or (num_members,).
     """
     num_members = keys.shape[0]
@@ -74,8 +74,8 @@ def train_population(
     if num_members % num_devices:
         raise ValueError(f"the members must be a multiple of the {num_devices} devices, got {num_members}")
     share = num_members // num_devices
-    slice_members = slice_members or _SLICE_MEMBERS.here() or share
-    members = share if share % slice_members else slice_members
+    slice_size = slice_size or _SLICE_MEMBERS.here() or share
+    members = share if share % slice_size else slice_size
     hyperparams = jax.tree.map(lambda x: jnp.broadcast_to(jnp.asarray(x), (num_members,)), hyperparams)
 
     def one(member):
@@ -85,7 +85,7 @@ def train_population(
             evaluation_episodes=evaluation_episodes, params=params,
         )  # fmt: skip
         return Population(
-            weights=result.train_state.average_params,
+            weights=result.train_state.ema_params,
             best_weights=result.best_weights,
             metrics=result.metrics,
             mean_return=result.mean_return,

@@ -1,7 +1,7 @@
-"""The replay buffer: a ring of packed rows, one a transition, all lanes of a step side by side.
+"""The replay buffer: a ring of packed rows, one a transition, all environments of a step side by side.
 
 A row is (obs, next_obs, reward, code), 4 bytes each: 8 obs_size + 8 bytes a transition, 56 for HeartPole, and nothing
-besides. `code` says the action and whether the episode ended there, by the clock or truly. One array means one write
+besides. `code` encodes the action and whether the episode ended there, by the clock or truly. One array means one write
 and one gather an update, whatever is stored. Rewards and observations are kept raw: what to make of them is the
 learner's business.
 """
@@ -30,7 +30,7 @@ class Batch:
 
 
 class Code(NamedTuple):
-    """What a row's last number tells."""
+    """What a row's last number encodes."""
 
     action: Array
     done: Array
@@ -38,7 +38,7 @@ class Code(NamedTuple):
 
 
 def empty(num_slots: int, num_envs: int, obs_size: int, dtype) -> Array:
-    """A buffer of `num_slots` steps of `num_envs` lanes, (num_slots, num_envs, 2 obs_size + 2), zeros."""
+    """A buffer of `num_slots` steps of `num_envs` environments, (num_slots, num_envs, 2 obs_size + 2), zeros."""
     return jnp.zeros((num_slots, num_envs, 2 * obs_size + 2), dtype)
 
 
@@ -75,13 +75,13 @@ def choose(words: Array, num_written: Array, num_steps: int, num_slots: int, num
     """Where to begin, uniformly among all transitions of `num_steps` steps that lie whole in the buffer.
 
     Args:
-      words: random uint32, one for each transition wanted.
+      words: random uint32, one for each transition.
       num_written: steps written so far, int32, at least `num_steps`.
       num_steps: n, static.
       num_slots, num_envs: the buffer's.
 
     Returns:
-      int32 like `words`: slot * num_envs + lane.
+      int32 like `words`: slot * num_envs + env.
     """
     wrapped = num_written > num_slots
     oldest = jnp.where(wrapped, jax.lax.rem(num_written, jnp.int32(num_slots)), 0)

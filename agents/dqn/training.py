@@ -60,7 +60,7 @@ def train(
     def chunk(carry, _):
         train_state, best_value, best_weights = carry
         train_state, metrics = agent.train_chunk(train_state, hyperparams, config, env, iterations_per_chunk, params)
-        weights = train_state.average_params
+        weights = train_state.ema_params
         if evaluation_episodes:
             value = evaluation.evaluate(weights, under, config, env, evaluation_episodes, params)
             better = value > best_value
@@ -70,6 +70,6 @@ def train(
         return (train_state, *best), (metrics, value)
 
     train_state = agent.init(key, hyperparams, config, env, params)
-    start = train_state, jnp.full((), -jnp.inf), train_state.average_params
+    start = train_state, jnp.full((), -jnp.inf), train_state.ema_params
     (train_state, _, best_weights), (metrics, values) = jax.lax.scan(chunk, start, length=num_chunks)
     return Training(train_state=train_state, metrics=metrics, mean_return=values, best_weights=best_weights)

@@ -63,7 +63,7 @@ class Hyperparams(metaclass=validation.Checked):
     adam_b2: Numeric = 0.999  # decay of its square's
     adam_epsilon: Numeric = 1e-8  # added to the root of that
     max_grad_norm: Numeric = 10.0  # the whole gradient is scaled down to it
-    huber_width: Numeric = 1.0  # of |td_error|, beyond which the loss is linear
+    huber_delta: Numeric = 1.0  # of |td_error|, beyond which the loss is linear
     discount: Numeric = 0.99  # of a reward, for each decision until it, or each unit of the transform's time
     td_lambda: Numeric = 0.65  # share of the following return in a return; the rest is the network's value
     epsilon_start: Numeric = 1.0  # share of random actions at first
@@ -92,7 +92,7 @@ def _progress(env_steps: Numeric, num_steps: Numeric) -> Array:
 
 
 _NUMBERS = tuple(field.name for field in dataclasses.fields(Hyperparams))
-_POSITIVE = ("huber_width", "adam_epsilon", "max_grad_norm", "reward_scale", "learning_rate_steps", "epsilon_steps")
+_POSITIVE = ("huber_delta", "adam_epsilon", "max_grad_norm", "reward_scale", "learning_rate_steps", "epsilon_steps")
 _SHARES = ("discount", "td_lambda", "epsilon_start", "epsilon_end", "reset_rate", "expected_penalty")
 
 

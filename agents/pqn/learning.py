@@ -93,7 +93,7 @@ def gradient_step(
         chosen = jnp.arange(env.num_actions)[None] == action[:, None]  # gathers are slow on accelerators
         value = jnp.sum(jnp.where(chosen, output, 0.0), axis=1)
         td_error = value - target
-        clipped = jnp.clip(td_error, -hyperparams.huber_width, hyperparams.huber_width)
+        clipped = jnp.clip(td_error, -hyperparams.huber_delta, hyperparams.huber_delta)
         return jnp.mean(clipped * (td_error - 0.5 * clipped)), jnp.mean(value)
 
     tree = networks.weights_as_tree(weights, config, env)

@@ -45,15 +45,15 @@ def flattened(info: Mapping[str, Any], before: str = "") -> dict[str, object]:
     """The entries for people; those of mappings within it by both names, empty ones left out."""
     found: dict[str, object] = {}
     for name, value in info.items():
-        told = f"{before}{name.replace('_', ' ')}"
+        label = f"{before}{name.replace('_', ' ')}"
         if isinstance(value, Mapping):
-            found |= flattened(value, "" if name == "versions" else f"{told} ")
+            found |= flattened(value, "" if name == "versions" else f"{label} ")
         elif isinstance(value, float) and name.endswith("seconds"):
-            found[told] = f"{value:,.1f}"
+            found[label] = f"{value:,.1f}"
         elif isinstance(value, int) and not isinstance(value, bool) and name != "seed":
-            found[told] = f"{value:,}"
+            found[label] = f"{value:,}"
         elif value is not None and value != "":
-            found[told] = result_text.value_text(value)
+            found[label] = result_text.value_text(value)
     return found
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from heartpole_jax.drawing import style
 
-_LOWEST_REGRET = 1e-3  # what the few episodes after a chunk can tell from 0
+_LOWEST_REGRET = 1e-3  # what the few episodes after a chunk can distinguish from 0
 _LARGEST = 1e300  # beyond which an axis overflows
 _MARGINS = {"left": 0.085, "right": 0.9, "top": 0.87, "bottom": 0.095, "hspace": 0.42}
 
@@ -28,19 +28,19 @@ def draw(records: Sequence[Mapping[str, float | None]], title: str, evaluation_e
         raise ValueError(f"a learning curve needs records after steps that are known, got {steps[-1]}")
     figure = style.new_figure(style.SLIDE)
     grid = figure.add_gridspec(3, 1, height_ratios=[2.0, 1.0, 1.0], **_MARGINS)
-    worth = figure.add_subplot(grid[0])
-    loss, schedule = (figure.add_subplot(grid[i], sharex=worth) for i in (1, 2))
-    for axes in (worth, loss, schedule):
+    score = figure.add_subplot(grid[0])
+    loss, schedule = (figure.add_subplot(grid[i], sharex=score) for i in (1, 2))
+    for axes in (score, loss, schedule):
         style.clean(axes)
         axes.set_xlim(0, steps[-1])
         axes.xaxis.set_major_formatter(style.FuncFormatter(lambda value, _: _short(value)))
         axes.xaxis.set_major_locator(style.MaxNLocator(10, steps=[1, 2, 5, 10]))
-    for axes in (worth, loss):
+    for axes in (score, loss):
         axes.tick_params(axis="x", labelbottom=False)
     if np.any(np.isfinite(_column(records, "regret"))):
-        _draw_regret(worth, steps, _column(records, "regret"), evaluation_episodes)
+        _draw_regret(score, steps, _column(records, "regret"), evaluation_episodes)
     else:
-        _draw_returns(worth, steps, _column(records, "greedy_return"), _column(records, "episode_return"))
+        _draw_returns(score, steps, _column(records, "greedy_return"), _column(records, "episode_return"))
     _plot(loss, "loss: Huber, mean over a chunk's updates", steps, _column(records, "loss"), style.BLUE)
     _logarithmic(loss, _column(records, "loss"))
     _draw_schedules(schedule, steps, _column(records, "epsilon"), _column(records, "learning_rate"))
@@ -77,7 +77,7 @@ def _draw_returns(axes: style.Axes, steps: np.ndarray, greedy: np.ndarray, explo
 def _draw_schedules(axes: style.Axes, steps: np.ndarray, epsilon: np.ndarray, learning_rate: np.ndarray) -> None:
     _plot(axes, "epsilon (left), learning rate (right, orange)", steps, epsilon, style.INK, write=False)
     axes.set_ylim(0, 1.05 * max(_highest(epsilon), 0.1))
-    axes.set_xlabel("steps, of all lanes together", fontsize=style.TEXT_SIZE, color=style.GREY)
+    axes.set_xlabel("steps, of all environments together", fontsize=style.TEXT_SIZE, color=style.GREY)
     right = axes.twinx()
     style.clean(right)
     right.plot(steps, learning_rate, color=style.ORANGE, linewidth=2.0)

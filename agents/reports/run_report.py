@@ -1,4 +1,4 @@
-"""The page about a single training run: what its policy is worth, how it came about, and how it was run."""
+"""The page about a single training run: the policy's evaluation, how it came about, and how it was run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -88,7 +88,7 @@ def _evaluated(folder: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _numbers(row: Mapping[str, Any] | None, evaluation: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """What the policy is worth: (name, number, what is said below it)."""
+    """The policy's evaluation: (name, number, what stands below it)."""
     if row is None:
         value = Estimate(evaluation["mean_return"], evaluation["mean_return_standard_error"])
         return [("Mean return", tables.format_estimate(value), f"{evaluation['episodes']:,} episodes")]
@@ -128,7 +128,7 @@ def _own(folder: Path, evaluation: Mapping[str, Any]) -> Mapping[str, Any] | Non
 
 
 def _parts(row: Mapping[str, Any]) -> dict[str, str]:
-    """What else the evaluation tells of a policy, label and text: HeartPole-v1's is another than HeartPole-v0's."""
+    """What else is in the evaluation of a policy, label and text: HeartPole-v1's is another than HeartPole-v0's."""
     texts = {
         "score": lambda value: f"{value:.4f}",
         "work_done": lambda value: f"{value:.1f}",

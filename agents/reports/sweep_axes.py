@@ -1,4 +1,4 @@
-"""The axes of a sweep's figures: their limits, plain numbers on them, logarithmic where asked for."""
+"""The axes of a sweep's figures: their limits, plain numbers on them, logarithmic where `log` is set."""
 
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -24,7 +24,7 @@ def limits(values: Iterable[float], log: bool, lowest: float = LOWEST) -> tuple[
 
 
 def scale(axes: style.Axes, which: Literal["x", "y"], log: bool) -> None:
-    """Plain numbers on the axis, logarithmic where asked for."""
+    """Plain numbers on the axis, logarithmic where `log` is set."""
     axis = axes.yaxis if which == "y" else axes.xaxis
     if not log:
         axis.set_major_locator(style.MaxNLocator(5))

@@ -10,13 +10,13 @@ import numpy as np
 
 from agents.reports import sweep_axes
 from agents.sweeps import result_text, results, statistics
-from agents.sweeps.results import Configuration, Member, Summary
+from agents.sweeps.results import Configuration, Summary, TrialResult
 from heartpole_jax.drawing import style
 from heartpole_jax.evaluation import interquartile_mean
 
 PANEL = (4.6, 3.3)  # inches
 COLOURS = {"stopped": style.SKY, "went on": style.BLUE, "end": style.VERMILLION, "diverged": style.GREY}
-_LOWEST_IN_CURVE = 1e-3  # what a few episodes can tell from 0
+_LOWEST_IN_CURVE = 1e-3  # what a few episodes can distinguish from 0
 _MOST_NUMBERS = 8  # different numbers that have a median each; a window moves over more
 _MOST_VECTORS = 300  # dots or lines, beyond which they are pixels
 
@@ -38,22 +38,22 @@ def common_steps(ranked: Sequence[Configuration]) -> int:
     return max((c.env_steps for c in ranked if c.num_evaluations == evaluations), default=0)
 
 
-def marginals(members: Sequence[Member], summary: Summary) -> dict[str, style.Figure]:
-    """For each swept name, worth against value: every configuration a point.
+def marginals(trials: Sequence[TrialResult], summary: Summary) -> dict[str, style.Figure]:
+    """For each swept name, score against value: every configuration a point.
 
     With halving all of them are shown as they were after the steps that every one was trained for, those that went on
-    in other colours: what a few came to after sixteen times the steps says nothing of the others.
+    in other colours: what a few came to after sixteen times the steps does not hold for the others.
     """
-    ranked = results.rank(members)
-    early = _at_budget(members, ranked)
+    ranked = results.rank(trials)
+    early = _at_budget(trials, ranked)
     short = result_text.short_names(summary.swept)
     return {name: _marginal(ranked, early, name, short[name], name in summary.log_scaled) for name in summary.swept}
 
 
-def curves(members: Sequence[Member], num_best: int = 4) -> dict[int, style.Figure]:
-    """For each of the best configurations its worth over training: quantiles over seeds, others' medians behind."""
-    ranked = results.rank(members)
-    stacked = {index: _stacked(own, ranked[0].metric) for index, own in _grouped(members).items()}
+def curves(trials: Sequence[TrialResult], num_best: int = 4) -> dict[int, style.Figure]:
+    """For each of the best configurations its score over training: quantiles over seeds, others' medians behind."""
+    ranked = results.rank(trials)
+    stacked = {index: _stacked(own, ranked[0].metric) for index, own in _grouped(trials).items()}
     middles = {index: (steps, _quantiles(values, [0.5])[0]) for index, (steps, values) in stacked.items()}
     return {
         configuration.index: _curve(place, configuration, *stacked[configuration.index], middles)
@@ -61,12 +61,12 @@ def curves(members: Sequence[Member], num_best: int = 4) -> dict[int, style.Figu
     }
 
 
-def overview(members: Sequence[Member], most: int = 30) -> style.Figure:
+def overview(trials: Sequence[TrialResult], most: int = 30) -> style.Figure:
     """The best configurations in order: interquartile mean, its interval, and the worst seed.
 
     Those stopped early, after fewer steps, are left out where three or more were trained to the end.
     """
-    ranked = results.rank(members)
+    ranked = results.rank(trials)
     finished = [configuration for configuration in ranked if configuration.status == results.FINISHED]
     shown = (finished if len(finished) >= 3 else ranked)[:most]
     figure = style.new_figure((5.6, 1.3 + 0.24 * max(len(shown), 3)))
@@ -94,7 +94,7 @@ def overview(members: Sequence[Member], most: int = 30) -> style.Figure:
     axes.set_xlabel(f"{name} over seeds", fontsize=style.TEXT_SIZE, color=style.GREY)
     axes.grid(axis="x", color=style.PALE, linewidth=0.5, alpha=0.7)
     axes.set_axisbelow(True)
-    mean = statistics.mean_name(len({member.seed for member in members}))
+    mean = statistics.mean_name(len({trial.seed for trial in trials}))
     axes.set_title(
         f"{mean.capitalize()}, 95 % interval, worst seed", loc="left", fontsize=style.TEXT_SIZE, color=style.INK
     )
@@ -129,9 +129,9 @@ def _marginal(
     axes.grid(axis="y", color=style.PALE, linewidth=0.5, alpha=0.7)
     axes.set_axisbelow(True)
     axes.set_title(style.plain(title), loc="left", fontsize=style.TEXT_SIZE + 1, color=style.INK, pad=8)
-    worth = "regret" if ranked[0].metric == "regret" else "return" if halved else "mean return"
+    score = "regret" if ranked[0].metric == "regret" else "return" if halved else "mean return"
     after = f" after {sweep_axes.short_steps(common_steps(ranked))} steps" if halved else ""
-    axes.set_ylabel(f"{worth}{after}", fontsize=style.TICK_SIZE, color=style.GREY)
+    axes.set_ylabel(f"{score}{after}", fontsize=style.TICK_SIZE, color=style.GREY)
     return figure
 
 
@@ -233,16 +233,16 @@ def _curve(
     sweep_axes.scale(axes, "y", log)
     axes.grid(axis="y", color=style.PALE, linewidth=0.5, alpha=0.7)
     axes.set_axisbelow(True)
-    axes.set_xlabel("steps, of all lanes together", fontsize=style.TICK_SIZE, color=style.GREY)
+    axes.set_xlabel("steps, of all environments together", fontsize=style.TICK_SIZE, color=style.GREY)
     name = "regret" if configuration.metric == "regret" else "mean return"
     axes.set_ylabel(name, fontsize=style.TICK_SIZE, color=style.GREY)
     diverged = configuration.counts[results.DIVERGED]
-    told = f", {diverged} of {configuration.num_seeds} seeds diverged" if diverged else ""
-    axes.set_title(f"rank {place}{told}", loc="left", fontsize=style.TEXT_SIZE + 1, color=style.INK, pad=8)
+    note = f", {diverged} of {configuration.num_seeds} seeds diverged" if diverged else ""
+    axes.set_title(f"rank {place}{note}", loc="left", fontsize=style.TEXT_SIZE + 1, color=style.INK, pad=8)
     return figure
 
 
-def _at_budget(members: Sequence[Member], ranked: Sequence[Configuration]) -> dict[int, float]:
+def _at_budget(trials: Sequence[TrialResult], ranked: Sequence[Configuration]) -> dict[int, float]:
     """The interquartile mean of each configuration after the budget that all have; the final one where all are as long.
 
     Infinite (minus infinity for returns) where so many seeds had diverged by then that it is.
@@ -252,34 +252,34 @@ def _at_budget(members: Sequence[Member], ranked: Sequence[Configuration]) -> di
     evaluations, metric = common_evaluations(ranked), ranked[0].metric
     sign = 1.0 if metric == "regret" else -1.0
     found = {}
-    for index, own in _grouped(members).items():
-        losses = np.array([sign * _value_at(member, evaluations, metric) for member in own])
+    for index, own in _grouped(trials).items():
+        losses = np.array([sign * _value_at(trial, evaluations, metric) for trial in own])
         found[index] = sign * float(interquartile_mean(np.where(np.isnan(losses), np.inf, losses)))
     return found
 
 
-def _value_at(member: Member, evaluations: int, metric: str) -> float:
-    """The curve after so many evaluations; not a number where the member had diverged by then."""
-    steps = np.asarray(member.curve["env_steps"])
-    if len(steps) < evaluations or (member.diverged_at is not None and member.diverged_at <= steps[evaluations - 1]):
+def _value_at(trial: TrialResult, evaluations: int, metric: str) -> float:
+    """The curve after so many evaluations; not a number where the trial had diverged by then."""
+    steps = np.asarray(trial.curve["env_steps"])
+    if len(steps) < evaluations or (trial.diverged_at is not None and trial.diverged_at <= steps[evaluations - 1]):
         return np.nan
-    return float(np.asarray(member.curve["regret" if metric == "regret" else "mean_return"])[evaluations - 1])
+    return float(np.asarray(trial.curve["regret" if metric == "regret" else "mean_return"])[evaluations - 1])
 
 
-def _grouped(members: Iterable[Member]) -> dict[int, list[Member]]:
-    grouped: dict[int, list[Member]] = {}
-    for member in members:
-        grouped.setdefault(member.configuration, []).append(member)
+def _grouped(trials: Iterable[TrialResult]) -> dict[int, list[TrialResult]]:
+    grouped: dict[int, list[TrialResult]] = {}
+    for trial in trials:
+        grouped.setdefault(trial.configuration, []).append(trial)
     return grouped
 
 
-def _stacked(own: Sequence[Member], metric: str) -> tuple[np.ndarray, np.ndarray]:
+def _stacked(own: Sequence[TrialResult], metric: str) -> tuple[np.ndarray, np.ndarray]:
     """(evaluations,) steps of the longest curve and (seeds, evaluations) values, not numbers after a shorter's end."""
-    longest = max(own, key=lambda member: len(member.curve["env_steps"]))
+    longest = max(own, key=lambda trial: len(trial.curve["env_steps"]))
     steps = np.asarray(longest.curve["env_steps"], np.float64)
     values = np.full((len(own), len(steps)), np.nan)
-    for row, member in zip(values, own, strict=True):
-        curve = np.asarray(member.curve["regret" if metric == "regret" else "mean_return"])
+    for row, trial in zip(values, own, strict=True):
+        curve = np.asarray(trial.curve["regret" if metric == "regret" else "mean_return"])
         row[: len(curve)] = curve
     return steps, values
 

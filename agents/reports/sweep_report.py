@@ -7,15 +7,15 @@ from pathlib import Path
 from agents.reports import html_page, sweep_figures
 from agents.reports.sweep_axes import short_steps
 from agents.sweeps import result_files, result_text, results, statistics
-from agents.sweeps.results import Configuration, Member
+from agents.sweeps.results import Configuration, TrialResult
 
-_ROWS = 20  # of the table of configurations, and of that of members that diverged
+_ROWS = 20  # of the table of configurations, and of that of trials that diverged
 _FILES = {
     "study.toml": "the study, to run again with `python -m agents sweep`",
     "best.toml": "the best configuration, as a recipe",
     "best": "its policies",
     "configurations.csv": "all configurations, best first",
-    "results.csv": "all members",
+    "results.csv": "all trials",
     "configurations.parquet": "the same",
     "results.parquet": "the same",
     "curves.parquet": "all learning curves",
@@ -33,52 +33,52 @@ def build(folder: Path, beside: Path) -> str:
     Raises:
       ValueError: where there are no results yet, or they are damaged.
     """
-    members, summary = result_files.read(folder)
-    ranked = results.rank(members)
+    trials, summary = result_files.read(folder)
+    ranked = results.rank(trials)
     names = result_text.short_names(summary.swept)
-    diverged = [member for member in members if member.status == results.DIVERGED]
+    diverged = [trial for trial in trials if trial.status == results.DIVERGED]
 
-    def values(of: Configuration | Member) -> dict[str, str]:
+    def values(of: Configuration | TrialResult) -> dict[str, str]:
         return {short: result_text.value_text(of.values.get(name)) for name, short in names.items()}
 
     facts = {
         "environment": summary.env,
         "policy kept": summary.keep,
         "seeds": ", ".join(map(str, summary.seeds)),
-        "steps trained": f"{sum(member.env_steps for member in members):,}, of all members together",
+        "steps trained": f"{sum(trial.env_steps for trial in trials):,}, of all trials together",
     }
     return html_page.render(
         "sweep.html",
         summary=summary,
-        members=members,
+        trials=trials,
         ranked=ranked,
         diverged=diverged,
         values=values,
         names=list(names.values()),
         most_rows=_ROWS,
         rows=[_row(place, of, values(of)) for place, of in enumerate(ranked[:_ROWS], start=1)],
-        diverged_rows=[_diverged_row(member, values(member)) for member in diverged[:_ROWS]],
-        counts=results.count_line(members),
+        diverged_rows=[_diverged_row(trial, values(trial)) for trial in diverged[:_ROWS]],
+        counts=results.count_line(trials),
         num_finished=sum(configuration.status == results.FINISHED for configuration in ranked),
         mean=statistics.mean_name(ranked[0].num_seeds),
-        optimum=_optimum(members, ranked[0]),
+        optimum=_optimum(trials, ranked[0]),
         overlaps=_overlaps(ranked),
         lines=_commands(folder),
         colours=sweep_figures.COLOURS,
         halved=sweep_figures.is_halved(ranked),
         common=sweep_figures.common_steps(ranked),
-        overview=sweep_figures.overview(members),
-        marginals={names[name]: figure for name, figure in sweep_figures.marginals(members, summary).items()},
-        curves=list(zip(ranked, sweep_figures.curves(members).values(), strict=False)),
+        overview=sweep_figures.overview(trials),
+        marginals={names[name]: figure for name, figure in sweep_figures.marginals(trials, summary).items()},
+        curves=list(zip(ranked, sweep_figures.curves(trials).values(), strict=False)),
         facts=facts | html_page.flattened(summary.info),
         links=html_page.links(folder, beside, _FILES),
     )
 
 
-def _optimum(members: Sequence[Member], best: Configuration) -> float:
+def _optimum(trials: Sequence[TrialResult], best: Configuration) -> float:
     """The expected return of the best known policy; NaN where none is known."""
-    member = next(member for member in members if member.configuration == best.index)
-    return math.nan if member.regret is None else member.mean_return + member.regret
+    trial = next(trial for trial in trials if trial.configuration == best.index)
+    return math.nan if trial.regret is None else trial.mean_return + trial.regret
 
 
 def _overlaps(ranked: Sequence[Configuration]) -> bool | None:
@@ -108,6 +108,6 @@ def _row(place: int, of: Configuration, values: Mapping[str, str]) -> list[objec
     ]
 
 
-def _diverged_row(member: Member, values: Mapping[str, str]) -> list[object]:
-    step = "" if member.diverged_at is None else f"{member.diverged_at:,}"
-    return [member.configuration, member.seed, step, *values.values()]
+def _diverged_row(trial: TrialResult, values: Mapping[str, str]) -> list[object]:
+    step = "" if trial.diverged_at is None else f"{trial.diverged_at:,}"
+    return [trial.configuration, trial.seed, step, *values.values()]

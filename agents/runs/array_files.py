@@ -47,9 +47,9 @@ def write(path: Path, arrays: Mapping[str, np.ndarray | Array], description: Map
     for name in ordered:
         array, begin, end = found[name], end, end + found[name].nbytes
         header[name] = {"dtype": _TYPES[array.dtype.name], "shape": list(array.shape), "data_offsets": [begin, end]}
-    told = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    told += b" " * (-len(told) % 8)
-    disk.write_atomic(path, len(told).to_bytes(8, "little"), told, *(_flat(found[name]) for name in ordered))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    disk.write_atomic(path, len(text).to_bytes(8, "little"), text, *(_flat(found[name]) for name in ordered))
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

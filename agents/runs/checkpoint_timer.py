@@ -7,7 +7,7 @@ SHARE = 0.02  # of the time, for checkpoints
 _AT_FIRST_S = 2.0  # what a save is thought to take before the first
 
 
-class Pacing:
+class CheckpointTimer:
     """Says when a checkpoint is due.
 
     Args:

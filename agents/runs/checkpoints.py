@@ -31,11 +31,11 @@ _STEP = re.compile(r"step-(\d{12,})\.safetensors")
 _NOTHING = object()
 
 
-class Damaged(ValueError):
+class DamagedError(ValueError):
     """Something is not what was saved."""
 
 
-class Mismatch(ValueError):
+class MismatchError(ValueError):
     """It is whole, and another run's, or of another version."""
 
 
@@ -93,18 +93,18 @@ def restore(folder: Path, description: Mapping[str, Any], *, skip_damaged: bool 
       skip_damaged: take the newest that is whole; damaged ones are renamed, "damaged-...", and named on stderr.
 
     Raises:
-      Damaged: where the newest is truncated or altered; with `skip_damaged` never.
-      Mismatch: where it was saved with another description, schema, or version of JAX.
+      DamagedError: where the newest is truncated or altered; with `skip_damaged` never.
+      MismatchError: where it was saved with another description, schema, or version of JAX.
       OSError: where it cannot be read.
     """
     folder = Path(folder)
-    wanted = as_json(description)
+    expected = as_json(description)
     for path in _found(folder):
         try:
-            return _read(path, wanted)
-        except Damaged as error:
+            return _read(path, expected)
+        except DamagedError as error:
             if not skip_damaged:
-                raise Damaged(f"{error}; {_way_out(path, folder, wanted)}") from None
+                raise DamagedError(f"{error}; {_way_out(path, folder, expected)}") from None
             renamed = _free_name(folder / f"damaged-{path.name}")
             os.rename(path, renamed)
             print(f"skipped, and renamed {renamed.name}: {error}", file=sys.stderr)
@@ -126,28 +126,28 @@ def as_json(description: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(dict(description), allow_nan=False))
 
 
-def _read(path: Path, wanted: dict[str, Any]) -> Checkpoint:
+def _read(path: Path, expected: dict[str, Any]) -> Checkpoint:
     """The checkpoint in a file, which is compared with its checksum. Raises as `restore`."""
     if path.is_symlink() or not path.is_file():
-        raise Damaged(f"{path} is damaged: it is no file")
+        raise DamagedError(f"{path} is damaged: it is no file")
     try:
         found, arrays = array_files.read(path)
         version, saved, step, versions = (found[key] for key in ("schema_version", "description", "step", "versions"))
     except KeyError as error:
-        raise Damaged(f"{path} is damaged: it lacks {error}") from error
+        raise DamagedError(f"{path} is damaged: it lacks {error}") from error
     except ValueError as error:
-        raise Damaged(f"{path} is damaged: {error}") from error
+        raise DamagedError(f"{path} is damaged: {error}") from error
     if version != SCHEMA_VERSION:
-        raise Mismatch(
+        raise MismatchError(
             f"{path} has schema version {version!r}, and this code reads {SCHEMA_VERSION}; go on with the version of "
             "this project that wrote it"
         )
     if step != _step(path):
-        raise Damaged(f"{path} is damaged: it is of step {step!r:.200}")
-    if differences := _differences(saved, wanted):
-        raise Mismatch(f"{path} is another run's: {'; '.join(differences)}; name that run's folder, or a new one")
+        raise DamagedError(f"{path} is damaged: it is of step {step!r:.200}")
+    if differences := _differences(saved, expected):
+        raise MismatchError(f"{path} is another run's: {'; '.join(differences)}; name that run's folder, or a new one")
     if differences := _differences(versions, _versions()):
-        raise Mismatch(
+        raise MismatchError(
             f"{path} was saved with other versions, its numbers could be others: {'; '.join(differences)}; go on with "
             "those that it was saved with, or start anew in another folder"
         )
@@ -170,28 +170,28 @@ def _free_name(path: Path) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def _way_out(damaged: Path, folder: Path, wanted: dict[str, Any]) -> str:
+def _way_out(damaged: Path, folder: Path, expected: dict[str, Any]) -> str:
     for path in _found(folder):
         if path != damaged:
-            with contextlib.suppress(Damaged, Mismatch):
-                _read(path, wanted)
+            with contextlib.suppress(DamagedError, MismatchError):
+                _read(path, expected)
                 return f"the newest good one is {path.name}: {SKIP_DAMAGED} goes on from it"
     return f"there is no other good one: {SKIP_DAMAGED} starts from the beginning"
 
 
-def _differences(saved: Any, wanted: Any, name: str = "") -> list[str]:
-    """What is told of each entry in which two descriptions differ."""
-    if isinstance(saved, dict) and isinstance(wanted, dict):
+def _differences(saved: Any, expected: Any, name: str = "") -> list[str]:
+    """Each entry in which two descriptions differ."""
+    if isinstance(saved, dict) and isinstance(expected, dict):
         found = []
-        for key in sorted(saved.keys() | wanted.keys()):
+        for key in sorted(saved.keys() | expected.keys()):
             place = f"{name}.{key}" if name else key
-            found += _differences(saved.get(key, _NOTHING), wanted.get(key, _NOTHING), place)
+            found += _differences(saved.get(key, _NOTHING), expected.get(key, _NOTHING), place)
         return found
-    same = saved == wanted and type(saved) is type(wanted)
-    return [] if same else [f"{name} was {_told(saved)} and is {_told(wanted)}"]
+    same = saved == expected and type(saved) is type(expected)
+    return [] if same else [f"{name} was {_written(saved)} and is {_written(expected)}"]
 
 
-def _told(value: Any) -> str:
+def _written(value: Any) -> str:
     return "nothing" if value is _NOTHING else json.dumps(value)
 
 

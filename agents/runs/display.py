@@ -14,7 +14,7 @@ class Display:
     """A context manager, which leaves the last figures on the terminal.
 
     Args:
-      console: stdout's by default: a terminal where it is one, and not where FORCE_COLOR says so of a pipe.
+      console: stdout's by default: a terminal where it is one, and not where FORCE_COLOR is set for a pipe.
     """
 
     def __init__(self, console: Console | None = None):

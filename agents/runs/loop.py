@@ -23,19 +23,19 @@ from agents.common.algorithm import Algorithm, Config
 from agents.runs import algorithms, scoring, trees
 from heartpole_jax import Environment, arguments, validation
 
-_OFF = 0.02  # how far the steps of a run may be from those asked for
+_OFF = 0.02  # how far the steps of a run may be from the target
 
 
-class Diverged(RuntimeError):
+class DivergedError(RuntimeError):
     """The loss or the weights are no longer finite."""
 
 
-class Plan(NamedTuple):
+class ChunkPlan(NamedTuple):
     """A run in equal chunks, so that one program does them all."""
 
     num_chunks: int
     iterations: int  # a chunk
-    env_steps: int  # a chunk, decisions of all lanes together
+    env_steps: int  # a chunk, decisions of all environments together
 
     @property
     def num_steps(self) -> int:
@@ -47,12 +47,12 @@ class Chunk(NamedTuple):
 
     record: dict[str, float | None]  # what happened in it, None for what did not
     weights: np.ndarray  # (num_weights,) of the policy
-    state: Callable[[], dict[str, Any]]  # the train state as nested dicts of arrays, until the next chunk is asked for
+    state: Callable[[], dict[str, Any]]  # the train state as arrays by name, until the next chunk begins
 
 
 @arguments.checked(config=algorithms.CONFIGS)
-def plan(num_steps: int, config: Config, num_evaluations: int = 50) -> Plan:
-    """About `num_evaluations` equal chunks that make about `num_steps` decisions of all lanes together.
+def plan(num_steps: int, config: Config, num_evaluations: int = 50) -> ChunkPlan:
+    """About `num_evaluations` equal chunks that make about `num_steps` decisions of all environments together.
 
     Raises:
       ValueError: if `num_steps` is less than the smallest chunk, beyond int32, or more than 2 % from all such chunks.
@@ -71,7 +71,7 @@ def plan(num_steps: int, config: Config, num_evaluations: int = 50) -> Plan:
         chunks = max(1, round(blocks / blocks_a_chunk))
         while chunks * blocks_a_chunk * smallest >= 2**31:  # rounding up must not pass int32 either
             chunks -= 1
-        found = Plan(chunks, blocks_a_chunk * block_iterations, blocks_a_chunk * smallest)
+        found = ChunkPlan(chunks, blocks_a_chunk * block_iterations, blocks_a_chunk * smallest)
         if is_near(found.num_steps, num_steps):
             return found
         nearest = nearest or found.num_steps
@@ -90,9 +90,9 @@ def _chunk_sizes(ideal: float) -> Iterator[int]:
         yield from sorted(set(others) - {first}, key=lambda size: abs(size - ideal))
 
 
-def is_near(num_steps: int, wanted: int) -> bool:
-    """Whether a run of `num_steps` is one of the steps `wanted`, rounded."""
-    return abs(num_steps - wanted) <= _OFF * wanted
+def is_near(num_steps: int, target: int) -> bool:
+    """Whether a run of `num_steps` is one of `target` steps, rounded."""
+    return abs(num_steps - target) <= _OFF * target
 
 
 @arguments.checked(config=algorithms.CONFIGS)
@@ -133,7 +133,7 @@ def train(
     hyperparams: Any,
     config: Config,
     env: Environment,
-    plan: Plan,
+    plan: ChunkPlan,
     evaluation_episodes: int = 16,
     params: Any = None,
     *,
@@ -151,7 +151,7 @@ def train(
 
     Raises:
       ValueError: where `start` is of another configuration or plan.
-      Diverged: where the loss or the weights are not finite, after handing over the chunk's record.
+      DivergedError: where the loss or the weights are not finite, after handing over the chunk's record.
     """
     algorithm = algorithms.of(config)
     init = functools.partial(algorithm.init, key, hyperparams, config, env, params)
@@ -195,18 +195,18 @@ def train(
 
 
 def check_finite(record: dict[str, float | None], weights: np.ndarray) -> None:
-    """Raises Diverged where a chunk's loss or weights are not finite."""
+    """Raises DivergedError where a chunk's loss or weights are not finite."""
     updated = bool(record["num_updates"])
     bad = [name for name in ("loss", "grad_norm") if updated and record[name] is None]
     bad += ["weights"] if not np.all(np.isfinite(weights)) else []
     if bad:
-        raise Diverged(
+        raise DivergedError(
             f"training diverged: {', '.join(bad)} no longer finite after {record['env_steps']:,} steps; take a smaller "
             "learning_rate, max_grad_norm or reward_scale"
         )
 
 
-def _restored(start: Mapping[str, Any], form: Any, plan: Plan) -> tuple[Any, int]:
+def _restored(start: Mapping[str, Any], form: Any, plan: ChunkPlan) -> tuple[Any, int]:
     """The train state, in memory of its own, and how many chunks are behind it."""
     train_state = jax.tree.map(jnp.array, trees.from_arrays(start, form))
     done, rest = divmod(int(train_state.iteration), plan.iterations)

@@ -24,8 +24,8 @@ class Progress:
             self._display.print(line(record, self._num_steps))
             return
         place = f"{_place(record, self._num_steps)}, {_left(record, self._num_steps)} left"
-        told = "  ".join(f"{label} {text}" for label, text, _ in _figures(record))
-        self._display.show(record["env_steps"] or 0, self._num_steps, place, told)
+        text = "  ".join(f"{label} {text}" for label, text, _ in _figures(record))
+        self._display.show(record["env_steps"] or 0, self._num_steps, place, text)
 
 
 def line(record: Mapping[str, float | None], num_steps: int) -> str:
@@ -35,12 +35,12 @@ def line(record: Mapping[str, float | None], num_steps: int) -> str:
 
 
 def _figures(record: Mapping[str, float | None]) -> list[tuple[str, str, int]]:
-    """What is told of a record: labels, texts, and the width of a column for each."""
-    judged = ("regret", "regret") if record["regret"] is not None else ("greedy return", "greedy_return")
+    """What is shown of a record: labels, texts, and the width of a column for each."""
+    score = ("regret", "regret") if record["regret"] is not None else ("greedy return", "greedy_return")
     return [
         ("steps/s", _text(record["steps_per_second"], ",.0f"), 9),
         ("return", _text(record["episode_return"], ".2f"), 8),
-        (judged[0], _text(record[judged[1]], ".4f"), 9),
+        (score[0], _text(record[score[1]], ".4f"), 9),
         ("loss", _text(record["loss"], ".3g"), 8),
         ("epsilon", _text(record["epsilon"], ".3f"), 5),
     ]

@@ -2,7 +2,7 @@
 
     algorithm = "dqn"  # where it is left out
     env = "HeartPole-v0"
-    num_steps = 2_000_000  # decisions of all lanes together
+    num_steps = 2_000_000  # decisions of all environments together
     keep = "last"  # or "best": the policy of the chunk whose greedy policy did best
     num_evaluations = 50  # about so many times the policy is evaluated: what "best" is the best of
     evaluation_episodes = 16  # of the greedy policy after every chunk
@@ -43,7 +43,7 @@ class Recipe:
 
     name: str
     env: str  # as `registry.make` knows it
-    num_steps: int  # decisions of all lanes together
+    num_steps: int  # decisions of all environments together
     config: Config  # whose type is the algorithm's
     hyperparams: Any  # likewise, plain floats
     keep: str = "last"  # which policy a run ends with, that of the last chunk or of the best: "last" or "best"

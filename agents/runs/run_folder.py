@@ -186,7 +186,7 @@ def read_metrics(folder: Path | str) -> list[dict[str, float | None]]:
 
 
 def write_evaluation(folder: Path, evaluation: Mapping[str, Any]) -> None:
-    """Writes what the policy of a run is worth: it is finished. Raises as `documents.read` and `documents.write`."""
+    """Writes the evaluation of a run, which is then finished. Raises as `documents.read` and `documents.write`."""
     documents.write(folder / EVALUATION, evaluation, of=documents.checksum(documents.read(folder / CONFIG)))
 
 
@@ -202,7 +202,7 @@ def _write_all(file: BinaryIO, content: bytes) -> None:
 
 
 def _make(folder: Path) -> None:
-    """Makes the folder; where it is there, and nobody holds it, it must be empty."""
+    """Makes the folder; where it is there, and no process holds it, it must be empty."""
     if folder.exists() and not (folder / LOCK).exists():
         _check_empty(folder)
     try:

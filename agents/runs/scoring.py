@@ -1,4 +1,4 @@
-"""What a policy is worth: expected return and regret on HeartPole, the mean return elsewhere."""
+"""The score of a policy: expected return and regret on HeartPole, the mean return elsewhere."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ def _check_seed(name: str, seed: int) -> None:
 
 
 def is_heartpole(env: Environment) -> bool:
-    """Whether policies are told apart by `evaluate` and `leaderboard` there, and not by their mean return alone."""
+    """Whether policies are compared by `evaluate` and `leaderboard` there, and not by their mean return alone."""
     return isinstance(env.default_params, heartpole_v0.EnvParams | heartpole_v1.EnvParams)
 
 
@@ -60,13 +60,13 @@ def regret(env: Environment, mean_return: float, params: Any = None) -> float | 
 
 
 def num_episodes(env: Environment) -> int:
-    """How many episodes a policy is judged by."""
+    """How many episodes a policy is evaluated in."""
     return _module(env.default_params).NUM_EPISODES if is_heartpole(env) else OTHER_EPISODES
 
 
 @arguments.typed(seed=_check_seed, num_episodes=validation.check_size)
 def evaluate(policy: Policy, env: Environment, *, num_episodes: int, seed: int, name: str, params: Any = None) -> Any:
-    """The `Evaluation` of the policy on a HeartPole, on every device; `seed` is the noise tape's.
+    """The `Evaluation` of the policy on a HeartPole, on every device; `seed` is the noise's.
 
     Raises:
       ValueError: for params of HeartPole-v0 whose best expected return is unknown.
@@ -87,19 +87,19 @@ def leaderboard(
     progress: Callable[[str], None] = lambda name: None,
     params: Any = None,
 ) -> list[evaluation.Row]:
-    """The scripted policies of a HeartPole and `agents` on one noise tape, best first.
+    """The scripted policies of a HeartPole and `agents` on the same noise, best first.
 
     Raises:
       ValueError: for an agent with the name of a scripted policy, and as `evaluate`.
     """
     params = env.default_params if params is None else params
-    contestants = _module(params).everybody(params)
+    entrants = _module(params).everybody(params)
     for name, agent in agents.items():
-        if name in contestants:
+        if name in entrants:
             raise ValueError(f"an agent cannot have the name of a scripted policy, got {name!r}; rename its folder")
-        contestants[name] = agent
+        entrants[name] = agent
     return _module(params).leaderboard(
-        jax.random.key(seed), contestants, params, num_episodes=num_episodes, devices=jax.devices(), progress=progress
+        jax.random.key(seed), entrants, params, num_episodes=num_episodes, devices=jax.devices(), progress=progress
     )
 
 

@@ -12,20 +12,20 @@ from typing import Any
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Stopping:
+class StopSignals:
     """Hears SIGINT, Ctrl-C, and SIGTERM; a context manager, for the main thread. Elsewhere it hears nothing.
 
-    The first signal is reported on stderr and kept in `requested`, and whoever runs looks there between chunks. The
+    The first signal is reported on stderr and kept in `requested`, where a training loop looks between chunks. The
     second ends the process with `status` and names the command `resume`, even while XLA computes and Python runs no
     handler: a thread hears it. What is being written then is not lost, since all files are written beside their places.
     """
 
-    def __init__(self, told: str = "stopping after this chunk", resume: str = ""):
+    def __init__(self, message: str = "stopping after this chunk", resume: str = ""):
         self.requested: int | None = None
-        self._resume, self._told = resume, told
+        self._resume, self._message = resume, message
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> "Stopping":
+    def __enter__(self) -> "StopSignals":
         if threading.current_thread() is threading.main_thread():
             self._ear, self._mouth = socket.socketpair()
             self._mouth.setblocking(False)
@@ -61,12 +61,12 @@ class Stopping:
             if heard == 1:
                 self.requested = self.requested or received[0]
                 with contextlib.suppress(OSError, ValueError):  # a full disk, a closed pipe: the second is still heard
-                    print(f"{name}: {self._told}; a second signal stops at once", file=sys.stderr, flush=True)
+                    print(f"{name}: {self._message}; a second signal stops at once", file=sys.stderr, flush=True)
             else:
                 hint = f"; go on from what is saved with `{self._resume}`" if self._resume else ""
-                told = f"{name}: stopped at once{hint}\n"
+                text = f"{name}: stopped at once{hint}\n"
                 with contextlib.suppress(OSError):  # not through sys.stderr, whose lock the main thread may hold
-                    os.write(2, told.encode(errors="replace"))
+                    os.write(2, text.encode(errors="replace"))
                 os._exit(status(received[0]))
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import jax
 
-from agents.runs.checkpoint_timer import Pacing
+from agents.runs.checkpoint_timer import CheckpointTimer
 from agents.sweeps import slices
 from agents.sweeps.slice_training import Checkpoints, Interrupted, SliceSpec, Trained, train_slice
 
@@ -80,7 +80,9 @@ class LocalExecutor:
     ):
         self.name, self.on_compiled = "this machine", lambda: None
         self._num_workers = len(workers)
-        self._free = [(device, Checkpoints(folder, Pacing(checkpoint_every), skip_damaged)) for device in workers]
+        self._free = [
+            (device, Checkpoints(folder, CheckpointTimer(checkpoint_every), skip_damaged)) for device in workers
+        ]
         self._all_checkpoints = [checkpoints for _, checkpoints in self._free]
         self._stop_requested = stop_requested
         self._stopping = threading.Event()
@@ -98,7 +100,7 @@ class LocalExecutor:
 
     @property
     def saving_s(self) -> float:
-        return sum(checkpoints.pacing.saved_s for checkpoints in self._all_checkpoints)
+        return sum(checkpoints.timer.saved_s for checkpoints in self._all_checkpoints)
 
     def submit(self, spec: SliceSpec, start: Start | None, on_chunk: OnChunk) -> None:
         worker = self._free.pop(0)

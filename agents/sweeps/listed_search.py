@@ -46,7 +46,7 @@ def configurations(study: Study) -> list[dict[str, Any]]:
             {name: _draw(swept, _uniform(study.search_seed, name, i)) for name, swept in study.space.items()}
             for i in range(study.num_configurations or 0)
         ]
-    raise ValueError(f"search = {study.search!r} has no configurations before it is told what came of others")
+    raise ValueError(f"search = {study.search!r} has no configurations before the results of others")
 
 
 def _uniform(seed: int, name: str, index: int) -> float:

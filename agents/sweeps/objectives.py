@@ -1,4 +1,4 @@
-"""What the members of a study are compared by: regret where the best return is known for all of them, else the return.
+"""What the trials of a study are compared by: regret where the best return is known for all of them, else the return.
 
 A regret and a return cannot be compared. So it is one of them for the whole study, known before it is trained.
 """
@@ -26,7 +26,7 @@ def metric(study: Study) -> str:
 
 
 def environments_of(study: Study) -> list[dict[str, float]]:
-    """The distinct environments that members live in, each by its parameters that are not the defaults.
+    """The distinct environments that trials live in, each by its parameters that are not the defaults.
 
     Those of an adaptive search are not known beforehand: the one without swept parameters stands for them.
     """
@@ -40,7 +40,7 @@ def environments_of(study: Study) -> list[dict[str, float]]:
 
 
 def loss(mean_return: float, metric: str, env: Environment, params: Any) -> float:
-    """What a member with this mean return counts as, the lower the better: infinite where its regret is unknown."""
+    """What a trial with this mean return counts as, the lower the better: infinite where its regret is unknown."""
     if metric == "return":
         return -mean_return
     regret = scoring.regret(env, mean_return, params)

@@ -1,9 +1,9 @@
-"""Adaptive search by Optuna's TPE (Bergstra et al. 2011): a batch is asked for, trained, told.
+"""Adaptive search by Optuna's TPE (Bergstra et al. 2011): a batch is proposed, trained, reported.
 
-Suggestions depend on the study, the batch's number and what was told of the batches before it, and on nothing else:
-each batch is asked of a fresh sampler that is shown a fresh copy of the history. The file optuna.db, for
+Suggestions depend on the study, the batch's number and the results of the batches before it, and on nothing else:
+each batch comes from a fresh sampler that is shown a fresh copy of the history. The file optuna.db, for
 `optuna-dashboard sqlite:///.../optuna.db`, is written and never read from: where it is lost or damaged it is written
-anew while the batches are told again.
+anew while the batches are reported again.
 """
 
 import contextlib
@@ -54,13 +54,13 @@ class Searcher:
         self._study = study
         self._shown = shown
         self._distributions = {name: _distribution(swept) for name, swept in study.space.items()}
-        self._told: list[list[FrozenTrial]] = []  # of each batch, as the sampler sees them
+        self._reported: list[list[FrozenTrial]] = []  # of each batch, as the sampler sees them
 
     def ask(self, batch: int) -> list[dict[str, Any]]:
         """The configurations of a batch.
 
         Raises:
-          ValueError: unless all batches before it were told, or where there is none of that number.
+          ValueError: unless all batches before it were reported, or where there is none of that number.
           OSError: if the database cannot be written.
         """
         size = studies.batch_size(self._study)
@@ -77,17 +77,17 @@ class Searcher:
                 constant_liar=True,  # who is being trained counts as bad: a batch spreads out
             )
         history = optuna.create_study(direction="minimize", sampler=sampler)
-        history.add_trials([trial for trials in self._told[:batch] for trial in trials])
-        asked = [history.ask(self._distributions).params for _ in range(number)]
-        self._show(batch, asked, [None] * number, TrialState.RUNNING)
-        return [{name: _value(params[name]) for name in self._study.space} for params in asked]
+        history.add_trials([trial for trials in self._reported[:batch] for trial in trials])
+        proposed = [history.ask(self._distributions).params for _ in range(number)]
+        self._show(batch, proposed, [None] * number, TrialState.RUNNING)
+        return [{name: _value(params[name]) for name in self._study.space} for params in proposed]
 
     def tell(self, batch: int, configurations: Sequence[Mapping[str, Any]], objectives: Sequence[float | None]) -> None:
         """Takes what came of a batch, also a second time: the lower the better, None or not finite for divergence.
 
         Raises:
-          ValueError: unless all batches before it were told, for values out of their ranges, or where it was told
-            otherwise before.
+          ValueError: unless all batches before it were reported, for values out of their ranges, or where other results
+            of it were reported before.
           OSError: if the database cannot be written.
         """
         self._check_order(batch)
@@ -100,16 +100,18 @@ class Searcher:
             self._trial(batch, i, params, value, TrialState.PRUNED if value is None else TrialState.COMPLETE)
             for i, (params, value) in enumerate(zip(params, values, strict=True))
         ]
-        if batch < len(self._told):
-            if [_told(trial) for trial in trials] != [_told(trial) for trial in self._told[batch]]:
-                raise ValueError(f"batch {batch} was told before, and otherwise; begin the search again")
+        if batch < len(self._reported):
+            if [_reported(trial) for trial in trials] != [_reported(trial) for trial in self._reported[batch]]:
+                raise ValueError(f"batch {batch} was reported before, and otherwise; begin the search again")
         else:
-            self._told.append(trials)
+            self._reported.append(trials)
         self._show(batch, params, values, TrialState.COMPLETE)
 
     def _check_order(self, batch: int) -> None:
-        if batch > len(self._told):
-            raise ValueError(f"batch {batch} comes after batch {len(self._told)} is told; tell all batches in order")
+        if batch > len(self._reported):
+            raise ValueError(
+                f"batch {batch} comes after batch {len(self._reported)} is reported; report all batches in order"
+            )
 
     def _trial(self, batch: int, index: int, params: dict, value: float | None, state: TrialState) -> FrozenTrial:
         configuration = batch * studies.batch_size(self._study) + index
@@ -141,10 +143,10 @@ class Searcher:
 
 def _same_end(there: FrozenTrial, trial: FrozenTrial) -> bool:
     """Whether a finished trial is the one to be written; one that is being trained again has ended before."""
-    return trial.state == TrialState.RUNNING or _told(there) == _told(trial)
+    return trial.state == TrialState.RUNNING or _reported(there) == _reported(trial)
 
 
-def _told(trial: FrozenTrial) -> tuple:
+def _reported(trial: FrozenTrial) -> tuple:
     return trial.params, trial.state, trial.value
 
 

@@ -18,7 +18,7 @@ import jax
 import agents
 import heartpole_jax
 from agents.runs import trees
-from agents.runs.checkpoint_timer import Pacing
+from agents.runs.checkpoint_timer import CheckpointTimer
 from agents.sweeps import slices, study_folder
 from agents.sweeps.executors import OnChunk, Start
 from agents.sweeps.slice_training import Checkpoints, SliceSpec, Trained, train_slice
@@ -161,12 +161,12 @@ def _connect(address: str) -> None:
             runtime_env={"py_modules": packages, "env_vars": environment, "excludes": ["**/__pycache__"]},
         )  # fmt: skip
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
-        told = " ".join(str(error).split())[:300]
-        raise ValueError(f"cannot join a Ray cluster at {address}: {told}; `ray start --head` begins one") from error
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"cannot join a Ray cluster at {address}: {reason}; `ray start --head` begins one") from error
 
 
 def _check_answers(address: str) -> None:
-    """Raises ValueError where nobody listens at HOST:PORT, which Ray itself would wait for for minutes."""
+    """Raises ValueError where nothing listens at HOST:PORT, which Ray itself would wait for for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 2**16:
         raise ValueError(f"--ray must be auto or HOST:PORT, as 10.0.0.1:6379, got {address!r}")
@@ -174,7 +174,7 @@ def _check_answers(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=_ANSWERS_WITHIN_S).close()
     except OSError as error:
         raise ValueError(
-            f"nobody answers at {address} ({error.strerror or error}); `ray start --head` prints a cluster's address"
+            f"nothing answers at {address} ({error.strerror or error}); `ray start --head` prints a cluster's address"
         ) from error
 
 
@@ -192,7 +192,7 @@ def _train(
     start = (lambda: trees.from_arrays(state, programs.forms.state)) if state is not None else None
     checkpoints = None
     if common is not None:
-        checkpoints = Checkpoints(common.folder, Pacing(common.checkpoint_every), common.skip_damaged)
+        checkpoints = Checkpoints(common.folder, CheckpointTimer(common.checkpoint_every), common.skip_damaged)
     return train_slice(spec, programs, start=start, checkpoints=checkpoints)
 
 

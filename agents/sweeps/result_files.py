@@ -1,8 +1,8 @@
-"""The tables of a sweep as Parquet and CSV files, and back from the Parquet files to members.
+"""The tables of a sweep as Parquet and CSV files, and back from the Parquet files to trials.
 
-results.parquet, .csv          one row a member: a configuration and a seed
+results.parquet, .csv          one row a trial: a configuration and a seed
 configurations.parquet, .csv   one row a configuration, best first
-curves.parquet                 one row a member, evaluation and name of a curve
+curves.parquet                 one row a trial, evaluation and name of a curve
 manifest.json                  the checksums of these
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.sweeps.results import CURVES, Configuration, Member, Summary, rank
+from agents.sweeps.results import CURVES, Configuration, Summary, TrialResult, rank
 from heartpole_jax import arguments, disk, documents
 
 try:
@@ -31,21 +31,21 @@ RESULTS, CONFIGURATIONS, CURVE_TABLE = "results", "configurations", "curves"
 _SCHEMA_VERSION = 1
 _BEFORE = ("configuration", "seed", "status", "env_steps")
 _AFTER = ("mean_return", "standard_error", "regret", "diverged_at")
-_KEY = b"heartpole_sweep"  # in the schema's metadata of results.parquet: what the columns cannot tell
+_KEY = b"heartpole_sweep"  # in the schema's metadata of results.parquet: what the columns do not hold
 
 
 @arguments.typed()
-def write(folder: Path | str, members: Sequence[Member], summary: Summary) -> None:
+def write(folder: Path | str, trials: Sequence[TrialResult], summary: Summary) -> None:
     """Writes the six files into the folder, each whole or not at all.
 
     Raises:
       ValueError: as `results.rank`, or where a swept name is that of another column.
       OSError: where they cannot be written.
     """
-    folder, members = Path(folder), sorted(members, key=lambda member: (member.configuration, member.seed))
-    results = _results_table(members, summary)
-    configurations = _configurations_table(rank(members), summary)
-    curves = _curves_table(members)
+    folder, trials = Path(folder), sorted(trials, key=lambda trial: (trial.configuration, trial.seed))
+    results = _results_table(trials, summary)
+    configurations = _configurations_table(rank(trials), summary)
+    curves = _curves_table(trials)
     contents = {f"{CURVE_TABLE}.parquet": _as_parquet(curves)}
     for name, table in ((RESULTS, results), (CONFIGURATIONS, configurations)):
         contents |= {f"{name}.csv": _as_csv(table), f"{name}.parquet": _as_parquet(table)}
@@ -57,8 +57,8 @@ def write(folder: Path | str, members: Sequence[Member], summary: Summary) -> No
 
 
 @arguments.typed()
-def read(folder: Path | str) -> tuple[list[Member], Summary]:
-    """What `write` has written into the folder: the members with their curves, and the summary.
+def read(folder: Path | str) -> tuple[list[TrialResult], Summary]:
+    """What `write` has written into the folder: the trials with their curves, and the summary.
 
     Raises:
       ValueError: where the files are missing or damaged.
@@ -66,7 +66,7 @@ def read(folder: Path | str) -> tuple[list[Member], Summary]:
     folder = Path(folder)
     results, curves = (_read_table(folder, f"{name}.parquet") for name in (RESULTS, CURVE_TABLE))
     try:
-        return _members(results, curves), _summary(_metadata(results)["summary"])
+        return _trials(results, curves), _summary(_metadata(results)["summary"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
             f"{folder / RESULTS}.parquet is not what a sweep has written, {type(error).__name__}: {error}; write it "
@@ -74,25 +74,25 @@ def read(folder: Path | str) -> tuple[list[Member], Summary]:
         ) from error
 
 
-def _results_table(members: Sequence[Member], summary: Summary) -> pa.Table:
+def _results_table(trials: Sequence[TrialResult], summary: Summary) -> pa.Table:
     columns: dict[str, pa.Array] = {
-        "configuration": pa.array([member.configuration for member in members], pa.int64()),
-        "seed": pa.array([member.seed for member in members], pa.int64()),
-        "status": pa.array([member.status for member in members], pa.string()),
-        "env_steps": pa.array([member.env_steps for member in members], pa.int64()),
-        **_value_columns([member.values for member in members], summary.swept, (*_BEFORE, *_AFTER)),
-        "mean_return": _floats([member.mean_return for member in members]),
-        "standard_error": _floats([member.standard_error for member in members]),
-        "regret": _floats([member.regret for member in members]),
-        "diverged_at": pa.array([member.diverged_at for member in members], pa.int64()),
+        "configuration": pa.array([trial.configuration for trial in trials], pa.int64()),
+        "seed": pa.array([trial.seed for trial in trials], pa.int64()),
+        "status": pa.array([trial.status for trial in trials], pa.string()),
+        "env_steps": pa.array([trial.env_steps for trial in trials], pa.int64()),
+        **_value_columns([trial.values for trial in trials], summary.swept, (*_BEFORE, *_AFTER)),
+        "mean_return": _floats([trial.mean_return for trial in trials]),
+        "standard_error": _floats([trial.standard_error for trial in trials]),
+        "regret": _floats([trial.regret for trial in trials]),
+        "diverged_at": pa.array([trial.diverged_at for trial in trials], pa.int64()),
     }
-    lists = [name for name in summary.swept if any(_is_list(member.values.get(name)) for member in members)]
-    told = {
+    lists = [name for name in summary.swept if any(_is_list(trial.values.get(name)) for trial in trials)]
+    metadata = {
         "schema_version": _SCHEMA_VERSION,
         "summary": dataclasses.asdict(summary) | {"log_scaled": sorted(summary.log_scaled)},
         "lists": lists,
     }
-    return pa.table(columns).replace_schema_metadata({_KEY: json.dumps(told).encode()})
+    return pa.table(columns).replace_schema_metadata({_KEY: json.dumps(metadata).encode()})
 
 
 def _configurations_table(ranked: Sequence[Configuration], summary: Summary) -> pa.Table:
@@ -119,18 +119,18 @@ def _configurations_table(ranked: Sequence[Configuration], summary: Summary) -> 
     )
 
 
-def _curves_table(members: Sequence[Member]) -> pa.Table:
-    """One row for each member, evaluation and name, in this order: whole columns at once, there may be millions."""
-    sizes = np.array([len(member.curve["env_steps"]) for member in members], np.int64)
-    steps = np.concatenate([np.asarray(member.curve["env_steps"], np.float64) for member in members])
+def _curves_table(trials: Sequence[TrialResult]) -> pa.Table:
+    """One row for each trial, evaluation and name, in this order: whole columns at once, there may be millions."""
+    sizes = np.array([len(trial.curve["env_steps"]) for trial in trials], np.int64)
+    steps = np.concatenate([np.asarray(trial.curve["env_steps"], np.float64) for trial in trials])
     values = np.stack(
-        [np.concatenate([np.asarray(member.curve[name], np.float64) for member in members]) for name in CURVES], axis=1
+        [np.concatenate([np.asarray(trial.curve[name], np.float64) for trial in trials]) for name in CURVES], axis=1
     ).reshape(-1)
-    rows = np.repeat(np.arange(len(members)), sizes * len(CURVES))
+    rows = np.repeat(np.arange(len(trials)), sizes * len(CURVES))
     return pa.table(
         {
-            "configuration": pa.array(np.array([member.configuration for member in members], np.int64)[rows]),
-            "seed": pa.array(np.array([member.seed for member in members], np.int64)[rows]),
+            "configuration": pa.array(np.array([trial.configuration for trial in trials], np.int64)[rows]),
+            "seed": pa.array(np.array([trial.seed for trial in trials], np.int64)[rows]),
             "env_steps": pa.array(np.repeat(steps, len(CURVES)).astype(np.int64)),
             "name": pa.DictionaryArray.from_arrays(
                 np.tile(np.arange(len(CURVES), dtype=np.int32), int(sizes.sum())), list(CURVES)
@@ -208,28 +208,28 @@ def _read_table(folder: Path, name: str) -> pa.Table:
 
 
 def _metadata(table: pa.Table) -> dict[str, Any]:
-    told = json.loads((table.schema.metadata or {})[_KEY])
-    if told["schema_version"] != _SCHEMA_VERSION:
-        raise ValueError(f"it has schema version {told['schema_version']!r}, and this code reads {_SCHEMA_VERSION}")
-    return told
+    metadata = json.loads((table.schema.metadata or {})[_KEY])
+    if metadata["schema_version"] != _SCHEMA_VERSION:
+        raise ValueError(f"it has schema version {metadata['schema_version']!r}, and this code reads {_SCHEMA_VERSION}")
+    return metadata
 
 
-def _summary(told: Mapping[str, Any]) -> Summary:
+def _summary(metadata: Mapping[str, Any]) -> Summary:
     return Summary(
         **{
-            **told,
-            "seeds": tuple(told["seeds"]),
-            "swept": tuple(told["swept"]),
-            "log_scaled": frozenset(told["log_scaled"]),
+            **metadata,
+            "seeds": tuple(metadata["seeds"]),
+            "swept": tuple(metadata["swept"]),
+            "log_scaled": frozenset(metadata["log_scaled"]),
         }
     )
 
 
-def _members(results: pa.Table, curves: pa.Table) -> list[Member]:
-    told = _metadata(results)
-    swept, lists = told["summary"]["swept"], set(told["lists"])
+def _trials(results: pa.Table, curves: pa.Table) -> list[TrialResult]:
+    metadata = _metadata(results)
+    swept, lists = metadata["summary"]["swept"], set(metadata["lists"])
     pieces = _curves(curves)
-    members = []
+    trials = []
     for row in results.to_pylist():
         values = {
             name: json.loads(row[name]) if name in lists else row[name] for name in swept if row[name] is not None
@@ -239,19 +239,19 @@ def _members(results: pa.Table, curves: pa.Table) -> list[Member]:
         }
         fixed: dict[str, Any] = {name: row[name] for name in (*_BEFORE, "regret", "diverged_at")}
         curve = pieces.get((row["configuration"], row["seed"]), {name: np.zeros(0) for name in ("env_steps", *CURVES)})
-        members.append(Member(**fixed, **numbers, values=values, curve=curve))
-    return _with_unknown_regrets(members)
+        trials.append(TrialResult(**fixed, **numbers, values=values, curve=curve))
+    return _with_unknown_regrets(trials)
 
 
-def _with_unknown_regrets(members: list[Member]) -> list[Member]:
-    """The regret of a member without a return comes back as no number, where others have a regret.
+def _with_unknown_regrets(trials: list[TrialResult]) -> list[TrialResult]:
+    """The regret of a trial without a return comes back as no number, where others have a regret.
 
     Where there is a return and no regret, the best return is unknown.
     """
-    if all(member.regret is None for member in members):
-        return members
-    lost = [member.regret is None and math.isnan(member.mean_return) for member in members]
-    return [dataclasses.replace(m, regret=math.nan) if gone else m for m, gone in zip(members, lost, strict=True)]
+    if all(trial.regret is None for trial in trials):
+        return trials
+    lost = [trial.regret is None and math.isnan(trial.mean_return) for trial in trials]
+    return [dataclasses.replace(m, regret=math.nan) if gone else m for m, gone in zip(trials, lost, strict=True)]
 
 
 def _curves(table: pa.Table) -> dict[tuple[int, int], dict[str, np.ndarray]]:

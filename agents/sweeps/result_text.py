@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from agents.sweeps import statistics
-from agents.sweeps.results import FINISHED, STATUSES, Configuration, Member, Summary, count_line, rank
+from agents.sweeps.results import FINISHED, STATUSES, Configuration, Summary, TrialResult, count_line, rank
 from agents.sweeps.statistics import Interval
 from heartpole_jax import arguments
 
 
 @arguments.typed()
-def as_text(members: Sequence[Member], summary: Summary) -> str:
-    """The ten best configurations, in at most 120 columns, and how many members finished, were stopped, diverged."""
-    ranked = rank(members)
+def as_text(trials: Sequence[TrialResult], summary: Summary) -> str:
+    """The ten best configurations, in at most 120 columns, and how many trials finished, were stopped, diverged."""
+    ranked = rank(trials)
     metric = ranked[0].metric
     names = short_names(summary.swept)
     header = ["rank", *names.values(), "seeds", "median", f"{statistics.mean_name(len(summary.seeds))} [95 %]", "worst"]
@@ -35,18 +35,18 @@ def as_text(members: Sequence[Member], summary: Summary) -> str:
     lines = [f"{title}{best_of}", "", *_aligned([header, *rows]), ""]
     if metric == "regret":
         lines.append("Regret is what a policy's expected return lacks of the best known one: 0 is optimal.")
-    lines.append(f"{len(members):,} members: {count_line(members)}.")
+    lines.append(f"{len(trials):,} trials: {count_line(trials)}.")
     return "\n".join(lines)
 
 
 def short_names(swept: Sequence[str]) -> dict[str, str]:
-    """The names without what stands before their last dot, where that tells them apart."""
+    """The names without what stands before their last dot, where that keeps them apart."""
     last = Counter(name.rpartition(".")[2] for name in swept)
     return {name: short if last[short := name.rpartition(".")[2]] == 1 else name for name in swept}
 
 
 def value_text(value: Any) -> str:
-    """A swept value for people: floats to four digits, near 1 as far as what they lack of it tells, lists in brackets.
+    """A swept value for people: floats to four digits, near 1 four digits of 1 minus it, lists in brackets.
 
     Nothing for None.
     """
@@ -87,7 +87,7 @@ def seeds_text(configuration: Configuration) -> str:
 
 
 def _aligned(cells: Sequence[Sequence[str]], most: int = 120) -> list[str]:
-    """The lines of a table; where it is too wide, columns of swept values from the right are left out, and told."""
+    """The lines of a table; where it is too wide, columns of swept values from the right are left out, and named."""
     rows = [list(row) for row in cells]
     left_out: list[str] = []
     while True:

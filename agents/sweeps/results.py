@@ -1,10 +1,10 @@
-"""What came of a sweep: its members, and its configurations ranked.
+"""What came of a sweep: its trials, and its configurations ranked.
 
-Nothing is dropped in silence. A member that diverged counts as infinitely bad, whatever its policy was worth before:
+Nothing is dropped in silence. A trial that diverged counts as infinitely bad, whatever its policy's value was before:
 its row keeps the regret of the policy that is left, with the status "diverged", and the numbers over seeds take it as
 infinite. Configurations are ranked by the interquartile mean of regret over their seeds, those whose every seed was
 trained to the end first, then those that halving stopped, the longest trained first, then those with a seed that
-diverged. Where the best return is unknown, be it of a single member, the same is done with the mean return, the higher
+diverged. Where the best return is unknown, be it of a single trial, the same is done with the mean return, the higher
 the better: a regret and a return cannot be compared.
 """
 
@@ -27,7 +27,7 @@ CURVES = ("mean_return", "regret", "loss", "episode_return", "q_value", "grad_no
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Member:
+class TrialResult:
     """One configuration trained with one seed."""
 
     configuration: int  # 0, 1, ...
@@ -53,11 +53,11 @@ class Summary:
 
     name: str
     env: str
-    num_steps: int  # of a member that is trained to the end
+    num_steps: int  # of a trial that is trained to the end
     seeds: tuple[int, ...]
     swept: tuple[str, ...]  # names, in order
     log_scaled: frozenset[str]  # those of them that were drawn or spaced evenly in their logarithm
-    keep: str  # which policy a member ends with: "last" or "best"
+    keep: str  # which policy a trial ends with: "last" or "best"
     info: Mapping[str, Any]  # JSON: versions, command, duration, ... for the report
 
     def __post_init__(self) -> None:
@@ -66,7 +66,7 @@ class Summary:
 
 @dataclasses.dataclass(frozen=True)
 class Configuration:
-    """A configuration over its seeds. The three numbers are regrets, or mean returns where `metric` says so."""
+    """A configuration over its seeds. The three numbers are regrets, or mean returns, as `metric` is."""
 
     index: int
     values: Mapping[str, Any]
@@ -86,43 +86,43 @@ class Configuration:
 
 
 @arguments.typed()
-def metric_of(members: Iterable[Member]) -> str:
-    """ "regret" where the best expected return is known for every member that has not diverged, "return" elsewhere."""
-    members = list(members)
-    compared = [member for member in members if member.status != DIVERGED] or members
-    return "regret" if all(member.regret is not None for member in compared) else "return"
+def metric_of(trials: Iterable[TrialResult]) -> str:
+    """ "regret" where the best expected return is known for every trial that has not diverged, "return" elsewhere."""
+    trials = list(trials)
+    compared = [trial for trial in trials if trial.status != DIVERGED] or trials
+    return "regret" if all(trial.regret is not None for trial in compared) else "return"
 
 
-def loss(member: Member, metric: str) -> float:
-    """What a member counts as in the numbers over seeds, the lower the better: infinite where it diverged.
+def loss(trial: TrialResult, metric: str) -> float:
+    """What a trial counts as in the numbers over seeds, the lower the better: infinite where it diverged.
 
-    Likewise where its regret is wanted, and unknown.
+    Likewise where it is compared by regret, and that is unknown.
     """
-    value = member.regret if metric == "regret" else -member.mean_return
-    return math.inf if member.status == DIVERGED or value is None or math.isnan(value) else value
+    value = trial.regret if metric == "regret" else -trial.mean_return
+    return math.inf if trial.status == DIVERGED or value is None or math.isnan(value) else value
 
 
 @arguments.typed()
-def rank(members: Sequence[Member]) -> list[Configuration]:
+def rank(trials: Sequence[TrialResult]) -> list[Configuration]:
     """The configurations, best first, see above.
 
     Raises:
-      ValueError: for no members, an unknown status, or two members of one configuration and seed.
+      ValueError: for no trials, an unknown status, or two trials of one configuration and seed.
     """
-    _check(members)
-    grouped: dict[int, list[Member]] = {}
-    for member in sorted(members, key=lambda member: (member.configuration, member.seed)):
-        grouped.setdefault(member.configuration, []).append(member)
+    _check(trials)
+    grouped: dict[int, list[TrialResult]] = {}
+    for trial in sorted(trials, key=lambda trial: (trial.configuration, trial.seed)):
+        grouped.setdefault(trial.configuration, []).append(trial)
     by_size: dict[int, list[int]] = {}
     for index, own in grouped.items():
         by_size.setdefault(len(own), []).append(index)
-    metric = metric_of(members)
+    metric = metric_of(trials)
     found = []
     for indices in by_size.values():
-        losses = np.array([[loss(member, metric) for member in grouped[index]] for index in indices])
+        losses = np.array([[loss(trial, metric) for trial in grouped[index]] for index in indices])
         for index, numbers in zip(indices, statistics.over_seeds(losses), strict=True):
             own = grouped[index]
-            counts = Counter(member.status for member in own)
+            counts = Counter(trial.status for trial in own)
             found.append(
                 Configuration(
                     index=index,
@@ -130,8 +130,8 @@ def rank(members: Sequence[Member]) -> list[Configuration]:
                     metric=metric,
                     status=next(status for status in reversed(STATUSES) if counts[status]),
                     counts={status: counts[status] for status in STATUSES},
-                    env_steps=max(member.env_steps for member in own),
-                    num_evaluations=max(len(member.curve["env_steps"]) for member in own),
+                    env_steps=max(trial.env_steps for trial in own),
+                    num_evaluations=max(len(trial.curve["env_steps"]) for trial in own),
                     **{
                         name: number if metric == "regret" else _negative(number)
                         for name, number in numbers._asdict().items()
@@ -142,27 +142,27 @@ def rank(members: Sequence[Member]) -> list[Configuration]:
 
 
 @arguments.typed()
-def best(members: Sequence[Member]) -> int:
+def best(trials: Sequence[TrialResult]) -> int:
     """The index of the best configuration: by the interquartile mean, of those whose every seed was trained to the end.
 
     Raises:
       ValueError: where there is none such.
     """
-    first = rank(members)[0]
+    first = rank(trials)[0]
     if first.status != FINISHED:
         raise ValueError(
-            f"no configuration was trained to the end without a seed that diverged: of {len(members):,} members, "
-            f"{count_line(members)}; narrow the ranges of the study, lower learning rates first"
+            f"no configuration was trained to the end without a seed that diverged: of {len(trials):,} trials, "
+            f"{count_line(trials)}; narrow the ranges of the study, lower learning rates first"
         )
     return first.index
 
 
 @arguments.typed()
-def count_line(members: Iterable[Member]) -> str:
-    """How many members finished, were stopped, and diverged, in words."""
-    counts = Counter(member.status for member in members)
-    told = {FINISHED: "finished", STOPPED: "stopped early by halving", DIVERGED: "diverged"}
-    return ", ".join(f"{counts[status]:,} {told[status]}" for status in STATUSES)
+def count_line(trials: Iterable[TrialResult]) -> str:
+    """How many trials finished, were stopped, and diverged, in words."""
+    counts = Counter(trial.status for trial in trials)
+    words = {FINISHED: "finished", STOPPED: "stopped early by halving", DIVERGED: "diverged"}
+    return ", ".join(f"{counts[status]:,} {words[status]}" for status in STATUSES)
 
 
 def _place(configuration: Configuration) -> tuple:
@@ -177,12 +177,12 @@ def _negative(interval: Interval) -> Interval:
     return Interval(-interval.value, -interval.high, -interval.low)
 
 
-def _check(members: Sequence[Member]) -> None:
-    if not members:
-        raise ValueError("results need at least one member, got none")
-    for member in members:
-        if member.status not in STATUSES:
-            raise ValueError(f"a member's status must be one of {', '.join(STATUSES)}, got {shown(member.status)}")
-    (lane, times), *_ = Counter((member.configuration, member.seed) for member in members).most_common(1)
+def _check(trials: Sequence[TrialResult]) -> None:
+    if not trials:
+        raise ValueError("results need at least one trial, got none")
+    for trial in trials:
+        if trial.status not in STATUSES:
+            raise ValueError(f"a trial's status must be one of {', '.join(STATUSES)}, got {shown(trial.status)}")
+    (pair, times), *_ = Counter((trial.configuration, trial.seed) for trial in trials).most_common(1)
     if times > 1:
-        raise ValueError(f"configuration {lane[0]} with seed {lane[1]} must be there once, got {times} such members")
+        raise ValueError(f"configuration {pair[0]} with seed {pair[1]} must be there once, got {times} such trials")

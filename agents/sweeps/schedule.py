@@ -18,11 +18,11 @@ from agents.sweeps import slice_files, slice_training, slices
 from agents.sweeps.executors import Executor
 from agents.sweeps.slice_files import Result
 from agents.sweeps.slice_training import SliceSpec, Trained
-from agents.sweeps.tasks import Lane, Survivor, Task, survivors
+from agents.sweeps.tasks import RungSlice, Survivor, Trial, survivors
 
 
 class Stopped(Exception):
-    """Somebody asked to stop, with this signal; everything is saved."""
+    """Stopped by this signal; everything is saved."""
 
     def __init__(self, signal_number: int):
         super().__init__(f"stopped by {signal.Signals(signal_number).name}")
@@ -37,7 +37,7 @@ class Progress(NamedTuple):
     seconds: float  # that a worker took for it
     chunks_left: int
     slices_left: int
-    best: float  # the lowest objective of a member whose slice has ended, infinite before
+    best: float  # the lowest objective of a trial whose slice has ended, infinite before
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,18 +49,18 @@ class Job:
     setup: slices.Setup
     executor: Executor
     keep_one_in: int  # configurations of a rung; 1 without halving
-    inputs: Callable[[Sequence[Lane]], slices.Inputs]  # of so many lanes as a slice has
-    objective: Callable[[Lane, float], float]  # of a member's mean return, the lower the better
+    inputs: Callable[[Sequence[Trial]], slices.Inputs]  # of so many trials as a slice has
+    objective: Callable[[Trial, float], float]  # of a trial's mean return, the lower the better
     stop_requested: Callable[[], int | None]  # the signal
     skip_damaged: bool = False
-    watch: Callable[[Progress], None] = lambda progress: None
+    on_progress: Callable[[Progress], None] = lambda progress: None
 
 
-def run(tasks: Sequence[Task], job: Job) -> dict[str, Result]:
+def run(tasks: Sequence[RungSlice], job: Job) -> dict[str, Result]:
     """The results of all tasks, by name, those that were there before included.
 
     Raises:
-      Stopped: after saving, where that was asked for.
+      Stopped: after saving, where `stop_requested` returned a signal.
       ValueError: for a damaged file, or one of another study.
       OSError: where a file cannot be written.
     """
@@ -70,10 +70,10 @@ def run(tasks: Sequence[Task], job: Job) -> dict[str, Result]:
         if slice_files.path_of(job.folder, task.name).exists()
     }
     _tidy(tasks, done, job)
-    count = _Count(tasks, done, job.watch)
+    count = _Count(tasks, done, job.on_progress)
     continued = {parent for task in tasks for parent in task.parents}
     under_way: dict[str, SliceSpec] = {}
-    lanes: dict[str, tuple[Lane, ...]] = {}
+    trials: dict[str, tuple[Trial, ...]] = {}
     stopped_by = None
     try:
         while len(done) < len(tasks) and not (stopped_by and not under_way):
@@ -81,8 +81,8 @@ def run(tasks: Sequence[Task], job: Job) -> dict[str, Result]:
                 if not job.executor.has_room(len(under_way)):
                     break
                 chosen = _survivors(task, done, job) if task.parents else []
-                lanes[task.name] = task.lanes or tuple(survivor.lane for survivor in chosen)
-                under_way[task.name] = spec = _spec(task, lanes[task.name], task.name in continued, job)
+                trials[task.name] = task.trials or tuple(survivor.trial for survivor in chosen)
+                under_way[task.name] = spec = _spec(task, trials[task.name], task.name in continued, job)
                 start = functools.partial(_merged, task, chosen, job) if chosen else None
                 job.executor.submit(spec, start, functools.partial(count.chunk, task.name))
             name, trained = job.executor.wait()
@@ -90,7 +90,7 @@ def run(tasks: Sequence[Task], job: Job) -> dict[str, Result]:
             if trained is not None:
                 if trained.state is not None:
                     slice_training.save(job.folder, spec, spec.last_chunk, trained.state)
-                slice_files.write(job.folder, name, job.study, _result(lanes[name], trained, job))
+                slice_files.write(job.folder, name, job.study, _result(trials[name], trained, job))
                 done[name] = slice_files.read(job.folder, name, job.study)
                 _tidy(tasks, done, job)
                 count.ended(name, float(done[name].objective.min()), trained)
@@ -104,10 +104,10 @@ def run(tasks: Sequence[Task], job: Job) -> dict[str, Result]:
 
 
 class _Count:
-    """Chunks and slices done and left, reported to `watch`, by one thread at a time."""
+    """Chunks and slices done and left, reported to `on_progress`, by one thread at a time."""
 
-    def __init__(self, tasks: Sequence[Task], done: Mapping[str, Result], watch: Callable[[Progress], None]):
-        self._watch = watch
+    def __init__(self, tasks: Sequence[RungSlice], done: Mapping[str, Result], on_progress: Callable[[Progress], None]):
+        self._watch = on_progress
         self._last_chunk = {task.name: task.last_chunk for task in tasks}
         self._left = {task.name: task.num_chunks for task in tasks if task.name not in done}
         self._best = min((float(result.objective.min()) for result in done.values()), default=np.inf)
@@ -131,40 +131,40 @@ class _Count:
         self._watch(Progress(chunks, slices, seconds, left, len(self._left), self._best))
 
 
-def _ready(tasks: Sequence[Task], done: Any, under_way: Any) -> list[Task]:
+def _ready(tasks: Sequence[RungSlice], done: Any, under_way: Any) -> list[RungSlice]:
     """Tasks that can begin, late rungs first."""
     ready = [task for task in tasks if task.name not in done and task.name not in under_way]
     ready = [task for task in ready if all(parent in done for parent in task.parents)]
     return sorted(ready, key=lambda task: -task.rung)  # stable: else in the order of the plan
 
 
-def _spec(task: Task, lanes: Sequence[Lane], is_continued: bool, job: Job) -> SliceSpec:
+def _spec(task: RungSlice, trials: Sequence[Trial], is_continued: bool, job: Job) -> SliceSpec:
     return SliceSpec(
         task=task.name,
         study=job.study,
         setup=job.setup,
-        inputs=job.inputs(_padded(lanes, job)),
+        inputs=job.inputs(_padded(trials, job)),
         first_chunk=task.first_chunk,
         last_chunk=task.last_chunk,
         is_continued=is_continued,
     )
 
 
-def _survivors(task: Task, done: Mapping[str, Result], job: Job) -> list[Survivor]:
+def _survivors(task: RungSlice, done: Mapping[str, Result], job: Job) -> list[Survivor]:
     parents = {name: done[name] for name in task.parents}
     return survivors(
-        {name: result.lanes for name, result in parents.items()},
+        {name: result.trials for name, result in parents.items()},
         {name: result.objective for name, result in parents.items()},
         job.keep_one_in,
     )
 
 
-def _padded(lanes: Sequence[Any], job: Job) -> list[Any]:
+def _padded(trials: Sequence[Any], job: Job) -> list[Any]:
     """As many as a slice has: the last one again where they are fewer."""
-    return [*lanes, *[lanes[-1]] * (job.setup.slice_lanes - len(lanes))]
+    return [*trials, *[trials[-1]] * (job.setup.slice_size - len(trials))]
 
 
-def _merged(task: Task, chosen: Sequence[Survivor], job: Job) -> slices.SliceState:
+def _merged(task: RungSlice, chosen: Sequence[Survivor], job: Job) -> slices.SliceState:
     """The states of the survivors of the task's parents in one slice. Raises ValueError where one is gone."""
     form = slices.forms(job.setup).state
     states: dict[str, slices.SliceState] = {}
@@ -179,41 +179,41 @@ def _merged(task: Task, chosen: Sequence[Survivor], job: Job) -> slices.SliceSta
             )
 
     def pick(axis: int | None, *parents: np.ndarray) -> np.ndarray:
-        if axis is None:  # all lanes share it
+        if axis is None:  # all trials share it
             return parents[0]
         by_name = dict(zip(states, parents, strict=True))
         return np.stack([by_name[survivor.parent][survivor.place] for survivor in _padded(chosen, job)])
 
-    return slices.map_lanes(pick, *states.values())
+    return slices.map_trials(pick, *states.values())
 
 
-def _result(lanes: tuple[Lane, ...], trained: Trained, job: Job) -> Result:
-    num, judged, history = len(lanes), trained.judgement, trained.history
+def _result(trials: tuple[Trial, ...], trained: Trained, job: Job) -> Result:
+    num, evaluation, history = len(trials), trained.evaluation, trained.history
     column = lambda values: np.asarray(values)[:, :num].T
     alive = column(history.alive)
     env_steps = column(history.metrics.env_steps).astype(np.float64)
     diverged_at = np.where(alive.all(axis=1), -1, env_steps[np.arange(num), np.argmin(alive, axis=1)])
     objective = [
-        job.objective(lane, float(value)) if healthy and np.isfinite(value) else np.inf
-        for lane, value, healthy in zip(lanes, judged.mean_return, alive[:, -1], strict=False)
+        job.objective(trial, float(value)) if healthy and np.isfinite(value) else np.inf
+        for trial, value, healthy in zip(trials, evaluation.mean_return, alive[:, -1], strict=False)
     ]
     metrics = {
         name: column(getattr(history.metrics, name)) for name in ("loss", "q_value", "grad_norm", "episode_return")
     }  # fmt: skip
     curves = {"env_steps": env_steps, "mean_return": column(history.mean_return), **metrics}
     return Result(
-        lanes=lanes,
+        trials=trials,
         objective=np.asarray(objective, np.float64),
-        mean_return=judged.mean_return[:num].astype(np.float64),
-        standard_error=judged.standard_error[:num].astype(np.float64),
+        mean_return=evaluation.mean_return[:num].astype(np.float64),
+        standard_error=evaluation.standard_error[:num].astype(np.float64),
         diverged_at=diverged_at.astype(np.int64),
-        weights=judged.weights[:num],
+        weights=evaluation.weights[:num],
         curves={name: values.astype(np.float64) for name, values in curves.items()},
     )
 
 
-def _tidy(tasks: Sequence[Task], done: Mapping[str, Result], job: Job) -> None:
-    """Removes the states of finished tasks that nobody will train on."""
+def _tidy(tasks: Sequence[RungSlice], done: Mapping[str, Result], job: Job) -> None:
+    """Removes the states of finished tasks that no task will train on."""
     needed = {parent for task in tasks if task.name not in done for parent in task.parents}
     for name in done.keys() - needed:
         slice_training.remove(job.folder, name)

@@ -4,7 +4,7 @@
         configurations = searcher.ask(batch)
         searcher.tell(batch, configurations, objectives)
 
-What is asked for a batch depends on the study and on what was told of the batches before it, and on nothing else.
+The configurations of a batch depend on the study and on the results of the batches before it, and on nothing else.
 """
 
 import contextlib
@@ -17,16 +17,19 @@ from agents.sweeps.study import Study
 
 
 class Searcher(Protocol):
-    """Who is asked for configurations."""
+    """Proposes configurations."""
 
     def ask(self, batch: int) -> list[dict[str, Any]]:
-        """The configurations of a batch, values by swept name, as JSON has them. All batches before it must be told."""
+        """The configurations of a batch, values by swept name, as JSON has them.
+
+        The results of all batches before it must have been reported.
+        """
         ...
 
     def tell(self, batch: int, configurations: Sequence[Mapping[str, Any]], objectives: Sequence[float | None]) -> None:
         """Takes what came of a batch: the lower the better, None or not finite where a configuration diverged.
 
-        Every batch is told, in order, also when a study goes on: nothing else needs to be kept.
+        Every batch is reported, in order, also when a study goes on: nothing else needs to be kept.
         """
         ...
 
@@ -39,7 +42,7 @@ def opened(study: Study, folder: Path) -> Iterator[Searcher]:
       ImportError: for search = "optuna", without Optuna.
     """
     if study.search == "optuna":
-        from agents.sweeps import optuna_search  # here alone: whoever needs no Optuna need not have it
+        from agents.sweeps import optuna_search  # here, since Optuna is an extra
 
         with optuna_search.opened(study, folder) as searcher:
             yield searcher

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from agents.runs import array_files
-from agents.sweeps.tasks import Lane
+from agents.sweeps.tasks import Trial
 
 SCHEMA_VERSION = 1
 CURVES = ("env_steps", "mean_return", "loss", "q_value", "grad_norm", "episode_return")
@@ -18,9 +18,9 @@ CURVES = ("env_steps", "mean_return", "loss", "q_value", "grad_norm", "episode_r
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Result:
-    """A slice's members after a rung. Arrays of shape (num_lanes, ...), `curves` (num_lanes, num_chunks)."""
+    """A slice's trials after a rung. Arrays of shape (num_trials, ...), `curves` (num_trials, num_chunks)."""
 
-    lanes: tuple[Lane, ...]
+    trials: tuple[Trial, ...]
     objective: np.ndarray  # float64, the lower the better: regret, or what is known instead; infinite if diverged
     mean_return: np.ndarray  # of the kept policy
     standard_error: np.ndarray
@@ -37,7 +37,7 @@ def path_of(folder: Path, task: str) -> Path:
 def write(folder: Path, task: str, study: str, result: Result) -> None:
     """Writes the result of `task` of the study with the digest `study`. Raises OSError where it cannot."""
     arrays = {
-        "lanes": np.asarray(result.lanes, np.int64),
+        "trials": np.asarray(result.trials, np.int64),
         **{name: getattr(result, name) for name in _ARRAYS},
         **{f"curves/{name}": result.curves[name] for name in CURVES},
     }
@@ -57,7 +57,7 @@ def read(folder: Path, task: str, study: str) -> Result:
     again = f"remove it and resume: the slice is trained again ({path})"
     try:
         description, arrays = array_files.read(path)
-        lanes = tuple(Lane(int(configuration), int(seed)) for configuration, seed in arrays["lanes"])
+        trials = tuple(Trial(int(configuration), int(seed)) for configuration, seed in arrays["trials"])
         curves = {name: arrays[f"curves/{name}"] for name in CURVES}
         rest = {name: arrays[name] for name in _ARRAYS}
     except (ValueError, KeyError, TypeError) as error:
@@ -66,7 +66,7 @@ def read(folder: Path, task: str, study: str) -> Result:
     for name, value in expected.items():
         if description.get(name) != value:
             raise ValueError(f"{path} has {name} {description.get(name)!r}, expected {value!r}: it is of another run")
-    return Result(lanes=lanes, curves=curves, **rest)
+    return Result(trials=trials, curves=curves, **rest)
 
 
 _ARRAYS = ("objective", "mean_return", "standard_error", "diverged_at", "weights")

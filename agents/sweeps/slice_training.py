@@ -16,7 +16,7 @@ import numpy as np
 from chex import ArrayTree
 
 from agents.runs import checkpoints, trees
-from agents.runs.checkpoint_timer import Pacing
+from agents.runs.checkpoint_timer import CheckpointTimer
 from agents.sweeps import slices
 
 
@@ -36,15 +36,15 @@ class SliceSpec:
 class Trained(NamedTuple):
     """What came of a slice, NumPy arrays."""
 
-    judgement: slices.Judgement
-    history: slices.Record  # leaves of shape (chunks, slice_lanes)
+    evaluation: slices.Evaluation
+    history: slices.Record  # leaves of shape (chunks, slice_size)
     state: dict[str, np.ndarray] | None  # of a slice that is continued, unless its checkpoint holds it
     chunks: int  # trained now: fewer than there are where a checkpoint had some
     seconds: float  # since the last chunk was reported
 
 
 class Interrupted(Exception):
-    """It was asked to stop, and has saved where it is."""
+    """It was stopped, and has saved where it is."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,13 +52,13 @@ class Checkpoints:
     """Where slices are checkpointed, and when."""
 
     folder: Path  # the sweep's
-    pacing: Pacing
+    timer: CheckpointTimer
     skip_damaged: bool = False
 
     def save(self, spec: SliceSpec, chunk: int, state: slices.SliceState, history: list[slices.Record]) -> None:
         """Raises OSError where it cannot be written."""
         if history:  # else it has only begun
-            self.pacing.save(lambda: save(self.folder, spec, chunk, _arrays(state, history)))
+            self.timer.save(lambda: save(self.folder, spec, chunk, _arrays(state, history)))
 
     def restore(self, spec: SliceSpec, forms: slices.Forms) -> "tuple[int, Any, list[slices.Record]] | None":
         """(chunks done, state, history); None where there is none. Raises ValueError for a damaged one."""
@@ -89,11 +89,11 @@ def train_slice(
       programs: of `spec.setup`.
       start: makes the state to begin with, NumPy arrays; by default a fresh one.
       checkpoints: where it goes on from, and is saved; None: nowhere.
-      stop_requested: is asked after each chunk.
+      stop_requested: is called after each chunk.
       on_chunk: is given the chunks done and the seconds that the last took, but for the last chunk of all.
 
     Raises:
-      Interrupted: where it was asked to stop before the last chunk.
+      Interrupted: where `stop_requested` returned True before the last chunk.
       ValueError: for a damaged checkpoint. OSError: where one cannot be written.
     """
     inputs = programs.put(spec.inputs)
@@ -117,12 +117,12 @@ def train_slice(
         on_chunk(chunk, seconds)
         stop = stop_requested()
         if checkpoints:
-            checkpoints.pacing.worked(seconds)
-            if stop or checkpoints.pacing.due():
+            checkpoints.timer.worked(seconds)
+            if stop or checkpoints.timer.due():
                 checkpoints.save(spec, chunk, state, history)
         if stop:
             raise Interrupted
-    judgement = jax.tree.map(np.array, programs.judge(state, inputs))
+    evaluation = jax.tree.map(np.array, programs.evaluate(state, inputs))
     kept = None
     if spec.is_continued and checkpoints:
         if saved is None or chunk > chunks_before:
@@ -130,7 +130,7 @@ def train_slice(
     elif spec.is_continued:
         kept = _arrays(state, history)
     return Trained(
-        judgement=judgement,
+        evaluation=evaluation,
         history=_stacked(history),
         state=kept,
         chunks=chunk - chunks_before,

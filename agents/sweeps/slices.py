@@ -1,8 +1,8 @@
-"""Training of one slice of members: the programs, compiled for one device.
+"""Training of one slice of trials: the programs, compiled for one device.
 
-A chunk is training and one evaluation, for `slice_lanes` members in one vmapped program; hyperparameters and swept
-parameters of the environment are arrays, (slice_lanes,). A member whose loss or weights are no longer finite is frozen
-as it was a chunk before: it costs what it did and disturbs nobody, since lanes share nothing.
+A chunk is training and one evaluation, for `slice_size` trials in one vmapped program; hyperparameters and swept
+parameters of the environment are arrays, (slice_size,). A trial whose loss or weights are no longer finite is frozen
+as it was a chunk before: it costs what it did and disturbs no other, since trials share nothing.
 """
 
 import dataclasses
@@ -25,16 +25,16 @@ _FINAL_EVALUATION = 101  # what a key's random numbers are for, apart from those
 
 @struct.dataclass
 class Inputs:
-    """What tells the members of a slice apart, leaves of shape (slice_lanes, ...)."""
+    """What differs among the trials of a slice, leaves of shape (slice_size, ...)."""
 
-    key: Array  # uint32 (slice_lanes, 2), raw
+    key: Array  # uint32 (slice_size, 2), raw
     hyperparams: ArrayTree
     params: dict[str, Array]  # swept parameters of the environment
 
 
 @struct.dataclass
 class SliceState:
-    """All there is of a slice's training, leaves of shape (slice_lanes, ...)."""
+    """All there is of a slice's training, leaves of shape (slice_size, ...)."""
 
     train_state: Any  # but `iteration`, which all share: ()
     alive: Array  # bool: loss and weights have been finite so far
@@ -44,7 +44,7 @@ class SliceState:
 
 @struct.dataclass
 class Record:
-    """What happened in a chunk, leaves of shape (slice_lanes,)."""
+    """The metrics of a chunk, leaves of shape (slice_size,)."""
 
     metrics: Any
     mean_return: Array  # of the greedy policy, NaN for the frozen
@@ -52,8 +52,8 @@ class Record:
 
 
 @struct.dataclass
-class Judgement:
-    """What the kept policies are worth, leaves of shape (slice_lanes, ...)."""
+class Evaluation:
+    """The scores of the kept policies, leaves of shape (slice_size, ...)."""
 
     mean_return: Array
     standard_error: Array
@@ -66,7 +66,7 @@ class Setup:
 
     config: Config
     env: Environment
-    slice_lanes: int
+    slice_size: int
     iterations: int  # a chunk
     evaluation_episodes: int
     final_episodes: int
@@ -88,7 +88,7 @@ class Programs(NamedTuple):
 
     init: Callable[[Inputs], SliceState]
     chunk: Callable[[SliceState, Inputs], tuple[SliceState, Record]]  # takes the state's memory
-    judge: Callable[[SliceState, Inputs], Judgement]
+    evaluate: Callable[[SliceState, Inputs], Evaluation]
     forms: Forms
     device: jax.Device
 
@@ -119,19 +119,19 @@ def build(setup: Setup, device: jax.Device) -> Programs:
     return Programs(
         init=compiled(_init, inputs),
         chunk=compiled(_chunk, state, inputs, donate=(0,)),
-        judge=compiled(_judge, state, inputs),
+        evaluate=compiled(_evaluate, state, inputs),
         forms=known,
         device=device,
     )
 
 
-def member_bytes(config: Config, env: Environment) -> int:
-    """Bytes of memory for each member: those of a training run, and two networks more."""
+def trial_bytes(config: Config, env: Environment) -> int:
+    """Bytes of memory for each trial: those of a training run, and two networks more."""
     return algorithms.of(config).memory_bytes(config, env) + 2 * networks.weights_bytes(config, env)
 
 
 def inputs_of(seeds: list[int], hyperparams: list[Any], params: list[Mapping[str, float]]) -> Inputs:
-    """The inputs of members with these seeds, hyperparameters and swept parameters, as NumPy arrays."""
+    """The inputs of trials with these seeds, hyperparameters and swept parameters, as NumPy arrays."""
     number = jnp.result_type(float)
     column = lambda values: np.asarray(values, number)
     return Inputs(
@@ -141,10 +141,10 @@ def inputs_of(seeds: list[int], hyperparams: list[Any], params: list[Mapping[str
     )
 
 
-def map_lanes(function: Callable[..., Any], *states: SliceState) -> SliceState:
+def map_trials(function: Callable[..., Any], *states: SliceState) -> SliceState:
     """The state of `function(axis, *leaves)` for every leaf.
 
-    `axis` is the leaf's axis of lanes, None where all share it, and `leaves` are those of each of the states.
+    `axis` is the leaf's axis of trials, None where all share it, and `leaves` are those of each of the states.
     """
     axes = jax.tree.map(lambda _: 0, states[0])
     shared = dataclasses.replace(axes.train_state, iteration=None)
@@ -165,8 +165,8 @@ def _init(inputs: Inputs, setup: Setup) -> SliceState:
     train_state = jax.vmap(one, out_axes=algorithm.population_axes)(inputs)
     return SliceState(
         train_state=train_state,
-        alive=jnp.ones(setup.slice_lanes, bool),
-        best_value=jnp.full(setup.slice_lanes, -jnp.inf),
+        alive=jnp.ones(setup.slice_size, bool),
+        best_value=jnp.full(setup.slice_size, -jnp.inf),
         best_weights=algorithm.policy_of(train_state),
     )
 
@@ -200,22 +200,22 @@ def _chunk(state: SliceState, inputs: Inputs, setup: Setup) -> tuple[SliceState,
     ), Record(metrics=metrics, mean_return=mean_return, alive=alive)
 
 
-def _judge(state: SliceState, inputs: Inputs, setup: Setup) -> Judgement:
+def _evaluate(state: SliceState, inputs: Inputs, setup: Setup) -> Evaluation:
     algorithm = algorithms.of(setup.config)
     weights = state.best_weights if setup.keep == "best" else algorithm.policy_of(state.train_state)
 
-    def judge(inputs, weights):
+    def evaluate(inputs, weights):
         key = threefry.derived_key(inputs.key, _FINAL_EVALUATION)
         policy, params = algorithm.greedy(weights, setup.config, setup.env), _params(inputs, setup)
         returns = evaluation.episode_returns(policy, key, setup.env, setup.final_episodes, params)
         return jnp.mean(returns), jnp.std(returns, ddof=1) / np.sqrt(setup.final_episodes)
 
-    mean_return, standard_error = jax.vmap(judge)(inputs, weights)
-    return Judgement(mean_return=mean_return, standard_error=standard_error, weights=weights)
+    mean_return, standard_error = jax.vmap(evaluate)(inputs, weights)
+    return Evaluation(mean_return=mean_return, standard_error=standard_error, weights=weights)
 
 
 def _freeze(old: Any, new: Any, alive: Array, algorithm: Algorithm) -> Any:
-    """`new`, with what learns as in `old` where a member is not alive. Environment and buffer go on, unused."""
+    """`new`, with what learns as in `old` where a trial is not alive. Environment and buffer go on, unused."""
     keep = lambda new, old: jnp.where(alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)
     kept = {name: jax.tree.map(keep, getattr(new, name), getattr(old, name)) for name in algorithm.learned}
     return dataclasses.replace(new, **kept)
@@ -226,16 +226,16 @@ def _finite(weights: Array) -> Array:
 
 
 def _params(inputs: Inputs, setup: Setup) -> Any:
-    """The environment's parameters of a member, None where they are its defaults."""
+    """The environment's parameters of a trial, None where they are its defaults."""
     changes = {**setup.params, **inputs.params}
     return env_params.replaced(setup.env, changes) if changes else None
 
 
 def _inputs_form(setup: Setup) -> Inputs:
-    lanes = setup.slice_lanes
-    number = jax.ShapeDtypeStruct((lanes,), jnp.result_type(float))
+    trials = setup.slice_size
+    number = jax.ShapeDtypeStruct((trials,), jnp.result_type(float))
     return Inputs(
-        key=jax.ShapeDtypeStruct((lanes, 2), jnp.uint32),
+        key=jax.ShapeDtypeStruct((trials, 2), jnp.uint32),
         hyperparams=jax.tree.map(lambda _: number, algorithms.of(setup.config).hyperparams()),
         params=dict.fromkeys(setup.swept_params, number),
     )

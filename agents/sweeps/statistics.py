@@ -37,9 +37,9 @@ class OverSeeds(NamedTuple):
 def over_seeds(losses: np.ndarray, num_resamples: int = NUM_RESAMPLES) -> list[OverSeeds]:
     """For each row of `losses`, (configurations, seeds), its median, interquartile mean and worst, with intervals.
 
-    Infinite losses stand for members that diverged. The interquartile mean leaves out a quarter of the seeds, rounded
+    Infinite losses stand for trials that diverged. The interquartile mean leaves out a quarter of the seeds, rounded
     down, at either end: none of fewer than four. No resample is worse than the worst, so the interval of the worst ends
-    there: it tells how much better the worst of as many seeds may be, and nothing of how bad one more seed could be.
+    there: it bounds how much better the worst of as many seeds may be, and not how bad one more seed could be.
 
     Raises:
       ValueError: where `losses` is no such matrix, or holds something that is not a number.

@@ -18,19 +18,19 @@ class Study:
     name: str
     env: str  # as `registry.make` knows it
     recipe: str  # where values came from that the study's own file did not give
-    num_steps: int  # of a member, decisions of all its lanes together
+    num_steps: int  # of a trial, decisions of all its environments together
     config: Config
     hyperparams: Any  # of the algorithm's type, plain floats
     params: Mapping[str, float]  # the environment's, other than its defaults
     space: Mapping[str, Range]  # in order: a grid's last name is its fastest
     seeds: tuple[int, ...]
-    evaluation_episodes: int  # of each evaluation while a member is trained
-    keep: str  # which policy a member ends with, that of the last evaluation or of the best: "last" or "best"
+    evaluation_episodes: int  # of each evaluation while a trial is trained
+    keep: str  # which policy a trial ends with, that of the last evaluation or of the best: "last" or "best"
     num_evaluations: int = 32  # of a whole run, evenly
     final_episodes: int = 64  # of the kept policy, at the end
     search: str = "grid"  # or random, optuna
     num_configurations: int | None = None  # None for a grid
-    batch_configurations: int | None = None  # trained before the search hears of them; None but for optuna
+    batch_configurations: int | None = None  # trained before the search gets their results; None but for optuna
     search_seed: int = 0
     halving: Halving | None = None
 
@@ -39,8 +39,8 @@ class Study:
 
 
 @dataclasses.dataclass(frozen=True)
-class Setting:
-    """One configuration: all that a member needs but a seed."""
+class ResolvedConfig:
+    """One configuration: all that a trial needs but a seed."""
 
     config: Config
     hyperparams: Any  # of the algorithm's type, plain floats
@@ -48,7 +48,7 @@ class Setting:
 
 
 @arguments.typed()
-def resolve(study: Study, values: Mapping[str, Any]) -> Setting:
+def resolve(study: Study, values: Mapping[str, Any]) -> ResolvedConfig:
     """The configuration with these values of the swept names.
 
     Raises:
@@ -59,7 +59,7 @@ def resolve(study: Study, values: Mapping[str, Any]) -> Setting:
     config = {name: value for name, value in values.items() if space.is_static(name)}
     params = {name: float(value) for name, value in values.items() if space.is_param(name)}
     rest = {name: float(value) for name, value in values.items() if name not in config and name not in params}
-    return Setting(
+    return ResolvedConfig(
         config=dataclasses.replace(study.config, **config),
         hyperparams=dataclasses.replace(study.hyperparams, **rest),
         params={**study.params, **params},
@@ -76,7 +76,7 @@ def count(study: Study) -> int:
 
 @arguments.typed()
 def batch_size(study: Study) -> int:
-    """Configurations that are trained before the search is told what came of them; all, where it is not."""
+    """Configurations that are trained before the search gets their results; all, where it is not."""
     return count(study) if study.batch_configurations is None else study.batch_configurations
 
 

@@ -17,7 +17,7 @@ from heartpole_jax import Environment, validation
 from heartpole_jax.arguments import shown
 
 SEARCHES = ("grid", "random", "optuna")
-MOST_MEMBERS = 1_000_000
+MOST_TRIALS = 1_000_000
 _MOST_PROGRAMS = 10_000
 _SEED_LIMIT = 2**32
 
@@ -26,7 +26,7 @@ def check(study: Study, env: Environment) -> None:
     """Raises ValueError or TypeError for numbers, a search or a space that cannot be, naming the first that cannot."""
     _check_numbers(study)
     _check_search(study)
-    _check_members(study)
+    _check_trials(study)
     _check_traced(study, env)
     _check_whole(study)
     latest = _latest_start(study)
@@ -79,13 +79,13 @@ def _check_search(study: Study) -> None:
             validation.check_size(name, getattr(study, name))
 
 
-def _check_members(study: Study) -> None:
+def _check_trials(study: Study) -> None:
     configurations = study.num_configurations or space.grid_size(study.space)
-    members = configurations * len(study.seeds)
-    if members > MOST_MEMBERS:
+    trials = configurations * len(study.seeds)
+    if trials > MOST_TRIALS:
         raise ValueError(
-            f"a study must have at most {MOST_MEMBERS:,} members, got {configurations:,} configurations x "
-            f"{len(study.seeds):,} seeds = {members:,}; take fewer of either"
+            f"a study must have at most {MOST_TRIALS:,} trials, got {configurations:,} configurations x "
+            f"{len(study.seeds):,} seeds = {trials:,}; take fewer of either"
         )
 
 
@@ -158,10 +158,10 @@ def _latest_start(study: Study) -> Any:
 
 
 def _check_first_rung(study: Study, name: str, starts: float) -> None:
-    """That whoever is judged after the first rung has learned something by then."""
+    """That a trial has learned something by the end of the first rung."""
     steps = study.num_steps * rung_ends(study.num_evaluations, study.halving)[0] // study.num_evaluations
     if starts >= steps:
         raise ValueError(
-            f"{name} must be below the {steps:,} steps of the first rung, or it judges what has not learned, "
+            f"{name} must be below the {steps:,} steps of the first rung, or it compares what has not learned, "
             f"got {starts:,.0f}"
         )

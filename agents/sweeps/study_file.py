@@ -10,7 +10,7 @@
     learning_rate = {log_uniform = [1e-4, 1e-2]}
 
 All else comes from the recipe, unless the tables [config], [hyperparams] and [params], `env`, `num_steps`, `keep` and
-`evaluation_episodes` say otherwise. A swept name's range takes the place of its value there.
+`evaluation_episodes` give others. A swept name's range takes the place of its value there.
 """
 
 import dataclasses
@@ -36,12 +36,12 @@ from heartpole_jax.arguments import shown
 _TABLES = ("config", "hyperparams", "params", "space")
 _KINDS = typing.get_type_hints(Study)
 _DECODED = ("seeds", "halving", "space")  # here; tables of a recipe as there
-_OF_RECIPE = ("env", "num_steps", "evaluation_episodes", "keep")  # where the study does not say
+_OF_RECIPE = ("env", "num_steps", "evaluation_episodes", "keep")  # where the study gives none
 
 
 @arguments.checked(path=arguments.check_path)
 def load(path: Path | str) -> Study:
-    """The study in the TOML file `path`, named as the file where it does not say.
+    """The study in the TOML file `path`, named as the file where it has no name.
 
     Raises:
       ValueError: as `content` and `read`, with the file.
@@ -56,7 +56,7 @@ def load(path: Path | str) -> Study:
 
 @arguments.typed()
 def content(path: Path | str) -> dict[str, Any]:
-    """What the TOML file `path` says, not checked yet; a recipe's file is looked for beside it.
+    """The content of the TOML file `path`, not checked yet; a recipe's file is looked for beside it.
 
     Raises:
       ValueError: if the file cannot be read, or is no TOML.
@@ -141,7 +141,7 @@ def as_toml(study: Study) -> str:
 
 @arguments.typed()
 def digest(study: Study) -> str:
-    """The SHA-256 of all that tells the study from another, the menu in a file included.
+    """The SHA-256 of all that makes the study another, the menu in a file included.
 
     Its name, and where its values came from, are left out.
     """
@@ -204,8 +204,8 @@ def _space(content: Mapping[str, Any], env: str, algorithm: Algorithm) -> dict[s
 def _seeds(seeds: Any) -> tuple[int, ...]:
     if type(seeds) is int:
         validation.check_size("seeds", seeds)
-        if seeds > study_checks.MOST_MEMBERS:
-            raise ValueError(f"seeds must be at most {study_checks.MOST_MEMBERS:,}, got {seeds:,}")
+        if seeds > study_checks.MOST_TRIALS:
+            raise ValueError(f"seeds must be at most {study_checks.MOST_TRIALS:,}, got {seeds:,}")
         return tuple(range(seeds))
     if not isinstance(seeds, list) or not seeds or not all(type(seed) is int for seed in seeds):
         raise ValueError(f"seeds must be how many, or a list of whole numbers, got {shown(seeds)}")

@@ -29,11 +29,11 @@ _FOLDERS = ("batches", "slices", "best")
 SAME = ("jax", "jaxlib", "platform", "float")  # what results depend on to the bit
 
 
-class Kept(NamedTuple):
+class SweepRecord(NamedTuple):
     """How a sweep was begun."""
 
     study: Study
-    slice_lanes: int
+    slice_size: int
     checkpoint_every: int | None  # chunks; None: by the time that saving takes
     versions: Mapping[str, str]
     command: str
@@ -45,7 +45,7 @@ def is_sweep(folder: Path) -> bool:
     return (folder / STUDY).is_file()
 
 
-def prepare(folder: Path, study: Study, command: str, slice_lanes: int, checkpoint_every: int | None) -> Kept:
+def prepare(folder: Path, study: Study, command: str, slice_size: int, checkpoint_every: int | None) -> SweepRecord:
     """How the sweep in `folder` was begun: now, where the folder was empty.
 
     Raises:
@@ -65,7 +65,7 @@ def prepare(folder: Path, study: Study, command: str, slice_lanes: int, checkpoi
             "schema_version": SCHEMA_VERSION,
             "digest": study_file.digest(study),
             "study": study_file.as_dict(study),
-            "slice_lanes": slice_lanes,
+            "slice_size": slice_size,
             "checkpoint_every": checkpoint_every,
             "versions": versions(),
             "command": command,
@@ -74,15 +74,15 @@ def prepare(folder: Path, study: Study, command: str, slice_lanes: int, checkpoi
         if (menu := registry.menu_digest(study.env)) is not None:
             content["menu"] = menu
         documents.write(folder / STUDY, content)
-    kept = read(folder)
-    if study_file.digest(kept.study) != study_file.digest(study):
+    record = read(folder)
+    if study_file.digest(record.study) != study_file.digest(study):
         raise ValueError(
-            f"{folder} is of another study: {_difference(kept.study, study)}; name another folder with --out"
+            f"{folder} is of another study: {_difference(record.study, study)}; name another folder with --out"
         )
-    return kept
+    return record
 
 
-def read(folder: Path) -> Kept:
+def read(folder: Path) -> SweepRecord:
     """How the sweep in `folder` was begun.
 
     Raises:
@@ -99,26 +99,26 @@ def read(folder: Path) -> Kept:
     if content.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"{path} is of another version of this project, and this reads {SCHEMA_VERSION}")
     try:
-        return _kept(content, folder)
+        return _record(content, folder)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} has not what a study has, {type(error).__name__}: {error}") from error
 
 
-def _kept(content: Mapping[str, Any], folder: Path) -> Kept:
+def _record(content: Mapping[str, Any], folder: Path) -> SweepRecord:
     for name, now in versions().items():
         if name in SAME and content["versions"].get(name) != now:
             raise ValueError(
                 f"{folder} was begun with {name} {content['versions'].get(name)}, and this is {now}: results would not "
                 "be the same to the bit; go on with that version, or begin again in another folder"
             )
-    validation.check_size("slice_lanes", content["slice_lanes"])
+    validation.check_size("slice_size", content["slice_size"])
     if content["checkpoint_every"] is not None:
         validation.check_size("checkpoint_every", content["checkpoint_every"])
     study = study_file.from_dict(content["study"])
     registry.check_menu(study.env, content.get("menu"), f"the sweep in {folder} was begun")
-    return Kept(
+    return SweepRecord(
         study=study,
-        slice_lanes=content["slice_lanes"],
+        slice_size=content["slice_size"],
         checkpoint_every=content["checkpoint_every"],
         versions=content["versions"],
         command=content["command"],
@@ -146,8 +146,8 @@ def versions() -> dict[str, str]:
     return run_folder.versions() | {"platform": jax.default_backend(), "float": jnp.result_type(float).name}
 
 
-def _difference(kept: Study, study: Study) -> str:
+def _difference(record: Study, study: Study) -> str:
     """The first entries that differ."""
-    there, here = study_file.as_dict(kept), study_file.as_dict(study)
+    there, here = study_file.as_dict(record), study_file.as_dict(study)
     differ = [name for name in {**there, **here} if there.get(name) != here.get(name) and name != "name"]
     return "; ".join(f"{name} is {there.get(name)!r} there, and {here.get(name)!r} here" for name in differ[:3])

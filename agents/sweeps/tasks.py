@@ -1,11 +1,11 @@
-"""What a sweep has to do: its members cut into slices, and with halving, slices of the survivors of slices.
+"""What a sweep has to do: its trials cut into slices, and with halving, slices of the survivors of slices.
 
-A task is one slice of lanes through one rung. Without halving a member has one task from beginning to end. With it, the
+A task is one slice of trials through one rung. Without halving a trial has one task from beginning to end. With it, the
 configurations of `keep_one_in` slices compete when their rung is over, and the best of them fill one slice of the next
-rung: the lanes of those that stopped are used again. It is a tournament: the best configuration of all wins every
+rung: the trials of those that stopped are used again. It is a tournament: the best configuration of all wins every
 group that it is in, and no more than `keep_one_in` slices' states are kept for each rung.
 
-The plan depends on the study and the number of lanes alone, never on the devices, and so does every result.
+The plan depends on the study and the number of trials alone, never on the devices, and so does every result.
 """
 
 import dataclasses
@@ -20,8 +20,8 @@ from heartpole_jax.arguments import shown
 from heartpole_jax.evaluation import interquartile_mean
 
 
-class Lane(NamedTuple):
-    """Who is trained in a lane: configuration and seed."""
+class Trial(NamedTuple):
+    """What is trained: a configuration with a seed."""
 
     configuration: int
     seed: int
@@ -45,14 +45,14 @@ class Halving:
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class RungSlice:
     """One slice through one rung."""
 
     name: str  # of its files
     rung: int
     first_chunk: int  # chunks done before it
     last_chunk: int  # chunks done after it
-    lanes: tuple[Lane, ...] = ()  # of a first rung; fewer than a slice has where members ran out
+    trials: tuple[Trial, ...] = ()  # of a first rung; fewer than a slice has where trials ran out
     parents: tuple[str, ...] = ()  # tasks whose survivors it trains on
 
     @property
@@ -61,28 +61,28 @@ class Task:
 
 
 class Survivor(NamedTuple):
-    """A lane of a parent that goes on."""
+    """A trial of a parent that goes on."""
 
     parent: str
-    place: int  # of the lane in the parent's slice
-    lane: Lane
+    place: int  # of the trial in the parent's slice
+    trial: Trial
 
 
 @arguments.typed(
-    lanes=Sequence,  # a million of them cost nothing
-    slice_lanes=validation.check_size,
+    trials=Sequence,  # a million of them cost nothing
+    slice_size=validation.check_size,
     num_chunks=validation.check_size,
     num_seeds=validation.check_size,
 )
 def plan(
-    prefix: str, lanes: Sequence[Lane], slice_lanes: int, num_chunks: int, halving: Halving | None, num_seeds: int
-) -> list[Task]:
+    prefix: str, trials: Sequence[Trial], slice_size: int, num_chunks: int, halving: Halving | None, num_seeds: int
+) -> list[RungSlice]:
     """All tasks, parents before children.
 
     Args:
       prefix: of the tasks' names.
-      lanes: the members, all seeds of a configuration one after the other.
-      slice_lanes: lanes of a slice; with halving a multiple of `num_seeds`.
+      trials: the trials, all seeds of a configuration one after the other.
+      slice_size: trials of a slice; with halving a multiple of `num_seeds`.
       num_chunks: of a whole run; with halving a multiple of keep_one_in^(rungs - 1).
       num_seeds: of a configuration.
 
@@ -90,19 +90,19 @@ def plan(
       ValueError: if halving and these numbers do not go together.
     """
     rungs = rung_ends(num_chunks, halving)
-    if halving and slice_lanes % num_seeds:
+    if halving and slice_size % num_seeds:
         raise ValueError(
-            f"with halving a slice holds whole configurations: its lanes must be a multiple of the {num_seeds} seeds, "
-            f"got {slice_lanes}"
+            f"with halving a slice holds whole configurations: its trials must be a multiple of the {num_seeds} seeds, "
+            f"got {slice_size}"
         )
-    pieces = [tuple(lanes[i : i + slice_lanes]) for i in range(0, len(lanes), slice_lanes)]
-    level = [Task(f"{prefix}-rung-0-slice-{i:04}", 0, 0, rungs[0], piece) for i, piece in enumerate(pieces)]
+    pieces = [tuple(trials[i : i + slice_size]) for i in range(0, len(trials), slice_size)]
+    level = [RungSlice(f"{prefix}-rung-0-slice-{i:04}", 0, 0, rungs[0], piece) for i, piece in enumerate(pieces)]
     tasks = list(level)
     for rung in range(1, len(rungs)):
         assert halving is not None
         groups = [level[i : i + halving.keep_one_in] for i in range(0, len(level), halving.keep_one_in)]
         level = [
-            Task(f"{prefix}-rung-{rung}-slice-{i:04}", rung, rungs[rung - 1], rungs[rung],
+            RungSlice(f"{prefix}-rung-{rung}-slice-{i:04}", rung, rungs[rung - 1], rungs[rung],
                  parents=tuple(task.name for task in group))
             for i, group in enumerate(groups)
         ]  # fmt: skip
@@ -130,21 +130,21 @@ def rung_ends(num_chunks: int, halving: Halving | None) -> list[int]:
 
 @arguments.typed(keep_one_in=validation.check_size)
 def survivors(
-    parents: Mapping[str, Sequence[Lane]], objectives: Mapping[str, np.ndarray], keep_one_in: int
+    parents: Mapping[str, Sequence[Trial]], objectives: Mapping[str, np.ndarray], keep_one_in: int
 ) -> list[Survivor]:
-    """Who goes on from these tasks: all lanes of the best configurations, the best configuration first.
+    """Who goes on from these tasks: all trials of the best configurations, the best configuration first.
 
     Args:
-      parents: the lanes of each task by its name.
-      objectives: likewise, one number a lane, the lower the better; infinite where a member diverged.
+      parents: the trials of each task by its name.
+      objectives: likewise, one number a trial, the lower the better; infinite where a trial diverged.
       keep_one_in: of so many configurations one goes on, rounded up.
     """
     found: dict[int, list[Survivor]] = {}
     scores: dict[int, list[float]] = {}
-    for name, lanes in parents.items():
-        for index, lane in enumerate(lanes):
-            found.setdefault(lane.configuration, []).append(Survivor(name, index, lane))
-            scores.setdefault(lane.configuration, []).append(float(objectives[name][index]))
+    for name, trials in parents.items():
+        for index, trial in enumerate(trials):
+            found.setdefault(trial.configuration, []).append(Survivor(name, index, trial))
+            scores.setdefault(trial.configuration, []).append(float(objectives[name][index]))
     ranked = sorted(found, key=lambda configuration: (score(scores[configuration]), configuration))
     kept = ranked[: math.ceil(len(ranked) / keep_one_in)]
     return [survivor for configuration in kept for survivor in found[configuration]]
@@ -152,5 +152,5 @@ def survivors(
 
 @arguments.checked(objectives=validation.check_reals)
 def score(objectives: Sequence[float]) -> float:
-    """A configuration's worth over its seeds, the lower the better: the interquartile mean."""
+    """A configuration's score over its seeds, the lower the better: the interquartile mean."""
     return float(interquartile_mean(np.asarray(objectives, np.float64)))

@@ -13,7 +13,7 @@ from heartpole_jax.optimum import heart_attack_floor, resting_risk, sober_optimu
 _DONE = {Action.NOTHING: "did nothing", Action.COFFEE: "drank a coffee", Action.BEER: "drank a beer",
          Action.SLEEP: "slept"}  # fmt: skip
 _AS_GOOD = 0.05  # regret below which an agent has found how to live
-_ALMOST_ALWAYS_ASLEEP, _HARDLY_EVER_ASLEEP = 0.9, 0.02  # of the half-hours; nobody sleeps more than 16 in 17
+_ALMOST_ALWAYS_ASLEEP, _HARDLY_EVER_ASLEEP = 0.9, 0.02  # of the half-hours; no patient sleeps more than 16 in 17
 _HARDLY_EVER_DRINKS = 0.1  # drinks a day
 _WORTH_NAMING = 0.05  # share of the drinks
 
@@ -25,7 +25,7 @@ class Behaviour(NamedTuple):
     alertness_at_the_end: float
     return_deviation: float  # standard deviation of a single episode's return
     promise: float  # the network's value of the action it takes, over all decisions
-    worth: float  # what follows, discounted in the same way, until the episode's end
+    value: float  # what follows, discounted in the same way, until the episode's end
 
 
 class Progress(NamedTuple):
@@ -69,7 +69,7 @@ def table(progress: Progress, episode_steps: int = 1000) -> str:
 
 
 def render(records: Transition) -> str:
-    """A line for each decision, as the tutorial's `render` tells it: what was done, what came of it, the state.
+    """A line for each decision, as the tutorial's `render` prints it: what was done, what came of it, the state.
 
     `records` are leaves of shape (num_steps, 1, ...), of one patient.
     """
@@ -106,12 +106,12 @@ def account(rows: Sequence[Row], name: str, behaviour: Behaviour, returns: np.nd
             "",
             f"Of the regret of {agent.regret.mean:.2f}, {less_work:.2f} is work not done and {more_attacks:.2f} is "
             "heart attacks that need not be.",
-            f"Of what follows a decision, discounted, the network expects {behaviour.promise:+,.1f} on average; it is "
-            f"worth {behaviour.worth:+,.1f}.",
+            f"Of what follows a decision, discounted, the network expects {behaviour.promise:+,.1f} on average; the "
+            f"true value is {behaviour.value:+,.1f}.",
             "",
             _shares(behaviour),
             "",
-            f"What {returns.size} episodes can tell:",
+            f"What {returns.size} episodes can show:",
             _five_episodes(agent, behaviour, returns),
             _episodes_to_tell_from_sleep(rows, agent, behaviour),
         ]
@@ -184,12 +184,12 @@ def _episodes_to_tell_from_sleep(rows: Sequence[Row], agent: Evaluation, behavio
     sleep = next(row.evaluation for row in rows if row.evaluation.name == "sleep")
     difference = estimate(agent.returns - sleep.returns)
     if abs(difference.mean) <= 2 * difference.standard_error:
-        return 'No number of episodes would tell it from "sleep": that is what it does.'
+        return 'No number of episodes would distinguish it from "sleep": that is what it does.'
     # Whoever always sleeps has no hypertension, so its attacks are independent, each with the same risk.
     risk = resting_risk(params)
     sleep_variance = float(params.heart_attack_penalty) ** 2 * params.max_steps * risk * (1.0 - risk)
     num_episodes = math.ceil((behaviour.return_deviation**2 + sleep_variance) / difference.mean**2)
     return (
-        f'To tell it from "sleep" ({tables.format_estimate(sleep.expected_return)}) to one standard error by averaging '
-        f"returns takes {num_episodes:,} episode{'s' if num_episodes > 1 else ''} of each."
+        f'To distinguish it from "sleep" ({tables.format_estimate(sleep.expected_return)}) to one standard error by '
+        f"averaging returns takes {num_episodes:,} episode{'s' if num_episodes > 1 else ''} of each."
     )

@@ -36,7 +36,7 @@ JSON = "tutorial.json"
 
 @dataclasses.dataclass(frozen=True)
 class Tutorial:
-    """The tutorial's own experiment: a DQN with Stable-Baselines3's defaults, then what became of it, without luck."""
+    """The tutorial's own experiment: a DQN with Stable-Baselines3's defaults, evaluated with expected penalties."""
 
     seed: int = 0
     """everything random comes from it"""
@@ -45,7 +45,7 @@ class Tutorial:
     learning_starts: int = 100
     """random decisions before learning: 50,000 in the Stable-Baselines3 of the tutorial's time, 100 in today's"""
     num_episodes: int = 16_384
-    """of the evaluation without luck, which tells sober agents' expected returns to 0.001"""
+    """of the evaluation with expected penalties, which gives sober agents' expected returns to 0.001"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """folder for tutorial.json, which must not be there yet"""
 
@@ -99,8 +99,8 @@ def settings(tutorial: Tutorial) -> tuple[DQNConfig, Hyperparams]:
     )  # fmt: skip
     hyperparams = Hyperparams(
         learning_rate=1e-4, final_learning_rate=1.0, adam_b1=0.9, adam_b2=0.999, adam_epsilon=1e-8, max_grad_norm=10.0,
-        huber_width=1.0, discount=DISCOUNT, epsilon_start=1.0, epsilon_end=0.05, epsilon_steps=tutorial.num_steps // 10,
-        learning_starts=tutorial.learning_starts, target_period=10_000, target_tau=1.0, average_tau=1.0,
+        huber_delta=1.0, discount=DISCOUNT, epsilon_start=1.0, epsilon_end=0.05, epsilon_steps=tutorial.num_steps // 10,
+        learning_starts=tutorial.learning_starts, target_period=10_000, target_tau=1.0, ema_rate=1.0,
         reward_shift=0.0, reward_scale=1.0, expected_penalty=0.0,
     )  # fmt: skip
     return config, hyperparams
@@ -128,7 +128,7 @@ def train(tutorial: Tutorial, key: PRNGKey) -> Trained:
             epsilon=float(metrics.epsilon), learning_rate=float(metrics.learning_rate), loss=float(metrics.loss),
         )  # fmt: skip
         print(tutorial_text.table(progress), flush=True)
-    return Trained(train_state.average_params, compiled - started, time.perf_counter() - compiled)
+    return Trained(train_state.ema_params, compiled - started, time.perf_counter() - compiled)
 
 
 def behaviour_of(weights: Array, config: DQNConfig, key: PRNGKey, num_episodes: int) -> Behaviour:
@@ -143,7 +143,7 @@ def behaviour_of(weights: Array, config: DQNConfig, key: PRNGKey, num_episodes: 
             "actions": quarter[:, None] & (jnp.arange(4) == transition.action)[None, :],
             "return": transition.reward,
             "promise": jnp.max(networks.q_values(weights, transition.obs[None], config)),
-            "worth": weight * transition.reward,
+            "value": weight * transition.reward,
         }
 
     result = rollout(networks.greedy(weights, config), key, num_envs=num_episodes, total=sums)
@@ -153,7 +153,7 @@ def behaviour_of(weights: Array, config: DQNConfig, key: PRNGKey, num_episodes: 
         alertness_at_the_end=float(np.asarray(result.lanes.state.alertness, np.float64).mean()),
         return_deviation=float(totals["return"].std(ddof=1)),
         promise=float(totals["promise"].mean() / EPISODE_STEPS),
-        worth=float(totals["worth"].mean() / EPISODE_STEPS),
+        value=float(totals["value"].mean() / EPISODE_STEPS),
     )
 
 

@@ -1,10 +1,10 @@
-"""The members of a sweep that never was: 64 configurations with 8 seeds, regrets from 0.003 to 500, three rungs."""
+"""The trials of a sweep that never was: 64 configurations with 8 seeds, regrets from 0.003 to 500, three rungs."""
 
 import math
 
 import numpy as np
 
-from agents.sweeps.results import CURVES, Member, Summary
+from agents.sweeps.results import CURVES, Summary, TrialResult
 
 NUM_STEPS, NUM_EVALUATIONS = 1_600_000, 16
 SUMMARY = Summary(
@@ -19,15 +19,15 @@ SUMMARY = Summary(
         "command": "python -m agents sweep study.toml --out runs/heartpole",
         "date": "2026-11-25",
         "seconds": 1234.5,
-        "slice_lanes": 16,
+        "slice_size": 16,
         "versions": {"jax": "0.10.2", "python": "3.11.2"},
     },
 )
 
 
-def members(
+def trials(
     num_configurations: int = 64, num_seeds: int = 8, halving: bool = True, regret: bool = True
-) -> list[Member]:
+) -> list[TrialResult]:
     """With halving three in four stop at a sixteenth of the steps, and three in four of the rest at a quarter."""
     generator = np.random.default_rng(7)
     drawn = [_draw(generator) for _ in range(num_configurations)]
@@ -40,7 +40,7 @@ def members(
     return found
 
 
-def member(configuration: int, seed: int, regret: float | None, status: str = "finished", **changes) -> Member:
+def trial(configuration: int, seed: int, regret: float | None, status: str = "finished", **changes) -> TrialResult:
     """One that was trained for 100 steps, with two evaluations."""
     value = math.nan if regret is None else regret
     curve = {"env_steps": np.array([50.0, 100.0])} | {name: np.array([2 * value, value]) for name in CURVES}
@@ -52,7 +52,7 @@ def member(configuration: int, seed: int, regret: float | None, status: str = "f
         "diverged_at": None,
         "curve": curve,
     }
-    return Member(configuration=configuration, seed=seed, status=status, regret=regret, **(given | changes))
+    return TrialResult(configuration=configuration, seed=seed, status=status, regret=regret, **(given | changes))
 
 
 def _draw(generator: np.random.Generator) -> dict:
@@ -70,7 +70,7 @@ def _difficulty(values: dict) -> float:
     return abs(rate + 3) + 8 * abs(values["hyperparams.discount"] - 0.98) + width - 0.2 * values["config.double_q"]
 
 
-def _train(generator, index: int, seed: int, values: dict, evaluations: int, has_regret: bool) -> Member:
+def _train(generator, index: int, seed: int, values: dict, evaluations: int, has_regret: bool) -> TrialResult:
     floor = 0.004 * 10 ** (1.6 * _difficulty(values)) * math.exp(generator.normal(0, 0.5))
     done = np.arange(1, evaluations + 1)
     start = min(4 * 10 ** _difficulty(values), 300)
@@ -83,7 +83,7 @@ def _train(generator, index: int, seed: int, values: dict, evaluations: int, has
     final = 500.0 if np.isnan(regret[-1]) else float(regret[-1])
     curve = {"env_steps": steps, "mean_return": -123.304 - regret, "regret": regret if has_regret else regret * np.nan}
     curve |= {name: np.abs(generator.normal(1, 0.1, evaluations)) for name in CURVES if name not in curve}
-    return Member(
+    return TrialResult(
         configuration=index,
         seed=seed,
         values=values,

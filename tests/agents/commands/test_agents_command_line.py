@@ -212,7 +212,7 @@ def test_the_module_runs_by_itself_without_a_warning(trained):
          "learning_starts must be below the run's 3,072 steps, or nothing is learned, got 4,000"),
         ("train --recipe {recipe} --hyperparams.learning-rate 1e-300",
          "learning_rate must be greater than 0, or nothing is learned, got 1e-300"),
-        ("train --recipe {recipe} --hyperparams.average-tau 0", "average_tau must be greater than 0, or nothing is"),
+        ("train --recipe {recipe} --hyperparams.ema-rate 0", "ema_rate must be greater than 0, or nothing is"),
         ("train --recipe {recipe} --out a\x1b[31m", "an argument must have no control characters, got 'a\\x1b[31m'"),
         ("evaluate a\x1b[31m", "an argument must have no control characters, got 'a\\x1b[31m'; rename what it names"),
         ("train --recipe {recipe} --out {tmp}", "{tmp} is there already, and not empty; name another folder"),
@@ -302,7 +302,7 @@ def test_after_a_signal_the_chunk_is_finished_and_saved(number, status, recipe, 
 
 
 def test_a_run_that_diverges_ends_with_status_1_and_keeps_its_folder(recipe, tmp_path, monkeypatch, capsys):
-    pretend(monkeypatch, loop.Diverged("training diverged: loss no longer finite"), 1)
+    pretend(monkeypatch, loop.DivergedError("training diverged: loss no longer finite"), 1)
     assert main(["train", "--recipe", recipe, "--out", str(tmp_path / "run")]) == 1
     assert capsys.readouterr().err == "error: training diverged: loss no longer finite\n"
     assert len(run_folder.read_metrics(tmp_path / "run")) == 1
@@ -311,7 +311,7 @@ def test_a_run_that_diverges_ends_with_status_1_and_keeps_its_folder(recipe, tmp
 
 @pytest.mark.parametrize("error", [AssertionError(), RuntimeError("Unable to initialize backend 'cuda'")])
 @pytest.mark.parametrize("run", [main, library_main])
-def test_a_machine_without_the_devices_that_were_asked_for_is_told_in_one_line(run, error, monkeypatch, capsys):
+def test_a_machine_without_the_devices_that_were_asked_for_is_reported_in_one_line(run, error, monkeypatch, capsys):
     def devices(*_):
         raise error
 
@@ -341,7 +341,7 @@ def test_flags_override_the_recipe(recipe, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(("flags", "num_evaluations"), [("", 3), ("--num-evaluations 6", 6)])
-def test_a_run_is_evaluated_as_often_as_the_recipe_says_unless_told_otherwise(
+def test_a_run_is_evaluated_as_often_as_the_recipe_says_unless_set_otherwise(
     flags, num_evaluations, recipe, tmp_path, monkeypatch, capsys
 ):
     Path(recipe).write_text(RECIPE.replace("num_steps = 3_060", "num_steps = 3_072\nnum_evaluations = 3"))
@@ -351,7 +351,7 @@ def test_a_run_is_evaluated_as_often_as_the_recipe_says_unless_told_otherwise(
     assert f"3,072 steps in {num_evaluations} chunks of {3072 // num_evaluations:,}\n" in capsys.readouterr().out
 
 
-def test_the_help_tells_of_every_field_with_its_comment_and_the_recipes_value(recipe, capsys):
+def test_the_help_describes_every_field_with_its_comment_and_the_recipes_value(recipe, capsys):
     with pytest.raises(SystemExit) as exit:
         main(["train", "--recipe", recipe, "--help"])
     assert exit.value.code == 0
@@ -363,12 +363,12 @@ def test_the_help_tells_of_every_field_with_its_comment_and_the_recipes_value(re
             flag = f"--{prefix}.{name.replace('_', '-')}"
             assert flag in told
             assert comment is None or comment[1].split()[-1] in told.partition(flag)[2].partition("(default")[0]
-    assert "--config.buffer-size INT transitions kept, in all lanes together (default: 1024)" in told
+    assert "--config.buffer-size INT transitions kept, of all environments together (default: 1024)" in told
     learning_starts = told.partition("--hyperparams.learning-starts FLOAT")[2]
     assert learning_starts.partition("(default: ")[2].startswith("256)")
 
 
-def test_xla_is_told_how_to_run_small_loops_unless_it_is_told_otherwise(monkeypatch, capsys):
+def test_xla_is_reported_how_to_run_small_loops_unless_it_is_set_otherwise(monkeypatch, capsys):
     eigen, loops = "--xla_cpu_multi_thread_eigen", "--xla_backend_extra_options"
     small = f"{loops}=xla_cpu_small_while_loop_byte_threshold=20000"
     for before, after in (

@@ -21,7 +21,9 @@ from agents.__main__ import main
         ),
     ],
 )
-def test_a_missing_package_is_told_before_anything_is_written(command, module, message, tmp_path, monkeypatch, capsys):
+def test_a_missing_package_is_reported_before_anything_is_written(
+    command, module, message, tmp_path, monkeypatch, capsys
+):
     monkeypatch.setenv("XLA_FLAGS", "")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, module, None)

@@ -102,7 +102,7 @@ def test_under_a_menu_that_cannot_be_solved_policies_are_ranked_without_regrets(
     assert f"expected return       {' '.join(first.split()[1:4])}" in lines
     assert f"{'regret':<22}unknown: this menu cannot be solved" in lines
     params = env_params.replaced(registry.make(env), {"max_half_hours": 48})
-    report = evaluate_command.judge(Path(run), registry.make(env), 64, params)
+    report = evaluate_command.evaluate_saved(Path(run), registry.make(env), 64, params)
     assert report["best_known_return"] is None
     assert [row["policy"] for row in report["policies"]] == ["puffer"]
     assert "Regret is unknown" in capsys.readouterr().out

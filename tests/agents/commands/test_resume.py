@@ -48,8 +48,8 @@ max_steps = 200
 REPOSITORY = Path(__file__).parents[3]
 ENV = probe_environments.counter(5)
 CONFIG = DQNConfig(hidden_sizes=(8,), buffer_size=512, num_envs=4, batch_size=16)
-PLAN = loop.Plan(num_chunks=4, iterations=32, env_steps=512)
-HYPERPARAMS = Hyperparams(learning_starts=64.0, target_period=128.0, epsilon_steps=256.0, average_tau=0.1)
+PLAN = loop.ChunkPlan(num_chunks=4, iterations=32, env_steps=512)
+HYPERPARAMS = Hyperparams(learning_starts=64.0, target_period=128.0, epsilon_steps=256.0, ema_rate=0.1)
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +141,7 @@ def test_a_state_of_another_plan_or_network_is_refused():
     with pytest.raises(ValueError, match="is after 32 iterations, which is no whole number of at most 4 chunks of 64"):
         next(loop.train(key, HYPERPARAMS, CONFIG, ENV, plan, start=state))
     other = DQNConfig(hidden_sizes=(9,), buffer_size=512, num_envs=4, batch_size=16)
-    with pytest.raises(ValueError, match=r"the checkpoint's average_params should be float32\[.*\], got float32"):
+    with pytest.raises(ValueError, match=r"the checkpoint's ema_params should be float32\[.*\], got float32"):
         next(loop.train(key, HYPERPARAMS, other, ENV, PLAN, start=state))
 
 
@@ -160,11 +160,11 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_left(folder, undisturbed, c
     assert seconds == sorted(seconds)
     assert len(list(folder.glob("events.out.tfevents.*"))) >= 1
     assert main(["resume", str(folder)]) == 0
-    assert capsys.readouterr().out == f"{folder} is finished; its policy is judged in {folder}/evaluation.json\n"
+    assert capsys.readouterr().out == f"{folder} is finished; its policy is evaluated in {folder}/evaluation.json\n"
 
 
 def pretend(monkeypatch, returns, num_weights):
-    """Training whose chunk i has weights that are all i + 1, and is worth returns[i]."""
+    """Training whose chunk i has weights that are all i + 1, and whose value is returns[i]."""
     record = dict.fromkeys(
         ("num_updates", "loss", "q_value", "grad_norm", "num_episodes", "episode_return", "epsilon", "learning_rate",
          "regret", "seconds", "steps_per_second"), 1.0,
@@ -215,7 +215,7 @@ def test_without_a_checkpoint_it_begins_again(folder, undisturbed, capsys):
     assert_same_run(folder, undisturbed)
 
 
-def test_what_is_trained_is_only_judged(undisturbed, tmp_path, capsys, monkeypatch):
+def test_what_is_trained_is_only_evaluated(undisturbed, tmp_path, capsys, monkeypatch):
     folder = shutil.copytree(undisturbed, tmp_path / "run")
     (folder / "evaluation.json").unlink()
     (folder / "learning_curve.png").unlink()
@@ -225,12 +225,12 @@ def test_what_is_trained_is_only_judged(undisturbed, tmp_path, capsys, monkeypat
     assert main(["resume", str(folder)]) == 0
     assert drawn == [("run: HeartPole-v0, 3,072 steps", 16)]
     assert (folder / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
-    assert capsys.readouterr().out.startswith(f"{folder} is trained, and is now judged\n")
+    assert capsys.readouterr().out.startswith(f"{folder} is trained, and is now evaluated\n")
     assert (folder / "evaluation.json").exists()
     assert_same_run(folder, undisturbed)
 
 
-def test_a_finished_run_that_was_altered_is_told(undisturbed, tmp_path, capsys):
+def test_a_finished_run_that_was_altered_is_reported(undisturbed, tmp_path, capsys):
     folder = shutil.copytree(undisturbed, tmp_path / "run")
     for name, altered in (("evaluation.json", b"1"), ("policy.json", b" 1"), ("metrics.jsonl", b'"loss": 1')):
         before = (folder / name).read_bytes()

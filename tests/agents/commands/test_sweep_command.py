@@ -54,22 +54,22 @@ def fails(command, capsys, status=2):
 def test_a_sweep_says_what_it_will_do_and_how_long_that_takes(swept):
     lines = swept.out.splitlines()
     assert lines[0] == "tiny: HeartPole-v0, recipe heartpole-v0, grid search of learning_rate, discount"
-    assert lines[1] == "4 configurations x 2 seeds = 8 members"
+    assert lines[1] == "4 configurations x 2 seeds = 8 trials"
     assert lines[2] == "8,192 steps each"
-    assert lines[3].startswith("memory: 0.1 MiB a member; slices of 4, ")
+    assert lines[3].startswith("memory: 0.1 MiB a trial; slices of 4, ")
     assert lines[4] == f"run folder: {swept.folder}"
     assert sum(line.startswith("estimate: ") for line in lines) == 1
     assert "4 configurations, regret over seeds" in swept.out
-    assert "8 members: 8 finished, 0 stopped early by halving, 0 diverged." in swept.out
+    assert "8 trials: 8 finished, 0 stopped early by halving, 0 diverged." in swept.out
 
 
 def test_a_sweep_leaves_tables_a_recipe_and_policies(swept):
-    members, summary = result_files.read(swept.folder)
-    assert len(members) == 8
-    assert summary.info["slice_lanes"] == 4
+    trials, summary = result_files.read(swept.folder)
+    assert len(trials) == 8
+    assert summary.info["slice_size"] == 4
     assert summary.info["command"].startswith("python -m agents sweep ")
-    best = results.best(members)
-    values = next(dict(member.values) for member in members if member.configuration == best)
+    best = results.best(trials)
+    values = next(dict(trial.values) for trial in trials if trial.configuration == best)
     recipe = recipes.load(swept.folder / "best.toml")
     assert recipe.num_steps == 8192
     assert {name: getattr(recipe.hyperparams, name) for name in values} == values
@@ -128,7 +128,7 @@ def test_a_report_of_it_is_one_page(swept):
         ("--halving 3 2", "the evaluations must be a multiple of 3, got 4"),
         ("--num-steps 100", "learning_starts must be below the run's 100 steps"),
         ("--seeds 7-3", "--seeds must be how many, or the first and the last as in 100-131, got '7-3'"),
-        ("--slice-lanes 0", "slice_lanes must be at least 1"),
+        ("--slice-size 0", "slice_size must be at least 1"),
         ("--checkpoint-every 0", "checkpoint_every must be at least 1"),
         ("--ray-checkpoints", "--ray-cpus, --ray-gpus and --ray-checkpoints go with --ray"),
         ("--ray auto --ray-cpus nan", "--ray-cpus must be a number from 0 to 10,000, got nan"),
@@ -152,7 +152,7 @@ def test_the_flags_in_the_documentation_are_the_study_beside_them():
     assert study_file.digest(sweep_command.study_of(options)) == study_file.digest(expected)
 
 
-def test_nothing_to_sweep_is_told(capsys):
+def test_nothing_to_sweep_is_reported(capsys):
     assert "name a study file, as agents/studies/heartpole-v0.toml" in fails("sweep", capsys)
 
 
@@ -173,14 +173,14 @@ def test_a_folder_in_use_is_refused(swept, capsys):
 
 
 def test_other_slices_than_it_was_begun_with_are_refused(swept, capsys):
-    told = fails(f"sweep {swept.study} --out {swept.folder} --slice-lanes 2", capsys)
-    assert told == f"error: {swept.folder} was begun with --slice-lanes 4, got 2"
+    told = fails(f"sweep {swept.study} --out {swept.folder} --slice-size 2", capsys)
+    assert told == f"error: {swept.folder} was begun with --slice-size 4, got 2"
 
 
-def test_a_study_of_which_not_one_member_fits_is_refused(swept, tmp_path, capsys, monkeypatch):
+def test_a_study_of_which_not_one_trial_fits_is_refused(swept, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda: 50_000)
     told = fails(f"sweep {swept.study} --out {tmp_path}/run", capsys)
-    assert "one member on each of" in told
+    assert "one trial on each of" in told
     assert "take a smaller buffer_size (now 1,024)" in told
 
 

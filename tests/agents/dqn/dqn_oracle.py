@@ -140,7 +140,7 @@ class Oracle:
         if steps_after // period > steps_before // period:
             target = mix(networks.target, networks.online, self.numbers["target_tau"])
             networks = dataclasses.replace(networks, target=target)
-        average = mix(networks.average, networks.online, self.numbers["average_tau"])
+        average = mix(networks.average, networks.online, self.numbers["ema_rate"])
         mean = lambda values: np.mean(values) if len(values) else np.nan
         metrics = {
             "env_steps": steps_after,
@@ -217,7 +217,7 @@ def gradient_step(batch: list[list[Row]], networks: Networks, learning_rate: flo
     cotangent, losses, chosen = np.zeros_like(output), [], []
     for i, rows in enumerate(batch):
         td_error = output[i, rows[0].action] - target_of(rows, networks, numbers, config)
-        width = numbers["huber_width"]
+        width = numbers["huber_delta"]
         small = abs(td_error) <= width
         losses.append(0.5 * td_error**2 if small else width * (abs(td_error) - 0.5 * width))
         cotangent[i, rows[0].action] = (td_error if small else width * np.sign(td_error)) / len(batch)

@@ -28,7 +28,7 @@ NUMBERS = {
     "adam_b2": 0.95,
     "adam_epsilon": 1e-3,
     "max_grad_norm": 1.0,
-    "huber_width": 0.6,
+    "huber_delta": 0.6,
     "discount": 0.8,
     "epsilon_start": 0.9,
     "epsilon_end": 0.2,
@@ -36,7 +36,7 @@ NUMBERS = {
     "learning_starts": 16,
     "target_period": 14,
     "target_tau": 0.7,
-    "average_tau": 0.4,
+    "ema_rate": 0.4,
     "reward_shift": 0.25,
     "reward_scale": 1.5,
     "expected_penalty": 0.125,
@@ -67,7 +67,7 @@ SETTINGS = {
 
 def networks_of(train_state) -> dqn_oracle.Networks:
     adam = adam_of(train_state.opt_state)
-    arrays = [train_state.online_params, train_state.target_params, train_state.average_params, adam.mu, adam.nu]
+    arrays = [train_state.online_params, train_state.target_params, train_state.ema_params, adam.mu, adam.nu]
     return dqn_oracle.Networks(*(np.asarray(x, np.float64) for x in arrays), int(adam.count))
 
 

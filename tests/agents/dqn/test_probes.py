@@ -47,7 +47,7 @@ CONFIGS = {
 TRIED = [pytest.param(name, marks=[pytest.mark.slow] if name in ("plain", "dueling") else []) for name in CONFIGS]
 HYPERPARAMS = Hyperparams(
     learning_rate=1e-2, final_learning_rate=0.01, learning_rate_steps=20_000, discount=GAMMA, learning_starts=200,
-    huber_width=100.0, target_period=200, epsilon_start=1.0, epsilon_end=0.5, epsilon_steps=10_000,
+    huber_delta=100.0, target_period=200, epsilon_start=1.0, epsilon_end=0.5, epsilon_steps=10_000,
 )  # fmt: skip
 
 GALLERY = probe_environments.gallery(ENVIRONMENTS)
@@ -64,7 +64,7 @@ def learn(name: str):
         run = dqn.train(
             key, HYPERPARAMS, config, GALLERY, num_chunks=1, iterations_per_chunk=NUM_ITERATIONS, params=which
         )
-        return run.train_state.average_params
+        return run.train_state.ema_params
 
     keys = jnp.tile(jax.random.split(jax.random.key(7), NUM_SEEDS), len(PROBES))
     weights = run(keys, jnp.repeat(jnp.arange(len(PROBES)), NUM_SEEDS))
@@ -131,7 +131,7 @@ def test_where_only_the_clock_ends_an_episode_the_value_is_that_of_going_on(conf
 
 
 @pytest.mark.parametrize("config", TRIED)
-def test_a_true_end_and_the_clocks_are_told_apart_in_one_buffer(config):
+def test_a_true_end_and_the_clocks_are_reported_apart_in_one_buffer(config):
     steps = CONFIGS[config].get("n_step", 1)
     true_end = 1 / (1 - 2 / 3 * GAMMA) if steps == 1 else (3 + 2 * GAMMA + GAMMA**2) / 3
     clock = true_end if CONFIGS[config].get("time_limit_is_terminal") else 1 / (1 - GAMMA)

@@ -23,7 +23,7 @@ CONFIG = DQNConfig(
 )
 HYPERPARAMS = Hyperparams(
     learning_rate=0.01, final_learning_rate=0.5, learning_rate_steps=400, max_grad_norm=1.0, discount=0.8,
-    epsilon_end=0.2, epsilon_steps=400, learning_starts=40, target_period=50, target_tau=0.7, average_tau=0.4,
+    epsilon_end=0.2, epsilon_steps=400, learning_starts=40, target_period=50, target_tau=0.7, ema_rate=0.4,
     reward_shift=0.25, reward_scale=1.5,
 )  # fmt: skip
 init = jax.jit(dqn.init, static_argnums=(2, 3))
@@ -166,7 +166,7 @@ def members():
     return jax.tree.map(stack, *singles), mapped, together
 
 
-def test_members_of_a_population_are_runs_of_their_own(members):
+def test_trials_of_a_population_are_runs_of_their_own(members):
     """To rounding. They differ from one another in everything."""
     singles, mapped, _ = members
     close(singles, mapped)
@@ -192,7 +192,7 @@ FIELDS = {
     "adam_b2": (0.9, NETWORKS),
     "adam_epsilon": (0.1, NETWORKS),
     "max_grad_norm": (0.1, NETWORKS),
-    "huber_width": (0.1, NETWORKS),
+    "huber_delta": (0.1, NETWORKS),
     "discount": (0.5, NETWORKS),
     "epsilon_start": (0.5, LIFE | NETWORKS | {"epsilon"}),
     "epsilon_end": (0.2, LIFE | NETWORKS | {"epsilon"}),
@@ -200,7 +200,7 @@ FIELDS = {
     "learning_starts": (80, NETWORKS),
     "target_period": (20, NETWORKS),
     "target_tau": (0.2, NETWORKS),
-    "average_tau": (0.9, {"average"}),
+    "ema_rate": (0.9, {"average"}),
     "reward_shift": (-1.0, NETWORKS),
     "reward_scale": (0.3, NETWORKS),
     "expected_penalty": (0.5, NETWORKS | {"rewards"}),
@@ -213,7 +213,7 @@ def outcomes(hyperparams):
     train_state, metrics = dqn.train_chunk(train_state, hyperparams, CONFIG, WALK, 32)
     return {
         "online": train_state.online_params, "target": train_state.target_params,
-        "average": train_state.average_params, "moments": jnp.concatenate(jax.tree.leaves(train_state.opt_state)[1:]),
+        "average": train_state.ema_params, "moments": jnp.concatenate(jax.tree.leaves(train_state.opt_state)[1:]),
         "actions": train_state.buffer[..., -1], "rewards": train_state.buffer[..., -2],
         "epsilon": metrics.epsilon, "first": first, "num_updates": metrics.num_updates,
     }  # fmt: skip
@@ -264,12 +264,12 @@ def test_a_sweep_is_a_python_loop_over_its_values(swept):
 
 
 def test_whole_copies_leave_the_target_and_the_policy_on_the_online_network():
-    """target_tau and average_tau of 1, at an iteration where the target is due (steps 8 by 8, period 64)."""
-    hyperparams = dataclasses.replace(HYPERPARAMS, target_tau=1.0, average_tau=1.0, target_period=64)
+    """target_tau and ema_rate of 1, at an iteration where the target is due (steps 8 by 8, period 64)."""
+    hyperparams = dataclasses.replace(HYPERPARAMS, target_tau=1.0, ema_rate=1.0, target_period=64)
     train_state = go_on(begin(0, hyperparams), 32, hyperparams=hyperparams)
     assert (train_state.online_params != begin(0).online_params).any()
     np.testing.assert_array_equal(train_state.target_params, train_state.online_params)
-    np.testing.assert_array_equal(train_state.average_params, train_state.online_params)
+    np.testing.assert_array_equal(train_state.ema_params, train_state.online_params)
 
 
 def shapes(num_iterations=4):

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.once
 WALK = dqn_oracle.walk()
 CONFIG = DQNConfig(hidden_sizes=(8,), batch_size=8, buffer_size=128, num_envs=4, steps_per_iteration=1)
 HYPERPARAMS = Hyperparams(
-    learning_rate=0.01, learning_starts=20, epsilon_steps=100, target_period=20, average_tau=0.1, reward_shift=0.5
+    learning_rate=0.01, learning_starts=20, epsilon_steps=100, target_period=20, ema_rate=0.1, reward_shift=0.5
 )
 run = functools.partial(
     dqn.train, config=CONFIG, env=WALK, num_chunks=2, iterations_per_chunk=16, evaluation_episodes=8
@@ -35,7 +35,7 @@ def trained(seed=0):
     return run(jax.random.key(seed), HYPERPARAMS)
 
 
-def test_a_run_tells_of_every_chunk():
+def test_a_run_describes_every_chunk():
     """Two chunks of 16 iterations of four lanes; learning starts after 20 steps, with the sixth iteration."""
     result = trained()
     metrics = vars(result.metrics)
@@ -61,7 +61,7 @@ def test_without_evaluation_and_without_an_update_there_is_nothing_to_tell():
         assert np.isnan(metrics[name]).all(), name
     assert metrics["num_updates"].tolist() == metrics["num_episodes"].tolist() == [0.0]
     assert np.isnan(result.mean_return).all()
-    np.testing.assert_array_equal(result.best_weights, result.train_state.average_params)
+    np.testing.assert_array_equal(result.best_weights, result.train_state.ema_params)
 
 
 def in_chunks(seed):
@@ -80,7 +80,7 @@ def close(a, b):
 def test_a_run_is_its_init_and_chunks_one_after_the_other():
     (_, first), (train_state, second) = in_chunks(0)
     close(jnp.stack([first.loss, second.loss]), trained().metrics.loss)
-    for name in ("online_params", "target_params", "average_params", "buffer", "episode_return"):
+    for name in ("online_params", "target_params", "ema_params", "buffer", "episode_return"):
         close(getattr(train_state, name), getattr(trained().train_state, name))
 
 
@@ -89,26 +89,24 @@ def test_the_best_weights_are_those_of_the_chunk_that_was_evaluated_best():
     best = [int(np.argmax(trained(seed).mean_return)) for seed in range(8)]
     assert set(best) == {0, 1}
     for seed in (best.index(0), best.index(1)):
-        policies = [train_state.average_params for train_state, _ in in_chunks(seed)]
+        policies = [train_state.ema_params for train_state, _ in in_chunks(seed)]
         close(trained(seed).best_weights, policies[best[seed]])
         assert np.abs(policies[0] - policies[1]).max() > 1e-2
 
 
 def test_what_is_evaluated_is_the_averaged_network_on_the_same_dice_each_time():
-    """With average_tau 0 it stays the first network, and its value the same to the last bit; else it learns."""
-    still = run(jax.random.key(0), dataclasses.replace(HYPERPARAMS, average_tau=0.0))
+    """With ema_rate 0 it stays the first network, and its value the same to the last bit; else it learns."""
+    still = run(jax.random.key(0), dataclasses.replace(HYPERPARAMS, ema_rate=0.0))
     assert still.mean_return[0] == still.mean_return[1]
     first = jax.jit(dqn.init, static_argnums=(2, 3))(jax.random.key(0), HYPERPARAMS, CONFIG, WALK).online_params
-    np.testing.assert_array_equal(still.train_state.average_params, first)
+    np.testing.assert_array_equal(still.train_state.ema_params, first)
     assert any(trained(seed).mean_return[0] != trained(seed).mean_return[1] for seed in range(8))
-    assert (
-        run(jax.random.key(1), dataclasses.replace(HYPERPARAMS, average_tau=0.0)).mean_return[0] != still.mean_return[0]
-    )
+    assert run(jax.random.key(1), dataclasses.replace(HYPERPARAMS, ema_rate=0.0)).mean_return[0] != still.mean_return[0]
 
 
 def test_evaluation_is_the_mean_return_of_the_greedy_policy():
     """Against a rollout on other dice; 4096 episodes each, within five standard errors. An expected_penalty is 1."""
-    weights = trained().train_state.average_params
+    weights = trained().train_state.ema_params
     evaluate = jax.jit(functools.partial(dqn.evaluate, config=CONFIG, env=WALK, num_episodes=4096))
     value = float(evaluate(weights, jax.random.key(1)))
     policy = networks.greedy(weights, CONFIG, WALK)
@@ -153,18 +151,18 @@ def test_evaluation_is_of_whole_episodes_whatever_their_length(max_steps):
 
 
 @pytest.mark.slow
-def test_a_population_is_its_members_runs():
+def test_a_population_is_its_trials_runs():
     """Four members in slices of two: seeds and learning rates of their own, all else shared."""
     keys = jax.random.split(jax.random.key(3), 4)
     rates = jnp.array([0.003, 0.01, 0.03, 0.1])
     options = {"num_chunks": 2, "iterations_per_chunk": 16, "evaluation_episodes": 8}
     swept = dataclasses.replace(HYPERPARAMS, learning_rate=rates)
-    population = dqn.train_population(keys, swept, CONFIG, WALK, slice_members=2, **options)
+    population = dqn.train_population(keys, swept, CONFIG, WALK, slice_size=2, **options)
     assert population.weights.shape == population.best_weights.shape == (4, networks.num_weights(CONFIG, WALK))
     assert population.mean_return.shape == population.metrics.loss.shape == (4, 2)
     for i in (0, 3):
         alone = run(keys[i], dataclasses.replace(HYPERPARAMS, learning_rate=rates[i]))
-        np.testing.assert_allclose(population.weights[i], alone.train_state.average_params, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(population.weights[i], alone.train_state.ema_params, rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(population.best_weights[i], alone.best_weights, rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(population.metrics.loss[i], alone.metrics.loss, rtol=1e-3)
     assert len(np.unique(population.weights, axis=0)) == 4

@@ -35,7 +35,7 @@ GALLERY = probe_environments.gallery(tuple(PROBES.values()))
 CONFIG = pqn.PQNConfig(hidden_sizes=(64,), num_envs=8, steps_per_iteration=8, num_minibatches=2, num_epochs=2)
 HYPERPARAMS = pqn.Hyperparams(
     learning_rate=1e-2, final_learning_rate=0.01, learning_rate_steps=25_600, discount=GAMMA, td_lambda=LAMBDA,
-    huber_width=100.0, epsilon_start=1.0, epsilon_end=0.5, epsilon_steps=10_000,
+    huber_delta=100.0, epsilon_start=1.0, epsilon_end=0.5, epsilon_steps=10_000,
 )  # fmt: skip
 
 

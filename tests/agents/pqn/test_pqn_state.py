@@ -132,7 +132,7 @@ def test_every_epoch_takes_each_sample_once_in_an_order_of_its_own(num_steps):
 
 CHANGES = {
     "learning_rate": 0.02, "final_learning_rate": 0.1, "learning_rate_steps": 100.0, "adam_b1": 0.5, "adam_b2": 0.5,
-    "adam_epsilon": 0.1, "max_grad_norm": 0.1, "huber_width": 0.01, "discount": 0.5, "td_lambda": 0.1,
+    "adam_epsilon": 0.1, "max_grad_norm": 0.1, "huber_delta": 0.01, "discount": 0.5, "td_lambda": 0.1,
     "epsilon_start": 0.1, "epsilon_end": 0.9, "epsilon_steps": 10.0, "reset_rate": 0.9, "reward_shift": 1.0,
     "reward_scale": 3.0, "expected_penalty": 1.0,
 }  # fmt: skip
@@ -190,7 +190,7 @@ def test_a_train_state_of_another_configuration_is_refused():
         pqn.init(jax.random.key(0), HYPERPARAMS, CONFIG, counter(3))
 
 
-def test_memory_grows_with_members_and_with_what_an_iteration_holds():
+def test_memory_grows_with_trials_and_with_what_an_iteration_holds():
     small, large = (pqn.memory_bytes(dataclasses.replace(CONFIG, steps_per_iteration=steps)) for steps in (5, 500))
     assert pqn.memory_bytes(CONFIG, population=10) == 10 * small
     row = 2 * 6 + 4 + 3 * (11 + 2)

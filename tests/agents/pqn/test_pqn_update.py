@@ -11,7 +11,7 @@ from agents.common import networks
 from agents.pqn import learning
 
 ENV = counter(3)
-HYPERPARAMS = pqn.Hyperparams(max_grad_norm=0.3, huber_width=0.7, adam_b1=0.8, adam_b2=0.9, adam_epsilon=1e-3)
+HYPERPARAMS = pqn.Hyperparams(max_grad_norm=0.3, huber_delta=0.7, adam_b1=0.8, adam_b2=0.9, adam_epsilon=1e-3)
 RATE = 0.05
 
 

@@ -8,7 +8,7 @@ import jinja2
 import numpy as np
 import pytest
 import synthetic_sweep
-from synthetic_sweep import SUMMARY, member
+from synthetic_sweep import SUMMARY, trial
 
 from agents.__main__ import main
 from agents.commands import report
@@ -67,16 +67,16 @@ class Page(html.parser.HTMLParser):
         ]
 
 
-def _sweep(folder, members, summary=SUMMARY):
+def _sweep(folder, trials, summary=SUMMARY):
     folder.mkdir(exist_ok=True)
     (folder / "study.json").write_text("{}")
-    result_files.write(folder, members, summary)
+    result_files.write(folder, trials, summary)
     return folder
 
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory):
-    folder = _sweep(tmp_path_factory.mktemp("runs") / "sweep", synthetic_sweep.members(24, num_seeds=4))
+    folder = _sweep(tmp_path_factory.mktemp("runs") / "sweep", synthetic_sweep.trials(24, num_seeds=4))
     (folder / "best.toml").write_text("")
     (folder / "best" / "seed-0").mkdir(parents=True)
     return folder
@@ -106,11 +106,11 @@ def test_the_page_of_a_sweep_has_the_answer_first(sweep, page):
 
 def test_the_page_has_all_its_parts_in_order_and_its_numbers_explained(page):
     parts = ["The configurations in order", "What each value does", "Learning curves",
-             "Members that diverged or were stopped", "How it was run"]  # fmt: skip
+             "Trials that diverged or were stopped", "How it was run"]  # fmt: skip
     assert [tag for tag, _ in page.tags if tag in ("h1", "h2", "h3")] == ["h1"] + 6 * ["h2"]
     assert [page.text.index(part) for part in parts] == sorted(page.text.index(part) for part in parts)
     assert "Regret is what a policy's expected return lacks of the best known one, so 0 is optimal" in page.text
-    for told in ("python -m agents sweep study.toml", "jax 0.10.2", "slice lanes 16", "seconds 1,234.5"):
+    for told in ("python -m agents sweep study.toml", "jax 0.10.2", "slice size 16", "seconds 1,234.5"):
         assert told in page.text
 
 
@@ -136,8 +136,8 @@ def test_names_and_values_are_escaped_and_are_no_templates(tmp_path):
     summary = dataclasses.replace(
         SUMMARY, name=EVIL, env=EVIL, swept=(EVIL,), info={EVIL: EVIL, "versions": {EVIL: EVIL}}
     )
-    members = [member(i, s, 1.0 + i, values={EVIL: EVIL + str(i)}) for i in range(3) for s in range(2)]
-    text = report.write(_sweep(tmp_path / "run", members, summary)).read_text()
+    trials = [trial(i, s, 1.0 + i, values={EVIL: EVIL + str(i)}) for i in range(3) for s in range(2)]
+    text = report.write(_sweep(tmp_path / "run", trials, summary)).read_text()
     assert "<script" not in text
     assert Page(text).text.count(EVIL) > 10
 
@@ -166,32 +166,32 @@ def test_what_a_template_asks_for_and_is_not_given_is_an_error():
         html_page.render("run.html")
 
 
-def test_diverged_members_are_told_with_their_values(tmp_path):
-    members = [*(member(0, s, 0.2) for s in range(2)), member(1, 0, 0.1, "diverged", diverged_at=50), member(1, 1, 0.1)]
+def test_diverged_trials_are_reported_with_their_values(tmp_path):
+    trials = [*(trial(0, s, 0.2) for s in range(2)), trial(1, 0, 0.1, "diverged", diverged_at=50), trial(1, 1, 0.1)]
     summary = dataclasses.replace(SUMMARY, swept=(RATE,))
-    text = Page(report.write(_sweep(tmp_path / "run", members, summary)).read_text()).text
+    text = Page(report.write(_sweep(tmp_path / "run", trials, summary)).read_text()).text
     assert "The best of 2 is configuration 0" in text
-    assert "Of 4 members: 3 finished, 0 stopped early by halving, 1 diverged." in text
+    assert "Of 4 trials: 3 finished, 0 stopped early by halving, 1 diverged." in text
     assert "configuration seed at step learning_rate 1 0 50 0.002" in text
 
 
 def test_a_sweep_without_a_best_says_so(tmp_path):
     summary = dataclasses.replace(SUMMARY, swept=(RATE,))
-    folder = _sweep(tmp_path / "run", [member(0, 0, np.nan, "diverged", diverged_at=0)], summary)
+    folder = _sweep(tmp_path / "run", [trial(0, 0, np.nan, "diverged", diverged_at=0)], summary)
     text = Page(report.write(folder).read_text()).text
     assert "There is no best configuration" in text
-    assert "Of 1 member: 0 finished, 0 stopped early by halving, 1 diverged." in text
+    assert "Of 1 trial: 0 finished, 0 stopped early by halving, 1 diverged." in text
 
 
-def test_where_no_best_return_is_known_the_page_tells_mean_returns(tmp_path):
-    folder = _sweep(tmp_path / "run", synthetic_sweep.members(8, num_seeds=3, regret=False))
+def test_where_no_best_return_is_known_the_page_shows_mean_returns(tmp_path):
+    folder = _sweep(tmp_path / "run", synthetic_sweep.trials(8, num_seeds=3, regret=False))
     text = Page(report.write(folder).read_text()).text
     assert "Mean return -123." in text
     assert "optimal" not in text
 
 
 def test_the_same_results_make_the_same_page(tmp_path):
-    folder = _sweep(tmp_path / "run", synthetic_sweep.members(6, num_seeds=2))
+    folder = _sweep(tmp_path / "run", synthetic_sweep.trials(6, num_seeds=2))
     first = report.write(folder).read_bytes()
     assert report.write(folder, tmp_path / "again.html").read_bytes().replace(b'"./run/', b'"./') == first
 
@@ -254,11 +254,11 @@ def test_an_evaluation_that_lacks_something_is_named_with_it(run, without, missi
         report.write(run)
 
 
-def test_an_unfinished_training_run_is_told_to_be_one(run):
-    assert "It is unfinished, and its policy not judged yet." in Page(report.write(run).read_text()).text
+def test_an_unfinished_training_run_is_reported_to_be_one(run):
+    assert "It is unfinished, and its policy not evaluated yet." in Page(report.write(run).read_text()).text
 
 
-def test_the_command_writes_the_page_where_it_is_told(sweep, tmp_path, capsys):
+def test_the_command_writes_the_page_where_it_is_reported(sweep, tmp_path, capsys):
     out = tmp_path / "page.html"
     assert main(["report", str(sweep), "--out", str(out)]) == 0
     assert capsys.readouterr().out == f"written: {out}\n"

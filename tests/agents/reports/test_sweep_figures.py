@@ -1,4 +1,4 @@
-"""The figures of a sweep: what they show is what the members say, compared at the same age."""
+"""The figures of a sweep: what they show is what the trials say, compared at the same age."""
 
 import dataclasses
 import io
@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 import synthetic_sweep
-from synthetic_sweep import SUMMARY, member
+from synthetic_sweep import SUMMARY, trial
 
 from agents.reports import sweep_axes, sweep_figures
 from agents.sweeps import results
@@ -28,10 +28,10 @@ def _points(figure, colour):
 
 
 HALVED = [
-    *(member(0, s, 0.01, curve=_curve(8.0, 2.0, 0.01)) for s in range(2)),
-    *(member(1, s, 5.0, "stopped", env_steps=200, curve=_curve(9.0, 5.0)) for s in range(2)),
-    *(member(2, s, 70.0, "stopped", env_steps=100, curve=_curve(70.0)) for s in range(2)),
-    *(member(3, s, 500.0, "diverged", env_steps=100, diverged_at=100, curve=_curve(np.nan)) for s in range(2)),
+    *(trial(0, s, 0.01, curve=_curve(8.0, 2.0, 0.01)) for s in range(2)),
+    *(trial(1, s, 5.0, "stopped", env_steps=200, curve=_curve(9.0, 5.0)) for s in range(2)),
+    *(trial(2, s, 70.0, "stopped", env_steps=100, curve=_curve(70.0)) for s in range(2)),
+    *(trial(3, s, 500.0, "diverged", env_steps=100, diverged_at=100, curve=_curve(np.nan)) for s in range(2)),
 ]
 
 
@@ -46,15 +46,15 @@ def test_with_halving_all_are_compared_after_the_first_rung_in_colours_of_how_fa
     assert crosses.get_xdata().tolist() == [0.004]  # who diverged is not left out
 
 
-def test_a_member_that_diverged_later_counts_as_it_was_after_the_first_rung():
+def test_a_trial_that_diverged_later_counts_as_it_was_after_the_first_rung():
     late = [dataclasses.replace(m, diverged_at=300, status="diverged") if m.configuration == 0 else m for m in HALVED]
     figure = sweep_figures.marginals(late, ONE_NAME)[RATE]
     assert (0.001, 8.0) in _points(figure, sweep_figures.COLOURS["went on"])
 
 
 def test_without_halving_the_final_numbers_are_shown_and_the_best_stands_out():
-    members = [member(i, s, value) for i, value in enumerate((0.5, 0.02, 3.0)) for s in range(2)]
-    figure = sweep_figures.marginals(members, ONE_NAME)[RATE]
+    trials = [trial(i, s, value) for i, value in enumerate((0.5, 0.02, 3.0)) for s in range(2)]
+    figure = sweep_figures.marginals(trials, ONE_NAME)[RATE]
     assert _points(figure, sweep_figures.COLOURS["end"]) == [(0.002, 0.02)]
     assert _points(figure, sweep_figures.COLOURS["went on"]) == [(0.001, 0.5), (0.003, 3.0)]
     assert figure.axes[0].get_ylabel() == "regret"
@@ -62,7 +62,7 @@ def test_without_halving_the_final_numbers_are_shown_and_the_best_stands_out():
 
 
 def test_choices_have_a_place_each_and_lists_are_named():
-    figures = sweep_figures.marginals(synthetic_sweep.members(32, num_seeds=2), SUMMARY)
+    figures = sweep_figures.marginals(synthetic_sweep.trials(32, num_seeds=2), SUMMARY)
     assert [label.get_text() for label in figures["config.hidden_sizes"].axes[0].get_xticklabels()] == [
         "[16, 16]", "[64, 64]", "[256]",
     ]  # fmt: skip
@@ -70,22 +70,22 @@ def test_choices_have_a_place_each_and_lists_are_named():
 
 
 def test_the_best_curves_show_the_median_over_seeds():
-    members = [member(0, s, 1.0, curve=_curve(*values)) for s, values in enumerate(((9, 3), (7, 1), (8, 2)))]
-    figure = sweep_figures.curves([*members, member(1, 0, 4.0)])[0]
+    trials = [trial(0, s, 1.0, curve=_curve(*values)) for s, values in enumerate(((9, 3), (7, 1), (8, 2)))]
+    figure = sweep_figures.curves([*trials, trial(1, 0, 4.0)])[0]
     (median,) = [line for line in figure.axes[0].lines if line.get_linewidth() > 2]
     assert median.get_ydata().tolist() == [8.0, 2.0]
     assert figure.axes[0].get_title(loc="left") == "rank 1"
 
 
-def test_seeds_that_diverged_are_told_on_the_curve():
-    members = [member(0, 0, 1.0), member(0, 1, 1.0, "diverged", diverged_at=50, curve=_curve(2.0, np.nan))]
-    figure = sweep_figures.curves(members)[0]
+def test_seeds_that_diverged_are_reported_on_the_curve():
+    trials = [trial(0, 0, 1.0), trial(0, 1, 1.0, "diverged", diverged_at=50, curve=_curve(2.0, np.nan))]
+    figure = sweep_figures.curves(trials)[0]
     assert figure.axes[0].get_title(loc="left") == "rank 1, 1 of 2 seeds diverged"
 
 
 def test_the_overview_has_a_dot_for_each_configuration_in_order():
-    members = [member(i, s, value + s) for i, value in enumerate((0.3, 0.1, 0.2)) for s in range(2)]
-    (axes,) = sweep_figures.overview(members).axes
+    trials = [trial(i, s, value + s) for i, value in enumerate((0.3, 0.1, 0.2)) for s in range(2)]
+    (axes,) = sweep_figures.overview(trials).axes
     dots = {line.get_ydata()[0]: line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"}
     assert dots == pytest.approx({1: 0.6, 2: 0.7, 3: 0.8})
 
@@ -93,17 +93,17 @@ def test_the_overview_has_a_dot_for_each_configuration_in_order():
 @pytest.mark.parametrize("case", ["one", "all diverged", "all equal", "returns", "negative", "two values"])
 def test_strange_sweeps_are_drawn_without_a_warning(case):
     empty = {name: np.zeros(0) for name in ("env_steps", *results.CURVES)}
-    members = {
-        "one": [member(0, 0, 0.5)],
-        "all diverged": [member(i, 0, np.nan, "diverged", diverged_at=0, env_steps=0, curve=empty) for i in range(3)],
-        "all equal": [member(i, s, 1.0) for i in range(20) for s in range(2)],
-        "returns": synthetic_sweep.members(16, num_seeds=2, regret=False),
-        "negative": [member(i, 0, -1e-5 + 2.0 * i) for i in range(3)],
-        "two values": [member(i, 0, float(i), values={RATE: 0.1 if i % 2 else 0.01}) for i in range(10)],
+    trials = {
+        "one": [trial(0, 0, 0.5)],
+        "all diverged": [trial(i, 0, np.nan, "diverged", diverged_at=0, env_steps=0, curve=empty) for i in range(3)],
+        "all equal": [trial(i, s, 1.0) for i in range(20) for s in range(2)],
+        "returns": synthetic_sweep.trials(16, num_seeds=2, regret=False),
+        "negative": [trial(i, 0, -1e-5 + 2.0 * i) for i in range(3)],
+        "two values": [trial(i, 0, float(i), values={RATE: 0.1 if i % 2 else 0.01}) for i in range(10)],
     }[case]
     summary = SUMMARY if case == "returns" else ONE_NAME
-    figures = [*sweep_figures.marginals(members, summary).values(), *sweep_figures.curves(members).values()]
-    for figure in (*figures, sweep_figures.overview(members)):
+    figures = [*sweep_figures.marginals(trials, summary).values(), *sweep_figures.curves(trials).values()]
+    for figure in (*figures, sweep_figures.overview(trials)):
         sink = io.BytesIO()
         figure.savefig(sink, format="png")
         assert sink.getvalue()[:4] == b"\x89PNG"

@@ -18,7 +18,7 @@ from agents.runs.save_policy import save_policy
 from agents.sweeps import result_files, results, search, slice_files, study_file, study_folder, sweep
 from agents.sweeps.results import Summary
 from agents.sweeps.slice_files import CURVES, Result
-from agents.sweeps.tasks import Lane
+from agents.sweeps.tasks import Trial
 from heartpole_jax import documents, saved_policy
 
 pytestmark = pytest.mark.once
@@ -107,17 +107,17 @@ def _sweep(folder, seed):
     numbers = np.arange(2.0) + seed
     arrays = dict.fromkeys(("objective", "mean_return", "standard_error", "weights"), numbers)
     curves = dict.fromkeys(CURVES, numbers[:, None])
-    result = Result((Lane(0, seed), Lane(1, seed)), **arrays, diverged_at=np.array([-1, -1]), curves=curves)
+    result = Result((Trial(0, seed), Trial(1, seed)), **arrays, diverged_at=np.array([-1, -1]), curves=curves)
     slice_files.write(folder, TASK, study_file.digest(study), result)
-    members = [
-        results.Member(i, seed, {"discount": 0.9}, "finished", 4096, 1.0 + seed, 0.5, 0.5, None,
+    trials = [
+        results.TrialResult(i, seed, {"discount": 0.9}, "finished", 4096, 1.0 + seed, 0.5, 0.5, None,
                        {name: np.ones(1) for name in ("env_steps", *results.CURVES)})
         for i in range(2)
     ]  # fmt: skip
     summary = Summary(
         "sweep", "HeartPole-v0", 4096, (seed,), ("discount",), frozenset(), "last", {"command": "command"}
     )
-    result_files.write(folder, members, summary)
+    result_files.write(folder, trials, summary)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from agents.runs import array_files, checkpoints, trees
-from agents.runs.checkpoints import Damaged, Mismatch
+from agents.runs.checkpoints import DamagedError, MismatchError
 
 DESCRIPTION = {"study": "abc", "lanes": (0, 1), "config": {"double": True, "n_step": 3}}
 ARRAYS = {"state/float32": np.float32([1.5, -0.0, np.inf]), "state/int32": np.arange(6, dtype=np.int32).reshape(2, 3)}
@@ -107,7 +107,7 @@ def test_a_step_saved_again_is_replaced(tmp_path):
 
 def refused(folder):
     """The reason for which the checkpoint in the folder is refused. Fails where it is not."""
-    with pytest.raises(Damaged) as error:
+    with pytest.raises(DamagedError) as error:
         checkpoints.restore(folder, DESCRIPTION)
     return str(error.value)
 
@@ -181,7 +181,7 @@ def rewrite(folder, **changes):
 def test_another_version_is_refused_and_not_skipped(changes, message, folder):
     rewrite(folder, **changes)
     for skip_damaged in (False, True):
-        with pytest.raises(Mismatch, match=message):
+        with pytest.raises(MismatchError, match=message):
             checkpoints.restore(folder, DESCRIPTION, skip_damaged=skip_damaged)
 
 
@@ -193,7 +193,7 @@ def test_one_that_says_less_than_it_must_is_damaged(folder):
 def test_another_run_is_refused_with_what_differs(folder):
     other = {"lanes": (0, 1), "config": {"double": 1, "n_step": 4}, "seed": "x"}
     for skip_damaged in (False, True):
-        with pytest.raises(Mismatch) as error:
+        with pytest.raises(MismatchError) as error:
             checkpoints.restore(folder, other, skip_damaged=skip_damaged)
         assert str(error.value) == (
             f"{folder / step(12288)} is another run's: config.double was true and is 1; config.n_step was 3 and is "
@@ -236,7 +236,7 @@ def test_a_full_disk_leaves_those_of_before(folder):
     assert checkpoints.restore(folder, DESCRIPTION).step == 12288
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"^cannot save a checkpoint in .*/file/below: Not a directory; those before"):
         checkpoints.save(tmp_path / "file" / "below", 1, {}, {})

@@ -74,7 +74,7 @@ def made_up(monkeypatch):
     """Training that computes almost nothing, and a picture that shows nothing. Nobody cuts the power meanwhile."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)
     monkeypatch.setattr(loop, "train", _train)
-    monkeypatch.setattr(evaluate_command, "judge", lambda *_: {"mean_return": 1.5})
+    monkeypatch.setattr(evaluate_command, "evaluate_saved", lambda *_: {"mean_return": 1.5})
     monkeypatch.setattr(learning_curve, "draw", lambda *_: style.new_figure((0.1, 0.1)))
     monkeypatch.setattr(slices, "build", _programs)
     monkeypatch.setattr(slices, "forms", _forms)
@@ -98,14 +98,14 @@ class TrainState:
 
 def _forms(setup):
     """Of the states and records that `_programs` makes, as arrays."""
-    lanes = setup.slice_lanes
+    trials = setup.slice_size
     number = lambda *shape: np.zeros(shape, np.float32)
-    metrics = dqn.Metrics(**dict.fromkeys(dqn.Metrics.__dataclass_fields__, number(lanes)))
+    metrics = dqn.Metrics(**dict.fromkeys(dqn.Metrics.__dataclass_fields__, number(trials)))
     state = slices.SliceState(
-        train_state=TrainState(np.int32(0), buffer=number(lanes, 2), weights=number(lanes, NUM_WEIGHTS)),
-        alive=np.ones(lanes, bool), best_value=number(lanes), best_weights=number(lanes, NUM_WEIGHTS),
+        train_state=TrainState(np.int32(0), buffer=number(trials, 2), weights=number(trials, NUM_WEIGHTS)),
+        alive=np.ones(trials, bool), best_value=number(trials), best_weights=number(trials, NUM_WEIGHTS),
     )  # fmt: skip
-    return slices.Forms({}, state, slices.Record(metrics=metrics, mean_return=number(lanes), alive=state.alive))
+    return slices.Forms({}, state, slices.Record(metrics=metrics, mean_return=number(trials), alive=state.alive))
 
 
 def _programs(setup, device):
@@ -116,17 +116,17 @@ def _programs(setup, device):
         done = state.train_state.iteration + setup.iterations
         speed = inputs.hyperparams.learning_rate + inputs.key[:, 1].astype(np.float32)
         weights = state.train_state.weights + speed[:, None]
-        steps = np.full(setup.slice_lanes, done * setup.config.env_steps_per_iteration, np.float32)
+        steps = np.full(setup.slice_size, done * setup.config.env_steps_per_iteration, np.float32)
         train_state = TrainState(iteration=np.int32(done), buffer=state.train_state.buffer + 1, weights=weights)
         metrics = forms.record.metrics.replace(env_steps=steps)
         record = forms.record.replace(metrics=metrics, mean_return=weights[:, 0])
         return state.replace(train_state=train_state, best_value=weights[:, 0], best_weights=weights), record
 
-    def judge(state, inputs):
+    def evaluate(state, inputs):
         weights = np.asarray(state.train_state.weights)
-        return slices.Judgement(weights[:, 0], np.ones(setup.slice_lanes, np.float32), weights)
+        return slices.Evaluation(weights[:, 0], np.ones(setup.slice_size, np.float32), weights)
 
-    return slices.Programs(lambda inputs: forms.state, chunk, judge, forms, device)
+    return slices.Programs(lambda inputs: forms.state, chunk, evaluate, forms, device)
 
 
 class Scenario(NamedTuple):
@@ -145,7 +145,7 @@ def _scenario(name, tmp_path):
         words = ["train", "--recipe", str(tmp_path / "tiny.toml"), "--num-evaluations", "3", "--episodes", "4", *flags]
     else:
         (tmp_path / "tiny.toml").write_text({"halving": HALVING, "optuna": OPTUNA}[name])
-        words = ["sweep", str(tmp_path / "tiny.toml"), "--slice-lanes", "2", *flags]
+        words = ["sweep", str(tmp_path / "tiny.toml"), "--slice-size", "2", *flags]
     options, function = _parse(words)  # once: it takes longer than all the rest
     begin = lambda: function(options)
     if name != "resume":

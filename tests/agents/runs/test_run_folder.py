@@ -40,8 +40,8 @@ RECORD = {
 }
 ENV = probe_environments.counter(5)  # compiles fast; test_agents_command_line trains on HeartPole
 CONFIG = DQNConfig(hidden_sizes=(8,), buffer_size=512, num_envs=4, batch_size=16)
-PLAN = loop.Plan(num_chunks=3, iterations=32, env_steps=512)
-HYPERPARAMS = Hyperparams(learning_starts=64.0, target_period=128.0, epsilon_steps=256.0, average_tau=0.1)
+PLAN = loop.ChunkPlan(num_chunks=3, iterations=32, env_steps=512)
+HYPERPARAMS = Hyperparams(learning_starts=64.0, target_period=128.0, epsilon_steps=256.0, ema_rate=0.1)
 
 
 def test_a_run_is_called_by_environment_recipe_and_seed():
@@ -195,7 +195,7 @@ def test_watching_a_run_changes_nothing():
         jax.random.key(5), HYPERPARAMS, CONFIG, ENV, num_chunks=3, iterations_per_chunk=32,
         evaluation_episodes=16,
     )  # fmt: skip
-    np.testing.assert_allclose(watched[-1][1], whole.train_state.average_params, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(watched[-1][1], whole.train_state.ema_params, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose([record["greedy_return"] for record, *_ in watched], whole.mean_return, rtol=1e-5)
     np.testing.assert_allclose([record["loss"] for record, *_ in watched], whole.metrics.loss, rtol=1e-4)
     assert [record["env_steps"] for record, *_ in watched] == [512, 1024, 1536]
@@ -206,7 +206,7 @@ def test_watching_a_run_changes_nothing():
 
 @pytest.mark.slow
 def test_a_seed_is_a_policy():
-    plan = loop.Plan(num_chunks=1, iterations=32, env_steps=512)
+    plan = loop.ChunkPlan(num_chunks=1, iterations=32, env_steps=512)
     weights = []
     for seed in (1, 1, 2):
         weights += [weights for _, weights, _ in loop.train(jax.random.key(seed), HYPERPARAMS, CONFIG, ENV, plan)]
@@ -217,7 +217,7 @@ def test_a_seed_is_a_policy():
 def test_a_run_that_diverges_stops_after_its_record():
     wild = Hyperparams(**{**vars(HYPERPARAMS), "learning_rate": 1e30})
     records = []
-    with pytest.raises(loop.Diverged, match=r"loss, grad_norm, weights no longer finite after 512 steps; take a"):
+    with pytest.raises(loop.DivergedError, match=r"loss, grad_norm, weights no longer finite after 512 steps; take a"):
         records.extend(record for record, *_ in loop.train(jax.random.key(5), wild, CONFIG, ENV, PLAN))
 
 

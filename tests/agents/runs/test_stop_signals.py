@@ -10,12 +10,12 @@ import time
 import pytest
 
 from agents.runs import stop_signals
-from agents.runs.stop_signals import Stopping
+from agents.runs.stop_signals import StopSignals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_is_kept_and_told(number, capfd):
-    with Stopping() as asked:
+def test_a_signal_is_kept_and_reported(number, capfd):
+    with StopSignals() as asked:
         assert asked.requested is None
         os.kill(os.getpid(), number)
         assert asked.requested == number
@@ -24,7 +24,7 @@ def test_a_signal_is_kept_and_told(number, capfd):
 
 def test_the_handlers_of_before_come_back():
     before = [signal.getsignal(number) for number in stop_signals.SIGNALS]
-    with Stopping():
+    with StopSignals():
         assert not any(signal.getsignal(number) in before for number in stop_signals.SIGNALS)
     assert [signal.getsignal(number) for number in stop_signals.SIGNALS] == before
     assert signal.set_wakeup_fd(-1) == -1
@@ -33,7 +33,7 @@ def test_the_handlers_of_before_come_back():
 def test_other_signals_are_not_meant(capfd):
     before = signal.signal(signal.SIGUSR1, lambda *_: None)
     try:
-        with Stopping() as asked:
+        with StopSignals() as asked:
             os.kill(os.getpid(), signal.SIGUSR1)
             time.sleep(0.05)
             assert asked.requested is None
@@ -47,7 +47,7 @@ def test_in_another_thread_nothing_is_heard():
     found = []
 
     def listen():
-        with Stopping() as asked:
+        with StopSignals() as asked:
             found.extend([asked.requested, [signal.getsignal(number) for number in stop_signals.SIGNALS] == before])
 
     thread = threading.Thread(target=listen)
@@ -61,8 +61,8 @@ def test_the_second_signal_ends_the_process_though_python_runs_no_handler(second
     """The main thread is inside one long call, as it is while XLA computes."""
     code = """
 import hashlib
-from agents.runs.stop_signals import Stopping
-with Stopping("after this", "resume it"):
+from agents.runs.stop_signals import StopSignals
+with StopSignals("after this", "resume it"):
     print("ready", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # many minutes, and no handler runs in between
 """

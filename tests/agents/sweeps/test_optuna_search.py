@@ -1,4 +1,4 @@
-"""Adaptive search: the same whatever interrupts it, learning from what it is told, shown in a database."""
+"""Adaptive search: the same whatever interrupts it, learning from results, shown in a database."""
 
 import contextlib
 import itertools
@@ -164,7 +164,7 @@ def test_a_damaged_database_is_moved_aside_and_written_anew(adaptive, tmp_path, 
     assert capsys.readouterr().err == message
 
 
-def test_what_it_is_told_decides_what_it_asks_next(adaptive, tmp_path, undisturbed):
+def test_what_it_is_reported_decides_what_it_asks_next(adaptive, tmp_path, undisturbed):
     stored, _ = undisturbed
     with search.opened(adaptive, tmp_path) as searcher:
         assert searcher.ask(0) == stored[0]
@@ -199,7 +199,7 @@ def test_it_finds_the_best_sooner_than_chance():
 
 
 def test_it_learns_to_keep_away_from_what_diverges():
-    """Half of a first batch diverges. Three search seeds together; a sampler not told of them suggests more of them."""
+    """Half of a first batch diverges. Three search seeds together; a sampler that does not see them suggests more."""
     space = {"learning_rate": {"log_uniform": [1e-5, 1e-1]}, "discount": {"uniform": [0.9, 1]}}
     diverged = [0, 0]
     for seed in range(3):
@@ -222,13 +222,13 @@ def test_telling_twice_changes_nothing_and_telling_otherwise_is_refused(adaptive
         before = searcher.ask(1)
         searcher.tell(0, asked, [math.nan if value is None else value for value in values])
         assert searcher.ask(1) == before
-        with pytest.raises(ValueError, match=r"^batch 0 was told before, and otherwise; begin the search again$"):
+        with pytest.raises(ValueError, match=r"^batch 0 was reported before, and otherwise; begin the search again$"):
             searcher.tell(0, asked, [1.0] * 4)
 
 
 def test_batches_come_in_order(adaptive, tmp_path):
     with search.opened(adaptive, tmp_path) as searcher:
-        with pytest.raises(ValueError, match=r"^batch 1 comes after batch 0 is told; tell all batches in order$"):
+        with pytest.raises(ValueError, match=r"^batch 1 comes after batch 0 is reported; report all batches in order$"):
             searcher.ask(1)
         with pytest.raises(ValueError, match=r"^there is no batch 3 of 4 among 11 configurations$"):
             searcher.ask(3)
@@ -246,7 +246,7 @@ def test_a_database_of_another_study_is_refused(adaptive, tmp_path):
         pass
 
 
-def test_a_database_that_tells_of_other_values_is_refused(adaptive, tmp_path):
+def test_a_database_that_describes_other_values_is_refused(adaptive, tmp_path):
     stored = {}
     _go_on(adaptive, tmp_path, stored, until=(0, "told"))
     connection = sqlite3.connect(tmp_path / "optuna.db")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import synthetic_sweep
 from pyarrow import parquet
-from synthetic_sweep import SUMMARY, member
+from synthetic_sweep import SUMMARY, trial
 
 from agents.sweeps import result_files, result_text, results, statistics
 from heartpole_jax import documents
@@ -73,28 +73,26 @@ def _curve(num_evaluations):
 
 
 def test_configurations_are_ranked_finished_first_then_stopped_then_diverged():
-    members = [
-        *(member(0, seed, 0.5) for seed in range(4)),
-        *(member(1, seed, 0.2) for seed in range(4)),
-        *(member(2, seed, 0.1, "stopped", env_steps=50) for seed in range(4)),
-        *(member(3, seed, 0.3, "stopped", curve=_curve(3)) for seed in range(4)),
-        *(member(4, seed, 0.01, "diverged" if seed == 3 else "finished") for seed in range(4)),
+    trials = [
+        *(trial(0, seed, 0.5) for seed in range(4)),
+        *(trial(1, seed, 0.2) for seed in range(4)),
+        *(trial(2, seed, 0.1, "stopped", env_steps=50) for seed in range(4)),
+        *(trial(3, seed, 0.3, "stopped", curve=_curve(3)) for seed in range(4)),
+        *(trial(4, seed, 0.01, "diverged" if seed == 3 else "finished") for seed in range(4)),
     ]
-    ranked = results.rank(members)
+    ranked = results.rank(trials)
     assert [configuration.index for configuration in ranked] == [1, 0, 3, 2, 4]
     assert [configuration.status for configuration in ranked] == [
         "finished", "finished", "stopped", "stopped", "diverged",
     ]  # fmt: skip
     assert ranked[-1].counts == {"finished": 3, "stopped": 0, "diverged": 1}
     assert ranked[-1].worst.value == math.inf  # though its policy before that had 0.01
-    assert results.best(members) == 1
+    assert results.best(trials) == 1
 
 
 def test_where_no_best_return_is_known_a_higher_mean_return_ranks_first():
-    members = [
-        member(i, seed, None, mean_return=value + seed) for i, value in enumerate((10.0, 30.0)) for seed in (0, 1)
-    ]
-    first, second = results.rank(members)
+    trials = [trial(i, seed, None, mean_return=value + seed) for i, value in enumerate((10.0, 30.0)) for seed in (0, 1)]
+    first, second = results.rank(trials)
     assert (first.index, first.metric) == (1, "return")
     assert first.interquartile_mean == (30.5, 30.0, 31.0)
     assert (first.median.value, first.worst.value) == (30.5, 30.0)
@@ -102,55 +100,55 @@ def test_where_no_best_return_is_known_a_higher_mean_return_ranks_first():
 
 
 def test_regrets_and_returns_are_never_compared():
-    """Two members whose best return is known, two whose is not: all are told and ranked by their mean returns."""
-    members = [
-        member(0, 0, 0.5, mean_return=-123.5),
-        member(1, 0, None, mean_return=-90.0),
-        member(2, 0, 0.25, mean_return=-150.0),
-        member(3, 0, None, mean_return=-130.0),
+    """Two trials whose best return is known, two whose is not: all are told and ranked by their mean returns."""
+    trials = [
+        trial(0, 0, 0.5, mean_return=-123.5),
+        trial(1, 0, None, mean_return=-90.0),
+        trial(2, 0, 0.25, mean_return=-150.0),
+        trial(3, 0, None, mean_return=-130.0),
     ]
-    assert results.metric_of(members) == "return"
-    assert [results.loss(one, "return") for one in members] == [123.5, 90.0, 150.0, 130.0]
-    assert [results.loss(one, "regret") for one in members] == [0.5, math.inf, 0.25, math.inf]
-    ranked = results.rank(members)
+    assert results.metric_of(trials) == "return"
+    assert [results.loss(one, "return") for one in trials] == [123.5, 90.0, 150.0, 130.0]
+    assert [results.loss(one, "regret") for one in trials] == [0.5, math.inf, 0.25, math.inf]
+    ranked = results.rank(trials)
     assert [(one.index, one.metric, one.median.value) for one in ranked] == [
         (1, "return", -90.0), (0, "return", -123.5), (3, "return", -130.0), (2, "return", -150.0),
     ]  # fmt: skip
-    assert "4 configurations, return over seeds" in result_text.as_text(members, ONE_NAME)
+    assert "4 configurations, return over seeds" in result_text.as_text(trials, ONE_NAME)
 
 
-def test_a_member_that_diverged_changes_no_metric():
-    members = [member(0, 0, 0.5), member(1, 0, None, "diverged", mean_return=-200.0)]
-    assert results.metric_of(members) == "regret"
-    assert [one.worst.value for one in results.rank(members)] == [0.5, math.inf]
-    members = [member(0, 0, None, mean_return=-120.0), member(1, 0, 0.5, "diverged")]
-    assert [(one.metric, one.worst.value) for one in results.rank(members)] == [
+def test_a_trial_that_diverged_changes_no_metric():
+    trials = [trial(0, 0, 0.5), trial(1, 0, None, "diverged", mean_return=-200.0)]
+    assert results.metric_of(trials) == "regret"
+    assert [one.worst.value for one in results.rank(trials)] == [0.5, math.inf]
+    trials = [trial(0, 0, None, mean_return=-120.0), trial(1, 0, 0.5, "diverged")]
+    assert [(one.metric, one.worst.value) for one in results.rank(trials)] == [
         ("return", -120.0), ("return", -math.inf),
     ]  # fmt: skip
 
 
 def test_there_is_no_best_where_all_were_stopped_or_diverged():
-    members = [member(0, 0, 1.0, "stopped"), member(1, 0, 1.0, "diverged")]
-    with pytest.raises(ValueError, match="of 2 members, 0 finished, 1 stopped early by halving, 1 diverged; narrow"):
-        results.best(members)
+    trials = [trial(0, 0, 1.0, "stopped"), trial(1, 0, 1.0, "diverged")]
+    with pytest.raises(ValueError, match="of 2 trials, 0 finished, 1 stopped early by halving, 1 diverged; narrow"):
+        results.best(trials)
 
 
-def test_a_member_that_is_there_twice_is_refused():
-    with pytest.raises(ValueError, match=r"^configuration 3 with seed 1 must be there once, got 2 such members$"):
-        results.rank([member(3, 1, 1.0), member(3, 1, 2.0)])
-    with pytest.raises(ValueError, match=r"^results need at least one member, got none$"):
+def test_a_trial_that_is_there_twice_is_refused():
+    with pytest.raises(ValueError, match=r"^configuration 3 with seed 1 must be there once, got 2 such trials$"):
+        results.rank([trial(3, 1, 1.0), trial(3, 1, 2.0)])
+    with pytest.raises(ValueError, match=r"^results need at least one trial, got none$"):
         results.rank([])
     with pytest.raises(ValueError, match="must be one of finished, stopped, diverged, got 'done'"):
-        results.rank([member(0, 0, 1.0, "done")])
+        results.rank([trial(0, 0, 1.0, "done")])
 
 
 @pytest.mark.parametrize("regret", [True, False])
 def test_what_is_read_is_what_was_written(tmp_path, regret):
-    members = synthetic_sweep.members(8, num_seeds=3, regret=regret)
-    result_files.write(tmp_path, members[::-1], SUMMARY)
+    trials = synthetic_sweep.trials(8, num_seeds=3, regret=regret)
+    result_files.write(tmp_path, trials[::-1], SUMMARY)
     found, summary = result_files.read(tmp_path)
     assert summary == SUMMARY
-    for expected, one in zip(members, found, strict=True):
+    for expected, one in zip(trials, found, strict=True):
         fields = dataclasses.asdict(expected)
         curve = fields.pop("curve")
         own = dataclasses.asdict(one)
@@ -161,10 +159,10 @@ def test_what_is_read_is_what_was_written(tmp_path, regret):
             np.testing.assert_array_equal(own_curve[name], curve[name])
 
 
-def test_a_member_that_diverged_before_any_policy_comes_back_without_a_return(tmp_path):
+def test_a_trial_that_diverged_before_any_policy_comes_back_without_a_return(tmp_path):
     empty = {name: np.zeros(0) for name in ("env_steps", *results.CURVES)}
-    lost = member(1, 0, math.nan, "diverged", mean_return=math.nan, standard_error=math.nan, curve=empty, diverged_at=0)
-    result_files.write(tmp_path, [member(0, 0, 1.0), lost], ONE_NAME)
+    lost = trial(1, 0, math.nan, "diverged", mean_return=math.nan, standard_error=math.nan, curve=empty, diverged_at=0)
+    result_files.write(tmp_path, [trial(0, 0, 1.0), lost], ONE_NAME)
     (_, found), _ = result_files.read(tmp_path)
     assert math.isnan(found.mean_return)
     assert math.isnan(found.regret)
@@ -176,15 +174,15 @@ def test_a_member_that_diverged_before_any_policy_comes_back_without_a_return(tm
 
 
 def test_a_regret_that_is_unknown_comes_back_unknown(tmp_path):
-    members = [member(0, 0, 0.5), member(1, 0, None, mean_return=-90.0), member(2, 0, None, mean_return=-95.0)]
-    result_files.write(tmp_path, members, ONE_NAME)
+    trials = [trial(0, 0, 0.5), trial(1, 0, None, mean_return=-90.0), trial(2, 0, None, mean_return=-95.0)]
+    result_files.write(tmp_path, trials, ONE_NAME)
     found, summary = result_files.read(tmp_path)
     assert [one.regret for one in found] == [0.5, None, None]
     assert "diverged" not in result_text.as_text(found, summary).replace("0 diverged", "")
 
 
 def test_columns_have_their_own_types_and_lists_are_text(tmp_path):
-    result_files.write(tmp_path, synthetic_sweep.members(4, num_seeds=2), SUMMARY)
+    result_files.write(tmp_path, synthetic_sweep.trials(4, num_seeds=2), SUMMARY)
     schema = parquet.read_schema(tmp_path / "results.parquet")
     kinds = {name: str(schema.field(name).type) for name in schema.names}
     assert kinds == {
@@ -202,12 +200,12 @@ def test_columns_have_their_own_types_and_lists_are_text(tmp_path):
 
 
 def test_configurations_are_a_row_each_best_first_with_a_diverged_worst_of_infinity(tmp_path):
-    members = [
-        *(member(0, s, 0.4) for s in range(2)),
-        *(member(1, s, 0.2) for s in range(2)),
-        member(2, 0, 1.0, "diverged"),
+    trials = [
+        *(trial(0, s, 0.4) for s in range(2)),
+        *(trial(1, s, 0.2) for s in range(2)),
+        trial(2, 0, 1.0, "diverged"),
     ]
-    result_files.write(tmp_path, members, ONE_NAME)
+    result_files.write(tmp_path, trials, ONE_NAME)
     rows = parquet.read_table(tmp_path / "configurations.parquet").to_pylist()
     assert [row["configuration"] for row in rows] == [1, 0, 2]
     assert rows[0]["interquartile_mean_regret"] == pytest.approx(0.2)
@@ -219,10 +217,10 @@ def test_configurations_are_a_row_each_best_first_with_a_diverged_worst_of_infin
 
 
 def test_a_swept_name_that_is_a_columns_is_refused_and_nothing_written(tmp_path):
-    members = [member(0, 0, 1.0, values={"seed": 3})]
+    trials = [trial(0, 0, 1.0, values={"seed": 3})]
     message = r"^a swept name must not be that of another column of the results, got 'seed'$"
     with pytest.raises(ValueError, match=message):
-        result_files.write(tmp_path, members, dataclasses.replace(SUMMARY, swept=("seed",)))
+        result_files.write(tmp_path, trials, dataclasses.replace(SUMMARY, swept=("seed",)))
     assert not list(tmp_path.iterdir())
 
 
@@ -231,7 +229,7 @@ def test_results_that_are_missing_or_damaged_are_named(tmp_path):
         ValueError, match=r"results.parquet is missing: the sweep is not finished; go on with `python -m agents"
     ):
         result_files.read(tmp_path)
-    result_files.write(tmp_path, [member(0, 0, 1.0)], ONE_NAME)
+    result_files.write(tmp_path, [trial(0, 0, 1.0)], ONE_NAME)
     (tmp_path / "results.parquet").write_bytes(b"PAR1")
     with pytest.raises(ValueError, match=r"results.parquet is damaged: .*; write it again by resuming the sweep"):
         result_files.read(tmp_path)
@@ -247,17 +245,17 @@ def test_results_that_are_missing_or_damaged_are_named(tmp_path):
 
 
 def test_the_table_shows_the_ten_best_in_120_columns_and_counts_all():
-    text = result_text.as_text(synthetic_sweep.members(), SUMMARY)
+    text = result_text.as_text(synthetic_sweep.trials(), SUMMARY)
     lines = text.splitlines()
     assert max(map(len, lines)) <= 120
     assert lines[0] == "HeartPole-v0: 64 configurations, regret over seeds, the best 10 of them"
     assert [line.split()[0] for line in lines[4:14]] == [str(rank) for rank in range(1, 11)]
-    assert lines[-1] == "512 members: 32 finished, 463 stopped early by halving, 17 diverged."
+    assert lines[-1] == "512 trials: 32 finished, 463 stopped early by halving, 17 diverged."
 
 
 def test_columns_without_room_are_left_out_and_named():
     swept = tuple(f"hyperparams.a_rather_long_name_{i}" for i in range(6))
-    one = member(0, 0, 0.01234, values=dict.fromkeys(swept, 0.5))
+    one = trial(0, 0, 0.01234, values=dict.fromkeys(swept, 0.5))
     text = result_text.as_text([one], dataclasses.replace(SUMMARY, swept=swept))
     assert max(map(len, text.splitlines())) <= 120
     assert (
@@ -266,7 +264,7 @@ def test_columns_without_room_are_left_out_and_named():
     assert "0.0123" in text
 
 
-def test_numbers_are_told_to_what_they_are_worth():
+def test_numbers_are_reported_to_what_they_are_worth():
     told = [
         result_text.number_text(value) for value in (0.00312, 0.1234, 1.234, 12.34, 123.4, 12345.6, math.inf, math.nan)
     ]
@@ -279,8 +277,8 @@ def test_numbers_are_told_to_what_they_are_worth():
 
 
 def test_tables_of_a_thousand_configurations_come_whole(tmp_path):
-    members = [member(i, seed, 1.0 + i) for i in range(1000) for seed in range(8)]
-    result_files.write(tmp_path, members, ONE_NAME)
+    trials = [trial(i, seed, 1.0 + i) for i in range(1000) for seed in range(8)]
+    result_files.write(tmp_path, trials, ONE_NAME)
     assert parquet.read_metadata(tmp_path / "results.parquet").num_rows == 8000
     assert parquet.read_metadata(tmp_path / "configurations.parquet").num_rows == 1000
     curves = result_files.CURVE_TABLE

@@ -7,7 +7,7 @@ import pytest
 
 from agents.runs import checkpoints
 from agents.sweeps import schedule, slices
-from agents.sweeps.tasks import Task
+from agents.sweeps.tasks import RungSlice
 
 STUDY = "ab" * 32
 
@@ -20,7 +20,7 @@ def _save_parent(folder, step):
 def _merge(folder):
     """Of a task that goes on after the fourth chunk of the task "a"."""
     job = types.SimpleNamespace(folder=folder, study=STUDY, skip_damaged=False, setup=None)
-    return schedule._merged(Task("b", 1, 4, 8, parents=("a",)), [], job)
+    return schedule._merged(RungSlice("b", 1, 4, 8, parents=("a",)), [], job)
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,12 @@ def test_the_state_of_the_last_chunk_is_read_and_must_have_its_form(tmp_path):
 
 
 def test_late_rungs_are_ready_first_and_none_before_its_parents():
-    tasks = [Task("a", 0, 0, 2), Task("b", 0, 0, 2), Task("c", 0, 0, 2), Task("d", 1, 2, 4, parents=("a", "b"))]
+    tasks = [
+        RungSlice("a", 0, 0, 2),
+        RungSlice("b", 0, 0, 2),
+        RungSlice("c", 0, 0, 2),
+        RungSlice("d", 1, 2, 4, parents=("a", "b")),
+    ]
     names = lambda done, under_way: [task.name for task in schedule._ready(tasks, done, under_way)]
     assert names(set(), {"a"}) == ["b", "c"]
     assert names({"a"}, {"b"}) == ["c"]
@@ -68,16 +73,16 @@ def test_what_fails_in_one_worker_stops_the_others_and_is_raised(tmp_path):
             happened.append("stop")
 
     job = schedule.Job(
-        folder=tmp_path, study=STUDY, setup=types.SimpleNamespace(slice_lanes=1), executor=Executor(), keep_one_in=1,
-        inputs=lambda lanes: None, objective=lambda lane, value: 0.0, stop_requested=lambda: None,
+        folder=tmp_path, study=STUDY, setup=types.SimpleNamespace(slice_size=1), executor=Executor(), keep_one_in=1,
+        inputs=lambda trials: None, objective=lambda trial, value: 0.0, stop_requested=lambda: None,
     )  # fmt: skip
-    tasks = [Task(name, 0, 0, 2, lanes=((0, 0),)) for name in "abc"]
+    tasks = [RungSlice(name, 0, 0, 2, trials=((0, 0),)) for name in "abc"]
     with pytest.raises(OSError, match="no space left"):
         schedule.run(tasks, job)
     assert happened == ["a", "b", "stop"]
 
 
-def test_the_newest_checkpoint_tells_its_step_unopened(tmp_path):
+def test_the_newest_checkpoint_shows_its_step_unopened(tmp_path):
     assert checkpoints.newest_step(tmp_path / "slices" / "a") is None
     for step in (2, 10, 10):
         _save_parent(tmp_path, step)

@@ -106,7 +106,7 @@ def test_whoever_opens_a_listed_search_is_given_one_batch(tmp_path):
 
 
 def test_an_adaptive_search_has_no_list():
-    with pytest.raises(ValueError, match=r"^search = 'optuna' has no configurations before it is told what came of"):
+    with pytest.raises(ValueError, match=r"^search = 'optuna' has no configurations before the results of others"):
         listed_search.configurations(dataclasses.replace(_random(), search="optuna"))
 
 

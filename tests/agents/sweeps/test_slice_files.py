@@ -7,7 +7,7 @@ import pytest
 
 from agents.sweeps import slice_files
 from agents.sweeps.slice_files import CURVES, Result
-from agents.sweeps.tasks import Lane
+from agents.sweeps.tasks import Trial
 
 STUDY, TASK = "ab" * 32, "batch-0000-program-00-rung-0-slice-0000"
 
@@ -15,7 +15,7 @@ STUDY, TASK = "ab" * 32, "batch-0000-program-00-rung-0-slice-0000"
 def result():
     generator = np.random.default_rng(0)
     return Result(
-        lanes=(Lane(0, 3), Lane(0, 2**32 - 1), Lane(7, 3)),
+        trials=(Trial(0, 3), Trial(0, 2**32 - 1), Trial(7, 3)),
         objective=np.array([0.5, np.inf, 0.25]),
         mean_return=np.array([-1.0, np.nan, -2.0]),
         standard_error=np.ones(3),
@@ -33,9 +33,9 @@ def written(tmp_path):
 
 def test_a_result_comes_back(written):
     found, expected = slice_files.read(written, TASK, STUDY), result()
-    assert found.lanes == expected.lanes
+    assert found.trials == expected.trials
     for field in dataclasses.fields(Result):
-        if field.name not in ("lanes", "curves"):
+        if field.name not in ("trials", "curves"):
             array = getattr(found, field.name)
             np.testing.assert_array_equal(array, getattr(expected, field.name))
             assert array.dtype == getattr(expected, field.name).dtype

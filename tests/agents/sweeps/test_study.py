@@ -100,7 +100,7 @@ def test_its_own_file_needs_no_recipe(tmp_path):
     assert study_file.load(tmp_path / "again.toml") == before
 
 
-def test_the_digest_tells_studies_apart_but_not_by_name(sound):
+def test_the_digest_shows_studies_apart_but_not_by_name(sound):
     renamed = dataclasses.replace(sound, name="other", recipe="elsewhere.toml")
     assert study_file.digest(renamed) == study_file.digest(sound)
     assert len(study_file.digest(sound)) == 64
@@ -149,10 +149,10 @@ def test_overrides_go_over_the_file_table_by_table():
 def test_a_study_without_a_space_is_one_configuration_over_seeds():
     one = study_file.read(SMALL, "seeds")
     assert (study.count(one), one.seeds, one.space) == (1, (3, 1), {})
-    assert study.resolve(one, {}) == study.Setting(one.config, one.hyperparams, {})
+    assert study.resolve(one, {}) == study.ResolvedConfig(one.config, one.hyperparams, {})
 
 
-def test_the_members_of_a_grid_are_counted():
+def test_the_trials_of_a_grid_are_counted():
     grid = {
         "discount": {"uniform": [0.9, 1], "points": 5},
         "double": {"choices": [True, False]},
@@ -193,7 +193,7 @@ def _space(**ranges):
         (_space(**DISCOUNT) | {"batch_configurations": 2}, "batch_configurations is for search = 'optuna' alone, got "),
         (_space(**DISCOUNT) | {"num_configurations": 0}, "num_configurations must be at least 1 and below 2^31, got 0"),
         (_space(**DISCOUNT) | {"num_configurations": 600_000},
-         "a study must have at most 1,000,000 members, got 600,000 configurations x 2 seeds = 1,200,000; take fewer"),
+         "a study must have at most 1,000,000 trials, got 600,000 configurations x 2 seeds = 1,200,000; take fewer"),
         ({"keep": "first"}, "keep must be 'last' or 'best', got 'first'"),
         ({"final_episodes": 1}, "final_episodes must be at least 2, for a standard error, got 1"),
         ({"num_evaluations": 0}, "num_evaluations must be at least 1 and below 2^31, got 0"),
@@ -203,7 +203,7 @@ def _space(**ranges):
         ({"halving": {"keep_one_in": 4, "rungs": 2.0}}, "halving: rungs must be a whole number from 2 to 1,000"),
         ({"halving": {"keep_one_in": 3, "rungs": 2}}, "the evaluations must be a multiple of 3, got 32"),
         ({"num_steps": 32_768, "hyperparams": {"learning_starts": 9_000}, "halving": {"keep_one_in": 4, "rungs": 2}},
-         "learning_starts must be below the 8,192 steps of the first rung, or it judges what has not learned, "),
+         "learning_starts must be below the 8,192 steps of the first rung, or it compares what has not learned, "),
         (_space(learning_rate={"grid": [0.0, 1e-3]}), "allows learning_rate = 0.0, and learning_rate must be gr"),
         (_space(learning_starts={"grid": [10, 2_000_000]}), "learning_starts must be below the run's 1,000,000 steps"),
         ({"config": 3}, "config must be a table, [config], got 3"),

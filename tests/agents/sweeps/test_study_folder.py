@@ -40,9 +40,9 @@ def test_a_folder_goes_on_under_the_menu_that_it_was_begun_with_and_no_other(tmp
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"slice_lanes": 10**12}, r"slice_lanes must be at least 1 and below 2\^31"),
-        ({"slice_lanes": None}, "slice_lanes must be a whole number"),
-        ({"slice_lanes": 2**30}, "slices of 1,073,741,824 members on .* GiB: begin with a smaller --slice-lanes"),
+        ({"slice_size": 10**12}, r"slice_size must be at least 1 and below 2\^31"),
+        ({"slice_size": None}, "slice_size must be a whole number"),
+        ({"slice_size": 2**30}, "slices of 1,073,741,824 trials on .* GiB: begin with a smaller --slice-size"),
         ({"checkpoint_every": "x"}, "checkpoint_every must be a whole number"),
         ({"versions": []}, "has not what a study has"),
         ({"study": {}}, "space must be a list of ranges"),

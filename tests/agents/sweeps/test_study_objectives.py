@@ -1,4 +1,4 @@
-"""What a study's members are compared by: regrets or returns, never the one with the other."""
+"""What a study's trials are compared by: regrets or returns, never the one with the other."""
 
 import math
 
@@ -24,7 +24,7 @@ def test_regret_is_compared_where_it_is_known_of_all():
     assert objectives.metric(study_file.read(SMALL | {"params": {"wake_up_alertness_high": 3.0}}, "x")) == "return"
 
 
-def test_an_adaptive_search_is_told_regrets_where_the_environment_that_is_not_swept_has_one():
+def test_an_adaptive_search_is_reported_regrets_where_the_environment_that_is_not_swept_has_one():
     adaptive = {"search": "optuna", "num_configurations": 4}
     assert objectives.metric(_study(1.3, 3.0, **adaptive)) == "regret"
     unknown = {"max_steps": 50, "wake_up_alertness_low": 2.9, "wake_up_alertness_high": 3.0}

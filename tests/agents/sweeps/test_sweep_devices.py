@@ -47,13 +47,13 @@ def contents(folder):
 @pytest.fixture(scope="module")
 def one_device(study, tmp_path_factory):
     folder = tmp_path_factory.mktemp("one") / "run"
-    finish(start("sweep", study, "--out", folder, "--slice-lanes", 2))
+    finish(start("sweep", study, "--out", folder, "--slice-size", 2))
     return contents(folder)
 
 
 @pytest.mark.slow
 def test_eight_devices_change_no_bit(study, one_device, tmp_path):
-    finish(start("sweep", study, "--out", tmp_path / "run", "--slice-lanes", 2, devices=8))
+    finish(start("sweep", study, "--out", tmp_path / "run", "--slice-size", 2, devices=8))
     found = contents(tmp_path / "run")
     assert len(found) == 7  # four slices, two of the second rung, and the table
     assert found == one_device
@@ -61,7 +61,7 @@ def test_eight_devices_change_no_bit(study, one_device, tmp_path):
 
 @pytest.mark.slow
 def test_a_signal_makes_all_devices_save_and_stop(study, one_device, tmp_path):
-    command = ["sweep", study, "--out", tmp_path / "run", "--slice-lanes", 2, "--checkpoint-every", 1]
+    command = ["sweep", study, "--out", tmp_path / "run", "--slice-size", 2, "--checkpoint-every", 1]
     process = start(*command, devices=2)
     until = time.monotonic() + 120
     while not list((tmp_path / "run").glob("slices/*/step-*")) and time.monotonic() < until:

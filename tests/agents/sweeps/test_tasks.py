@@ -5,23 +5,23 @@ import inspect
 import numpy as np
 import pytest
 
-from agents.sweeps.tasks import Halving, Lane, plan, rung_ends, score, survivors
+from agents.sweeps.tasks import Halving, Trial, plan, rung_ends, score, survivors
 
 
-def lanes(num_configurations, num_seeds):
-    return [Lane(i, seed) for i in range(num_configurations) for seed in range(num_seeds)]
+def trials(num_configurations, num_seeds):
+    return [Trial(i, seed) for i in range(num_configurations) for seed in range(num_seeds)]
 
 
-def test_without_halving_members_are_cut_into_slices_that_do_all_chunks():
-    tasks = plan("a", lanes(5, 2), 4, 6, None, 2)
+def test_without_halving_trials_are_cut_into_slices_that_do_all_chunks():
+    tasks = plan("a", trials(5, 2), 4, 6, None, 2)
     assert [task.name for task in tasks] == ["a-rung-0-slice-0000", "a-rung-0-slice-0001", "a-rung-0-slice-0002"]
-    assert [len(task.lanes) for task in tasks] == [4, 4, 2]
-    assert [lane for task in tasks for lane in task.lanes] == lanes(5, 2)
+    assert [len(task.trials) for task in tasks] == [4, 4, 2]
+    assert [trial for task in tasks for trial in task.trials] == trials(5, 2)
     assert {(task.first_chunk, task.last_chunk, task.num_chunks) for task in tasks} == {(0, 6, 6)}
 
 
 def test_with_halving_slices_of_the_next_rung_have_as_many_parents_as_one_is_kept_in():
-    tasks = plan("a", lanes(40, 2), 4, 18, Halving(3, 3), 2)  # 20 slices, 7, 3
+    tasks = plan("a", trials(40, 2), 4, 18, Halving(3, 3), 2)  # 20 slices, 7, 3
     by_rung = {rung: [task for task in tasks if task.rung == rung] for rung in range(3)}
     assert {rung: len(of) for rung, of in by_rung.items()} == {0: 20, 1: 7, 2: 3}
     assert {(task.first_chunk, task.last_chunk) for task in by_rung[0]} == {(0, 2)}
@@ -52,12 +52,12 @@ def test_halving_by_what_is_no_whole_number_in_its_range_is_refused(name, value)
 
 @pytest.mark.parametrize(
     ("function", "name", "value"),
-    [(plan, "slice_lanes", "x"), (plan, "lanes", 3), (plan, "halving", (2, 2)), (rung_ends, "halving", {}),
+    [(plan, "slice_size", "x"), (plan, "trials", 3), (plan, "halving", (2, 2)), (rung_ends, "halving", {}),
      (rung_ends, "num_chunks", 0), (survivors, "parents", []), (survivors, "keep_one_in", 0.5),
      (score, "objectives", "x")],
 )  # fmt: skip
-def test_arguments_of_the_wrong_kind_are_told_by_name(function, name, value):
-    known = {"prefix": "a", "lanes": [], "slice_lanes": 1, "num_chunks": 4, "halving": None, "num_seeds": 1}
+def test_arguments_of_the_wrong_kind_are_reported_by_name(function, name, value):
+    known = {"prefix": "a", "trials": [], "slice_size": 1, "num_chunks": 4, "halving": None, "num_seeds": 1}
     known |= {"parents": {}, "objectives": {}, "keep_one_in": 2}
     taken = inspect.signature(function).parameters
     with pytest.raises((TypeError, ValueError), match=f"^{name} must be "):
@@ -65,28 +65,28 @@ def test_arguments_of_the_wrong_kind_are_told_by_name(function, name, value):
 
 
 def test_a_slice_of_parts_of_configurations_is_refused_with_halving():
-    with pytest.raises(ValueError, match="its lanes must be a multiple of the 3 seeds, got 4"):
-        plan("a", lanes(4, 3), 4, 4, Halving(2, 2), 3)
+    with pytest.raises(ValueError, match="its trials must be a multiple of the 3 seeds, got 4"):
+        plan("a", trials(4, 3), 4, 4, Halving(2, 2), 3)
 
 
 def test_the_best_configurations_of_all_parents_go_on_with_all_their_seeds():
-    parents = {"a": lanes(2, 2), "b": [Lane(2, 0), Lane(2, 1), Lane(3, 0), Lane(3, 1)]}
+    parents = {"a": trials(2, 2), "b": [Trial(2, 0), Trial(2, 1), Trial(3, 0), Trial(3, 1)]}
     objectives = {"a": np.array([5.0, 7.0, 1.0, 3.0]), "b": np.array([0.5, 0.7, np.inf, 0.0])}
     chosen = survivors(parents, objectives, 2)
-    assert [(survivor.parent, survivor.place, survivor.lane) for survivor in chosen] == [
-        ("b", 0, Lane(2, 0)),
-        ("b", 1, Lane(2, 1)),
-        ("a", 2, Lane(1, 0)),
-        ("a", 3, Lane(1, 1)),
+    assert [(survivor.parent, survivor.place, survivor.trial) for survivor in chosen] == [
+        ("b", 0, Trial(2, 0)),
+        ("b", 1, Trial(2, 1)),
+        ("a", 2, Trial(1, 0)),
+        ("a", 3, Trial(1, 1)),
     ]
     assert len(survivors(parents, objectives, 4)) == 2
     assert len(survivors(parents, objectives, 3)) == 4  # 4 / 3 rounded up
 
 
 def test_configurations_that_are_level_go_on_in_their_order():
-    parents = {"a": lanes(4, 1)}
+    parents = {"a": trials(4, 1)}
     chosen = survivors(parents, {"a": np.array([np.inf, 2.0, 2.0, np.inf])}, 2)
-    assert [survivor.lane.configuration for survivor in chosen] == [1, 2]
+    assert [survivor.trial.configuration for survivor in chosen] == [1, 2]
 
 
 def test_the_score_is_the_mean_of_the_middle_half():

@@ -23,9 +23,9 @@ pytestmark = pytest.mark.once
 
 STABLE_BASELINES3 = {
     "learning_rate": 1e-4, "final_learning_rate": 1.0, "learning_rate_steps": 1, "adam_b1": 0.9, "adam_b2": 0.999,
-    "adam_epsilon": 1e-8, "max_grad_norm": 10.0, "huber_width": 1.0, "discount": 0.99, "epsilon_start": 1.0,
+    "adam_epsilon": 1e-8, "max_grad_norm": 10.0, "huber_delta": 1.0, "discount": 0.99, "epsilon_start": 1.0,
     "epsilon_end": 0.05, "epsilon_steps": 50_000, "learning_starts": 100, "target_period": 10_000, "target_tau": 1.0,
-    "average_tau": 1.0, "reward_shift": 0.0, "reward_scale": 1.0, "expected_penalty": 0.0,
+    "ema_rate": 1.0, "reward_shift": 0.0, "reward_scale": 1.0, "expected_penalty": 0.0,
 }  # fmt: skip
 CONFIG = {
     "hidden_sizes": (16, 16), "transform": "raw", "dueling": False, "double": False, "n_step": 1, "batch_size": 32,
@@ -110,7 +110,7 @@ def test_a_network_that_always_sleeps_is_seen_to_sleep_and_its_promise_is_compar
     to_go = np.zeros_like(rewards)
     for step in reversed(range(1000)):
         to_go[step] = rewards[step] + (0.99 * to_go[step + 1] if step < 999 else 0.0)
-    assert behaviour.worth == pytest.approx(to_go.mean(), rel=1e-4)
+    assert behaviour.value == pytest.approx(to_go.mean(), rel=1e-4)
     assert behaviour.return_deviation == pytest.approx(rewards.sum(axis=0).std(ddof=1), rel=1e-4)
     assert 0.65 < behaviour.alertness_at_the_end < 1.3
 

@@ -36,7 +36,7 @@ def test_the_table_is_the_box_of_stable_baselines3():
     assert "train/" not in tutorial_text.table(progress._replace(num_updates=0))
 
 
-def test_rendering_tells_what_was_done_and_when():
+def test_rendering_shows_what_was_done_and_when():
     params = hp.EnvParams(heart_attack_proclivity=1.0, heart_attack_threshold=-1000.0)  # at every step
     records = hp.rollout(
         hp.policies.reference(), jax.random.key(0), params, num_envs=1, num_steps=33, record=hp.everything
@@ -59,7 +59,7 @@ def made_up(name="agent", score=0.0476, attacks=FLOOR, drinks=0.0, asleep=0.5, r
 
 def behaving(coffee=0.0, beer=0.0, alertness=1.0, deviation=111.12):
     shares = np.tile([1.0 - coffee - beer, coffee, beer, 0.0], (4, 1))
-    return Behaviour(shares, alertness, deviation, promise=300.0, worth=-12.0)
+    return Behaviour(shares, alertness, deviation, promise=300.0, value=-12.0)
 
 
 @pytest.mark.parametrize(
@@ -97,4 +97,4 @@ def test_the_account_counts_the_episodes_that_tell_an_agent_from_sleep():
     assert "a standard error of 49.7" in text
     assert "Of the regret of 10.28, 0.28 is work not done and 10.00 is heart attacks" in text
     same = [rows[0], rows[1]._replace(evaluation=dataclasses.replace(agent, returns=sleep.returns))]
-    assert "No number of episodes would tell it" in tutorial_text.account(same, "agent", behaving(), np.zeros(5))
+    assert "No number of episodes would distinguish it" in tutorial_text.account(same, "agent", behaving(), np.zeros(5))
