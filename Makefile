@@ -1,4 +1,4 @@
-# make demo    figures, an episode, a trained agent and the leaderboard, in out/; sets everything up on the way
+# make demo    figures, an episode, six agents and the leaderboard, in out/; sets everything up on the way
 # make test    lint, types and the tests on $(PYTHON), but for those marked `slow`: before every commit
 # make test-all   that, then test-rest: test-clients, test-newest, test-jax-0.11.2, test-floors and test-slow
 # make test-clients   the tests that drive other libraries on us, in a virtual environment of their own (not on 3.12)
@@ -19,6 +19,8 @@ PYTHON ?= python3
 SELECT ?= not slow
 WORKERS ?= 2
 EXTRAS ?= test
+# On Python 3.11 the versions that the tests passed with last; elsewhere the newest that pyproject.toml allows.
+CONSTRAINTS ?= $(if $(filter .venv-3.11,$(VENV)),--constraint constraints.txt)
 VENV ?= .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 RUN := $(VENV)/bin/python
 
@@ -31,13 +33,14 @@ PYTHON312 = $(call find-python,3.12)
 # Stages come one after the other under `make -j` too: each takes all processors.
 .NOTPARALLEL:
 .PHONY: demo test test-all test-rest test-one test-clients test-newest test-jax-0.11.2 test-floors test-slow lint
-.PHONY: bench bench-dqn bench-interop bench-sweep bench-gradients bench-identification bench-gpu survival clean
+.PHONY: bench bench-dqn bench-interop bench-sweep bench-gradients bench-identification bench-gpu survival constraints clean
 
 demo: $(VENV)/.installed
 	$(RUN) -m heartpole_jax figures --out out/figures
 	$(RUN) -m heartpole_jax episode --policy "coffee after waking" --seed 4 --out out/episode.png
-	rm -rf out/agent
-	$(RUN) -m agents train --out out/agent
+	rm -rf out/agents
+	$(RUN) -m agents sweep --recipe heartpole-v0 --seeds 6 --out out/agents
+	$(RUN) -m agents leaderboard out/agents/best/seed-* --episodes 4096
 
 test: lint test-one
 
@@ -113,17 +116,19 @@ bench-interop: .venv-bench-interop/.installed
 	.venv-bench-interop/bin/python benchmarks/interop.py
 
 $(VENV)/.created:
+	@echo "--- making a virtual environment in $(VENV)"
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --upgrade pip
 	touch $@
 
-$(VENV)/.installed: $(VENV)/.created pyproject.toml
-	$(RUN) -m pip install --quiet --editable '.[train]'
+$(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "--- installing into $(VENV)"
+	$(RUN) -m pip install --quiet --editable '.[train]' $(CONSTRAINTS)
 	touch $@
 
-$(VENV)/.installed-test: $(VENV)/.created pyproject.toml
+$(VENV)/.installed-test: $(VENV)/.created pyproject.toml constraints.txt
 	@echo "--- installing into $(VENV)"
-	$(RUN) -m pip install --quiet --editable '.[$(EXTRAS)]' $(WITH)
+	$(RUN) -m pip install --quiet --editable '.[$(EXTRAS)]' $(WITH) $(CONSTRAINTS)
 	$(RUN) -m pip install --quiet --no-deps heartpole==1.2
 	touch $@ $(VENV)/.installed
 
@@ -167,6 +172,10 @@ $(VENV)/.installed-test: $(VENV)/.created pyproject.toml
 	.venv-bench-gpu/bin/python -m pip install --quiet --upgrade pip
 	.venv-bench-gpu/bin/python -m pip install --quiet "jax[cuda13]" cupy-cuda13x --editable '.[train,gymnax]'
 	touch $@
+
+# Run in a fresh clone after `make test`: what is installed there is what the tests passed with.
+constraints:
+	$(RUN) -m pip freeze --exclude-editable | grep -v '^heartpole==' > constraints.txt
 
 clean:
 	rm -rf .venv-* .floors.txt .pytest_cache

@@ -1,4 +1,4 @@
-"""What the README and the page on gradients show is run, and prints what they say."""
+"""What the README, the guide and the page on gradients show is run, and prints what they say."""
 
 import contextlib
 import io
@@ -16,9 +16,9 @@ pytestmark = pytest.mark.once
 
 REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text()
-GRADIENTS = (REPOSITORY / "docs/gradients.md").read_text()
-PYTHON = re.findall(r"```python\n(.*?)```", README + GRADIENTS, re.DOTALL)
-COMMANDS = re.findall(r"^\$? ?python -m heartpole_jax (.+?)(?:  #.*)?$", README, re.MULTILINE)
+GUIDE, GRADIENTS = ((REPOSITORY / "docs" / name).read_text() for name in ("guide.md", "gradients.md"))
+PYTHON = re.findall(r"```python\n(.*?)```", README + GUIDE + GRADIENTS, re.DOTALL)
+COMMANDS = re.findall(r"^\$? ?python -m heartpole_jax (.+?)(?:  #.*)?$", README + GUIDE, re.MULTILINE)
 
 
 @pytest.mark.parametrize("block", PYTHON)
@@ -52,6 +52,7 @@ def test_the_agents_commands_of_the_readme_are_understood(command):
     assert type(options).__name__.lower() == command.split()[0]
 
 
-def test_the_readme_has_something_to_run():
-    assert len(PYTHON) >= 4
-    assert len(COMMANDS) >= 3
+def test_the_pages_have_something_to_run_and_the_readme_is_short():
+    assert len(PYTHON) >= 8
+    assert len(COMMANDS) >= 7
+    assert len(README.splitlines()) <= 130
