@@ -124,21 +124,62 @@ def _shape_of_keys(name: str, key: Any) -> tuple[int, ...]:
 def check_arrays(name: str, value: Any) -> None:
     """Raises TypeError where something in the tree `value` is no array or number, or a number that JAX cannot hold."""
     try:
+        leaves = jax.tree_util.tree_leaves_with_path(value)
+    except (TypeError, ValueError):  # a dict whose keys cannot be sorted
+        leaves = [((), value)]
+    # A scalar of NumPy's may be a date, which JAX finds out late; an array of NumPy's may not.
+    others = [
+        (path, np.asarray(leaf) if isinstance(leaf, np.generic) else leaf)
+        for path, leaf in leaves
+        if not isinstance(leaf, jax.Array)
+    ]
+    if others and not _are_held([leaf for _, leaf in others]):
+        path, leaf = next((path, leaf) for path, leaf in others if not _are_held(leaf))
+        where = f"{name}{jax.tree_util.keystr(path)}"
+        raise TypeError(f"{where} must be arrays and numbers that JAX can hold, got {described(leaf)}")
+
+
+def _are_held(value: Any) -> bool:
+    try:
         jax.eval_shape(lambda tree: None, value)
     except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"{name} must be arrays and numbers that JAX can hold, got {described(value)}") from None
+        return False
+    return not any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(value))
+
+
+def form(value: Any) -> str:
+    """The type and shape of an array or number as JAX has it, as "float32[6]"; of anything else what it is."""
+    try:
+        return f"{jnp.result_type(value)}{list(jnp.shape(value))}"
+    except TypeError:
+        return described(value)
 
 
 def check_numeric(name: str, value: Any) -> None:
     """Raises TypeError where `value` is no real number or array of them, or one that JAX cannot hold; tracers pass."""
     if isinstance(value, jax.Array):
-        known = jnp.issubdtype(value.dtype, jnp.number) or value.dtype == bool
+        kind = getattr(value.dtype, "kind", "O")  # keys have none; NumPy knows no bfloat16, and asking JAX is slow
+        known = kind in "biuf" or (kind == "V" and jnp.issubdtype(value.dtype, jnp.number))
     elif isinstance(value, int):
         known = abs(value) <= jnp.iinfo(jnp.result_type(int)).max
     else:
         known = isinstance(value, float | np.generic | np.ndarray) and np.asarray(value).dtype.kind in "biuf"
     if not known:
         raise TypeError(f"{name} must be a number or an array of numbers that JAX can hold, got {described(value)}")
+
+
+def check_array(name: str, value: Any) -> None:
+    """Raises TypeError where `value` is no array of real numbers; tracers pass."""
+    check_type(name, value, (np.ndarray, jax.Array))
+    check_numeric(name, value)
+
+
+def as_array(name: str, value: Any) -> np.ndarray:
+    """The array that `value` is. Raises TypeError where it is none: keys, lists of uneven lengths."""
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number or an array of numbers, got {described(value)}") from None
 
 
 def check_positive(name: str, value: Any) -> None:

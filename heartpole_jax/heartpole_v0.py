@@ -363,6 +363,7 @@ def step(
     return transition(state, action, sample_noise(key), params)
 
 
+@arguments.checked(state_type=type, params_type=type)
 def check_step(state: Any, noise: Any, params: Any, state_type: type, params_type: type) -> None:
     """Raises TypeError for an argument of `transition` of another type, ValueError for a state of several patients."""
     validation.check_type("state", state, state_type, "reset and step return the state first, then obs")
@@ -380,8 +381,9 @@ def check_step(state: Any, noise: Any, params: Any, state_type: type, params_typ
 
 def check_action(action: Numeric, num_actions: int = NUM_ACTIONS) -> Array:
     """`action` as an int32 scalar. Raises as `transition` does."""
+    validation.check_size("num_actions", num_actions)
     # Numbers stay in NumPy until they are checked: JAX would wrap one of more than 32 bits into the range.
-    array = action if isinstance(action, jax.Array) else np.asarray(action)
+    array = action if isinstance(action, jax.Array) else arguments.as_array("action", action)
     if not jnp.issubdtype(array.dtype, jnp.integer):
         raise TypeError(
             f"action must be an integer in 0 .. {num_actions - 1}, got {validation.shown(action)} of dtype "

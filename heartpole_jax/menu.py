@@ -30,6 +30,7 @@ FOLDER = Path(__file__).parent / "menus"
 # A week. The half-hours of a break are written out in the compiled program.
 LONGEST_BREAK = 336
 
+_FLAGS = (bool, np.bool_, np.ndarray, jax.Array)
 Dose = tuple[Numeric, Numeric]  # lowest and highest, drawn uniformly
 
 
@@ -126,6 +127,7 @@ def load(file: str | Path) -> Menu:
     return menu
 
 
+@arguments.checked(where=str)
 def check(menu: Menu, where: str = "menu") -> None:
     """Checks every value of a menu that is known now (tracers pass).
 
@@ -142,7 +144,7 @@ def check(menu: Menu, where: str = "menu") -> None:
         raise ValueError(f"{where} has no actions; a developer needs at least one row [[action]]")
     rows: dict[str, int] = {}
     for number, row in enumerate(menu.actions, 1):
-        _check_row(row, f"{where}, row {number} ({row.name!r})")
+        _check_row(row, f"{where}, row {number} ({shown(row.name)})")
         if row.name in rows:
             raise ValueError(f"{where}: rows {rows[row.name]} and {number} are both called {row.name!r}; rename one")
         rows[row.name] = number
@@ -215,6 +217,8 @@ def is_one_of(chosen: Sequence[Array], marks: Sequence[bool]) -> Array:
 def _of_each_row(chosen: Sequence[Array], values: Sequence[Any]) -> list[tuple[Array, Any]]:
     if len(chosen) != len(values) or not chosen:
         raise ValueError(f"chosen must be a bool for each of the {len(values)} rows, got {len(chosen)}")
+    if not all(isinstance(is_chosen, _FLAGS) for is_chosen in chosen):
+        raise TypeError(f"chosen must be a bool for each row, got {shown(chosen)}")
     return list(zip(chosen, values, strict=True))
 
 

@@ -42,7 +42,7 @@ def as_policy(policy: Policy | Callable[[PRNGKey, Array], Any]) -> Policy:
         arguments.check_arrays("params of a policy", policy.params)
         arguments.check_arrays("carry of a policy", policy.carry)
         return policy
-    if not callable(policy):
+    if not callable(policy) or isinstance(policy, type):
         hint = "; give its as_policy()" if hasattr(policy, "as_policy") else ""
         hint = hint or ("; give its policy()" if hasattr(policy, "policy") else "")
         raise TypeError(

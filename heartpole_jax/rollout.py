@@ -149,6 +149,7 @@ def rollout(
         block_lanes = _BLOCK_LANES.on(platform) or num_envs
     for name, size in (("num_envs", num_envs), ("num_steps", num_steps), ("block_lanes", block_lanes)):
         validation.check_size(name, size)
+    num_envs, num_steps, block_lanes = map(int, (num_envs, num_steps, block_lanes))  # NumPy's may be of few bits
     if start is not None:
         _check_start(start, env, policy, params, key, num_envs)
     # Parameters that are plain numbers are compiled in, which makes the program up to twice as fast on a CPU.
@@ -247,7 +248,7 @@ def _rollout(
         run = jax.shard_map(run, mesh=mesh, in_specs=(whole, whole, whole, split), out_specs=split, check_vma=False)
 
     def unite(x):
-        return x.reshape(-1, *x.shape[2:])[:num_envs]
+        return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])[:num_envs]
 
     lanes, totals, records = run(policy, params, dice, jax.tree.map(divide, start))
     result = Rollout(

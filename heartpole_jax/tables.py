@@ -95,6 +95,7 @@ def summary(evaluated: Any) -> dict[str, str]:
     return lines
 
 
+@arguments.typed()
 def format_estimate(value: Estimate) -> str:
     """`mean ± standard error`, with as many decimals as the error makes sense of, five at most."""
     mean, error = value

@@ -118,7 +118,7 @@ def random_int(key: PRNGKey, num: int) -> Array:
 @arguments.checked(purpose=validation.check_count)
 def derive(key: PRNGKey, purpose: int) -> tuple[Array, Array]:
     """Two words for `purpose` (a small number), independent of every other purpose's and of `uniforms(key)`."""
-    return _block(key_words(key), (1 << 31) + purpose)
+    return _block(key_words(key), (1 << 31) + int(purpose))
 
 
 def derived_key(key: PRNGKey, purpose: int) -> PRNGKey:

@@ -6,18 +6,37 @@ policy hands it raw observations. Transforms take the array library as `xp`: sav
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from heartpole_jax import arguments
+
 HALF_HOURS_A_DAY = 48.0
 
+_Function = TypeVar("_Function", bound=Callable)
 
+
+def _takes(*sizes: int) -> Callable[[_Function], _Function]:
+    """A decorator: `obs` must be an array of numbers, (..., size), of one of these sizes where they are given."""
+
+    def check_obs(name: str, obs: Any) -> None:
+        arguments.check_array(name, obs)
+        if 0 in obs.shape[-1:] or obs.ndim == 0 or (sizes and obs.shape[-1] not in sizes):
+            size = " or ".join(map(str, sizes)) or "size"
+            raise ValueError(f"{name} must be of shape (..., {size}), got {arguments.described(obs)}")
+
+    return arguments.checked(obs=check_obs, xp=ModuleType)
+
+
+@_takes()
 def raw(obs: Any, xp: Any = np) -> Any:
     """The observation as it is, (..., size)."""
     return obs
 
 
+@_takes(6)
 def heartpole_features(obs: Any, xp: Any = np) -> Any:
     """HeartPole's six numbers as eleven of size about 1, (..., 11).
 
@@ -45,6 +64,7 @@ def heartpole_features(obs: Any, xp: Any = np) -> Any:
     )
 
 
+@_takes(8)
 def heartpole_v1_features(obs: Any, xp: Any = np) -> Any:
     """HeartPole-v1's eight numbers as fourteen of size about 1, (..., 14).
 
@@ -77,6 +97,7 @@ def heartpole_v1_features(obs: Any, xp: Any = np) -> Any:
     )
 
 
+@_takes(6, 8)
 def half_hours(obs: Any) -> Any:
     """HeartPole's time at an observation in half-hours, (...)."""
     return obs[..., 4]
@@ -87,21 +108,25 @@ def _symlog(x: Any, xp: Any) -> Any:
     return xp.sign(x) * xp.log1p(xp.abs(x))
 
 
+@_takes(4)
 def cartpole_features(obs: Any, xp: Any = np) -> Any:
     """CartPole's four numbers, (..., 4), near 1: place and angle over where an episode ends, both speeds over 2."""
     return xp.stack([obs[..., 0] / 2.4, obs[..., 1] / 2.0, obs[..., 2] / 0.2095, obs[..., 3] / 2.0], axis=-1)
 
 
+@_takes(2)
 def mountaincar_features(obs: Any, xp: Any = np) -> Any:
     """MountainCar's position and velocity, (..., 2), each over its range: the velocity never exceeds 0.07."""
     return xp.stack([(obs[..., 0] + 0.3) / 0.9, obs[..., 1] / 0.07], axis=-1)
 
 
+@_takes()
 def constant(obs: Any, xp: Any = np) -> Any:
     """1 for every observation, (...)."""
     return xp.ones_like(obs[..., 0])
 
 
+@_takes(6)
 def heartpole_days(obs: Any, xp: Any = np) -> Any:
     """One over the days lived, the first counted in, (...): HeartPole's reward is the gain of a mean over all time, so
     whatever a decision is worth shrinks like that."""

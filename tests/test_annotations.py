@@ -16,7 +16,7 @@ from agents.commands import report
 from agents.common import env_params, networks
 from agents.dqn import DQNConfig, Hyperparams
 from agents.runs import recipes, run_folder, scoring
-from agents.sweeps import listed_search, result_files, results, space, study, study_file
+from agents.sweeps import listed_search, objectives, result_files, results, space, study, study_file, tasks
 from heartpole_jax import (
     annotations,
     arguments,
@@ -30,6 +30,7 @@ from heartpole_jax import (
     sensitivity,
     tables,
 )
+from heartpole_jax.drawing import moment
 from heartpole_jax.policy import as_policy
 
 CONFIG = DQNConfig(hidden_sizes=(4,), buffer_size=64, num_envs=2, batch_size=4)
@@ -115,6 +116,10 @@ TYPED = {
     "one number": (evaluation.interquartile_mean, {"values": np.float64(1.0)}),
     "no numbers": (evaluation.interquartile_mean, {"values": np.zeros((2, 0))}),
     "contestants": (evaluation.rank, {"contestants": [], "judge": print}),
+    "an estimate": (tables.format_estimate, {"value": (1.0, 2.0, 3.0)}),
+    "metric": (objectives.metric, {"study": {}}),
+    "objectives": (tasks.score, {"objectives": np.ones((2, 2))}),
+    "params of choices": (moment.choices, {"params": 3}),
     "solve": (optimum_v1.solve, {"drunk": "yes"}),
     "v1's state": (heartpole_v1.observe, {"state": hp.EnvParams()}),
 }
@@ -192,7 +197,7 @@ LANES = {"state": (), "carry": (), "running": np.ones(2, bool), "lane": np.arang
         ({"time": 3}, "start.time must be of one integer a lane, got 3"),
         ({"time": np.int32(3)}, "start.time must be of one integer a lane, got an array of int32"),
         ({"lane": np.zeros(2)}, "start.lane must be of one integer a lane, got an array of float64 of shape"),
-        ({"running": "x"}, "start must be arrays and numbers that JAX can hold, got a Lanes"),
+        ({"running": "x"}, "start.running must be arrays and numbers that JAX can hold, got 'x'"),
         ({"time": np.zeros(3, int)}, "start must hold num_envs lanes, got 3 and num_envs 2"),
     ],
 )

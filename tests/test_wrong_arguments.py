@@ -22,6 +22,7 @@ from heartpole_jax import (
     physiology,
     registry,
     threefry,
+    transforms,
     validation,
 )
 from heartpole_jax.rollout import reward_of
@@ -167,11 +168,22 @@ PUBLIC = {
     "rested of v1": (hp.policies_v1.rested, {"menu": {}}),
     "change": (menu.change, {"menu": 3, "name": "coffee"}),
     "load": (menu.load, {"file": 3}),
+    "where a menu is": (menu.check, {"where": [], "menu": menu.default()}),
+    "rows as marks": (menu.is_one_of, {"chosen": menu.default().actions[:1], "marks": [True]}),
     "sober_optimum": (optimum.sober_optimum, {"params": V1.default_params}),
     "leaderboard": (evaluation.leaderboard, {"contestants": ["reference"]}),
     "estimate": (gradients.estimate, {"wrt": 3}),
+    "order": (gradients.estimate, {"order": KEY}),
+    "a switch": (gradients.estimate, {"control_variates": np.ones(3)}),
     "finite_differences": (gradients.finite_differences, {"relative_step": 0.0}),
+    "another switch": (gradients.finite_differences, {"integrate_attacks": np.ones(3)}),
+    "a class as policy": (gradients.estimate, {"policy": hp.EnvParams}),
     "fit": (identification.fit, {"traces": 3}),
+    "some traces": (identification.fit, {"traces": [3]}),
+    "progress": (identification.fit, {"progress": 3}),
+    "other actions": (identification.counterfactual, {"other_actions": KEY}),
+    "hours of no steps": (identification.traces.half_hours_awake, {"actions": KEY}),
+    "hours of a number": (identification.traces.half_hours_awake, {"actions": np.zeros(())}),
     "check_trace": (identification.check_trace, {"trace": 3}),
     "counterfactual": (identification.counterfactual, {"params": 3}),
     "residuals": (identification.residuals, {"observation_noise": 0.1}),
@@ -180,6 +192,9 @@ PUBLIC = {
     "a width of 0": (physiology.alertness_decay, {"width": 0}),
     "widths of 0": (physiology.ballmer_function, {"peak_width": np.zeros(2)}),
     "a score": (physiology.score, {"time_elapsed": "x"}),
+    "check_step": (heartpole_v0.check_step, {"state_type": 3, "params_type": hp.EnvParams}),
+    "check_action": (heartpole_v0.check_action, {"num_actions": KEY}),
+    "a list as action": (heartpole_v0.check_action, {"action": [1, [2]]}),
     "awake_state": (heartpole_v0.awake_state, {"params": {}, "u": 0.5}),
     "several patients awake": (heartpole_v0.awake_state, {"u": np.zeros(2)}),
     "productivity": (heartpole_v0.productivity, {"state": "x"}),
@@ -225,6 +240,38 @@ def test_public_functions_name_the_argument_that_is_wrong(name, start):
     known = inspect.signature(function).parameters
     with pytest.raises((TypeError, ValueError), match=rf"^{next(iter(bad))} must be "):
         function(**{key: value for key, value in (good | bad).items() if key in known})
+
+
+TRANSFORMED = {
+    "raw": (transforms.raw, "x"),
+    "no array": (transforms.heartpole_features, [0.0] * 6),
+    "keys": (transforms.heartpole_v1_features, KEY),
+    "texts": (transforms.cartpole_features, np.array(["x"] * 4)),
+    "one number": (transforms.constant, np.zeros(())),
+    "no numbers": (transforms.constant, np.zeros((3, 0))),
+    "v1's observation": (transforms.heartpole_days, np.zeros((2, 8))),
+    "CartPole's observation": (transforms.mountaincar_features, np.zeros(4)),
+    "no time in it": (transforms.half_hours, np.zeros(4)),
+}
+
+
+@pytest.mark.parametrize("case", TRANSFORMED)
+def test_a_transform_refuses_what_is_no_observation_of_its_environment(case):
+    transform, obs = TRANSFORMED[case]
+    with pytest.raises((TypeError, ValueError), match=r"^obs must be (an? |of shape \(\.\.\., )"):
+        transform(obs)
+
+
+def test_whole_numbers_of_few_bits_are_whole_numbers():
+    few = hp.rollout(_nothing, KEY, num_envs=np.int8(2), num_steps=np.int8(1))
+    np.testing.assert_array_equal(few.totals, hp.rollout(_nothing, KEY, num_envs=2, num_steps=1).totals)
+    np.testing.assert_array_equal(threefry.derive(KEY, np.int8(3)), threefry.derive(KEY, 3))
+
+
+def test_a_policy_may_carry_an_array_without_numbers():
+    act = lambda params, carry, obs, draw: (jnp.int32(0), carry)
+    lanes = hp.rollout(hp.Policy(act=act, carry=jnp.zeros((3, 0))), KEY, num_envs=2, num_steps=1).lanes
+    assert lanes.carry.shape == (2, 3, 0)
 
 
 @pytest.mark.parametrize(

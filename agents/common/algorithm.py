@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import jax
-import jax.numpy as jnp
 from chex import Array
 
 from heartpole_jax import Policy, arguments
@@ -71,11 +70,11 @@ def train_state_of(kind: type) -> Callable[[str, Any], None]:
 
 
 def check_form(train_state: Any, own: Any) -> None:
-    """Raises ValueError where `train_state` has other shapes than `own`, which the algorithm's `init` makes."""
-    given, expected = (vars(jax.tree.map(jnp.shape, state)) for state in (train_state, own))
-    for name, shape in expected.items():
-        if given[name] != shape:
+    """Raises ValueError where `train_state` has other types or shapes than `own`, which `init` makes."""
+    given, expected = (vars(jax.tree.map(arguments.form, state)) for state in (train_state, own))
+    for name, form in expected.items():
+        if given[name] != form:
             raise ValueError(
-                f"train_state must be of this configuration and environment, got {name} of shape {given[name]} and not "
-                f"{shape}; begin anew with init"
+                f"train_state must be of this configuration and environment, got {name} of "
+                f"{arguments.shown(given[name])} and not {arguments.shown(form)}; begin anew with init"
             )

@@ -55,6 +55,9 @@ def replaced(env: Environment, changes: Mapping[str, Any]) -> Any:
     Raises:
       ValueError, TypeError: where the environment refuses one.
     """
+    for name in changes:
+        known = {field.name: field.name for field in dataclasses.fields(_own(env))}
+        validation.look_up(known, name, f"parameter of {env.name}")
     own = dataclasses.replace(_own(env), **changes) if changes else _own(env)
     return dataclasses.replace(env.default_params, gymnax=own) if _is_gymnax(env) else own
 

@@ -9,11 +9,14 @@ import jax.numpy as jnp
 from chex import Array, PRNGKey
 
 from agents.common import env_params
-from heartpole_jax import Environment, Policy, Transition, rollout, threefry
+from heartpole_jax import Environment, Policy, Transition, arguments, rollout, threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.optimum import resting_risk
 
 _PURPOSE = 100  # of random numbers, apart from those of training
+_checked = arguments.checked(
+    key=validation.check_key, env=Environment, num_episodes=validation.check_size, params=arguments.check_arrays
+)
 
 
 def evaluation_key(key: PRNGKey) -> PRNGKey:
@@ -21,6 +24,7 @@ def evaluation_key(key: PRNGKey) -> PRNGKey:
     return threefry.derived_key(key, _PURPOSE)
 
 
+@_checked
 def mean_return(policy: Policy, key: PRNGKey, env: Environment, num_episodes: int, params: Any = None) -> Array:
     """The mean of the raw returns of whole episodes: a scalar.
 
@@ -33,6 +37,7 @@ def mean_return(policy: Policy, key: PRNGKey, env: Environment, num_episodes: in
     return jnp.mean(sums) - shift * jnp.mean(steps)
 
 
+@_checked
 def episode_returns(policy: Policy, key: PRNGKey, env: Environment, num_episodes: int, params: Any = None) -> Array:
     """The returns that `mean_return` averages, (num_episodes,)."""
     sums, steps = _episodes(policy, key, env, num_episodes, params)

@@ -74,28 +74,35 @@ class QNetwork(nn.Module):
 
 def check_config(name: str, config: Any) -> None:
     """Raises TypeError for what describes no network."""
-    if not (hasattr(config, "hidden_sizes") and hasattr(config, "transform")):
+    if isinstance(config, type) or not (hasattr(config, "hidden_sizes") and hasattr(config, "transform")):
         raise TypeError(f"{name} must be a configuration, as DQNConfig, got {arguments.described(config)}")
 
 
-@arguments.typed(key=arguments.check_key, config=check_config)
+_typed = arguments.typed(
+    key=arguments.check_key, config=check_config, weights=arguments.check_array, tree=arguments.check_arrays,
+    obs=arguments.check_array, features=arguments.check_array,
+)  # fmt: skip
+
+
+@_typed
 def init_weights(key: PRNGKey, config: Config, env: Environment = HEARTPOLE_V0) -> Array:
     """Fresh weights, (num_weights,)."""
     return ravel_pytree(_init(key, config, env))[0]
 
 
-@arguments.typed(config=check_config)
+@_typed
 def num_weights(config: Config, env: Environment = HEARTPOLE_V0) -> int:
     """The length of a flat vector of weights."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(_shapes(config, env)))
 
 
+@_typed
 def weights_bytes(config: Config, env: Environment = HEARTPOLE_V0) -> int:
     """Bytes of one network."""
     return num_weights(config, env) * jnp.result_type(float).itemsize
 
 
-@arguments.typed(weights=(np.ndarray, jax.Array), config=check_config)
+@_typed
 def weights_as_tree(weights: Array, config: Config, env: Environment = HEARTPOLE_V0) -> ArrayTree:
     """Flat weights as the flax network's parameters."""
     leaves, treedef = jax.tree.flatten(_shapes(config, env))
@@ -110,39 +117,54 @@ def weights_as_tree(weights: Array, config: Config, env: Environment = HEARTPOLE
     return jax.tree.unflatten(treedef, parts)
 
 
+@_typed
 def layers(weights: Array, config: Config, env: Environment = HEARTPOLE_V0) -> dict[str, np.ndarray]:
     """Flat weights by their path in the tree of flax, as "params/Dense_0/kernel"."""
     paths, _ = jax.tree_util.tree_flatten_with_path(weights_as_tree(np.asarray(weights), config, env))
     return {"/".join(key.key for key in path): leaf for path, leaf in paths}
 
 
+@_typed
 def apply(tree: ArrayTree, obs: Array, config: Config, env: Environment = HEARTPOLE_V0) -> Array:
     """The network's output before the value scale: raw observations (batch, size) to (batch, num_actions).
 
     `tree` is what `weights_as_tree` makes of flat weights.
     """
+    _check_rows("obs", obs, math.prod(env.obs_shape))
     return apply_to_features(tree, TRANSFORMS[config.transform].features(obs, jnp), config, env)
 
 
+@_typed
 def apply_to_features(tree: ArrayTree, features: Array, config: Config, env: Environment = HEARTPOLE_V0) -> Array:
     """The same of features, (batch, num_features), which the transform has made of observations."""
+    given, own = (jax.tree.map(np.shape, weights) for weights in (tree, _shapes(config, env)))
+    if given != own:
+        raise ValueError(
+            "tree must be what weights_as_tree makes of this network's weights, got other layers or shapes"
+        )
+    _check_rows("features", features, own["params"]["Dense_0"]["kernel"][0])
     return _module(config, env).apply(tree, features)
 
 
+def _check_rows(name: str, rows: Array, size: int) -> None:
+    if rows.ndim != 2 or rows.shape[1] != size:
+        raise ValueError(f"{name} must be of shape (batch, {size}), got {arguments.described(rows)}")
+
+
+@_typed
 def value_scale(obs: Array, config: Config) -> Array:
     """What the output is multiplied by to give values, (batch,)."""
     return TRANSFORMS[config.transform].value_scale(obs, jnp)
 
 
-@arguments.typed(weights=(np.ndarray, jax.Array), obs=(np.ndarray, jax.Array), config=check_config)
+@_typed
 def q_values(weights: Array, obs: Array, config: Config, env: Environment = HEARTPOLE_V0) -> Array:
     """The values of all actions, in the units of `reward_scale`: raw observations (batch, size) to (batch, actions)."""
-    if obs.ndim != 2:
-        raise ValueError(f"obs must be of shape (batch, size), got {arguments.described(obs)}")
-    return value_scale(obs, config)[:, None] * apply(weights_as_tree(weights, config, env), obs, config, env)
+    output = apply(weights_as_tree(weights, config, env), obs, config, env)
+    return value_scale(obs, config)[:, None] * output
 
 
-@arguments.checked(weights=(np.ndarray, jax.Array), config=check_config, env=Environment)
+@_typed
 def greedy(weights: Array, config: Config, env: Environment = HEARTPOLE_V0) -> Policy:
     """The policy that takes the best action by flat `weights`: of a train state, see `Algorithm.policy_of`."""
     return Policy(act=_Greedy(config, env), params=weights)

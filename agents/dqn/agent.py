@@ -71,9 +71,7 @@ POPULATION_AXES = TrainState(
 )  # fmt: skip
 
 
-@arguments.checked(
-    key=validation.check_key, hyperparams=Hyperparams, config=DQNConfig, env=Environment, params=arguments.check_arrays
-)
+@arguments.typed(key=validation.check_key, params=arguments.check_arrays)
 def init(
     key: PRNGKey, hyperparams: Hyperparams, config: DQNConfig, env: Environment = HEARTPOLE_V0, params: Any = None
 ) -> TrainState:
@@ -111,13 +109,8 @@ def init(
     )
 
 
-@arguments.checked(
-    train_state=train_state_of(TrainState),
-    hyperparams=Hyperparams,
-    config=DQNConfig,
-    env=Environment,
-    num_iterations=validation.check_size,
-    params=arguments.check_arrays,
+@arguments.typed(
+    train_state=train_state_of(TrainState), num_iterations=validation.check_size, params=arguments.check_arrays
 )
 @functools.partial(jax.jit, static_argnames=("config", "env", "num_iterations"))
 def train_chunk(

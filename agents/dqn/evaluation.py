@@ -6,18 +6,11 @@ from chex import Array, PRNGKey
 
 from agents.common import evaluation, networks
 from agents.dqn.config import DQNConfig
-from heartpole_jax import Environment, arguments, validation
+from heartpole_jax import Environment, arguments
 from heartpole_jax.environment import HEARTPOLE_V0
 
 
-@arguments.checked(
-    weights=arguments.check_arrays,
-    key=validation.check_key,
-    config=DQNConfig,
-    env=Environment,
-    num_episodes=validation.check_size,
-    params=arguments.check_arrays,
-)
+@arguments.typed(weights=arguments.check_array)
 def evaluate(
     weights: Array,
     key: PRNGKey,

@@ -28,17 +28,13 @@ class Population:
     mean_return: Array  # (num_members, num_chunks)
 
 
-@arguments.checked(
+@arguments.typed(
     keys=arguments.check_keys,
-    hyperparams=Hyperparams,
-    config=DQNConfig,
-    env=Environment,
     num_chunks=validation.check_size,
     iterations_per_chunk=validation.check_size,
     evaluation_episodes=validation.check_count,
     params=arguments.check_arrays,
     slice_size=validation.check_size,
-    devices=tuple,
 )
 @functools.partial(
     jax.jit,

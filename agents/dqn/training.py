@@ -27,11 +27,8 @@ class Training:
     best_weights: Array  # (num_weights,) after the chunk of the greatest mean_return; without evaluation, the last
 
 
-@arguments.checked(
+@arguments.typed(
     key=validation.check_key,
-    hyperparams=Hyperparams,
-    config=DQNConfig,
-    env=Environment,
     num_chunks=validation.check_size,
     iterations_per_chunk=validation.check_size,
     evaluation_episodes=validation.check_count,

@@ -60,9 +60,7 @@ class Metrics:
 POPULATION_AXES = TrainState(key=0, iteration=None, env_state=0, episode_return=0, online_params=0, opt_state=0)
 
 
-@arguments.checked(
-    key=validation.check_key, hyperparams=Hyperparams, config=PQNConfig, env=Environment, params=arguments.check_arrays
-)
+@arguments.typed(key=validation.check_key, params=arguments.check_arrays)
 def init(
     key: PRNGKey, hyperparams: Hyperparams, config: PQNConfig, env: Environment = HEARTPOLE_V0, params: Any = None
 ) -> TrainState:
@@ -92,13 +90,8 @@ def init(
     )
 
 
-@arguments.checked(
-    train_state=train_state_of(TrainState),
-    hyperparams=Hyperparams,
-    config=PQNConfig,
-    env=Environment,
-    num_iterations=validation.check_size,
-    params=arguments.check_arrays,
+@arguments.typed(
+    train_state=train_state_of(TrainState), num_iterations=validation.check_size, params=arguments.check_arrays
 )
 @functools.partial(jax.jit, static_argnames=("config", "env", "num_iterations"))
 def train_chunk(

@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 from chex import Array, Numeric
 
-from heartpole_jax import struct, validation
+from heartpole_jax import arguments, struct, validation
 from heartpole_jax.transforms import TRANSFORMS
 
 
@@ -77,10 +77,12 @@ class Hyperparams(metaclass=validation.Checked):
     def __check__(self) -> None:
         _validate(self)
 
+    @arguments.numeric(self=object)
     def epsilon_at(self, env_steps: Numeric) -> Array:
         """The share of random actions after `env_steps` steps."""
         return self.epsilon_start + _progress(env_steps, self.epsilon_steps) * (self.epsilon_end - self.epsilon_start)
 
+    @arguments.numeric(self=object)
     def learning_rate_at(self, env_steps: Numeric) -> Array:
         """The learning rate after `env_steps` steps."""
         progress = _progress(env_steps, self.learning_rate_steps)

@@ -11,9 +11,10 @@ from agents.runs import scoring
 from agents.sweeps import listed_search
 from agents.sweeps import study as studies
 from agents.sweeps.study import Study
-from heartpole_jax import Environment, registry
+from heartpole_jax import Environment, arguments, registry
 
 
+@arguments.typed()
 def metric(study: Study) -> str:
     """ "regret" where the best return is known in each of `environments_of`, "return" elsewhere.
 
@@ -25,6 +26,7 @@ def metric(study: Study) -> str:
     return "regret" if all(known) else "return"
 
 
+@arguments.typed()
 def environments_of(study: Study) -> list[dict[str, float]]:
     """The distinct environments that trials live in, each by its parameters that are not the defaults.
 
@@ -39,6 +41,7 @@ def environments_of(study: Study) -> list[dict[str, float]]:
     return [dict(study.params) | dict(zip(swept, values, strict=True)) for values in distinct]
 
 
+@arguments.typed()
 def loss(mean_return: float, metric: str, env: Environment, params: Any) -> float:
     """What a trial with this mean return counts as, the lower the better: infinite where its regret is unknown."""
     if metric == "return":

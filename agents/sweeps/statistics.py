@@ -46,7 +46,7 @@ def over_seeds(losses: np.ndarray, num_resamples: int = NUM_RESAMPLES) -> list[O
     """
     losses = np.asarray(losses, np.float64)
     if losses.ndim != 2 or losses.shape[1] < 1 or np.any(np.isnan(losses)):
-        raise ValueError(f"losses must be numbers of shape (configurations, seeds), got {losses!r}")
+        raise ValueError(f"losses must be numbers of shape (configurations, seeds), got {arguments.described(losses)}")
     losses = np.sort(losses, axis=1)
     num_seeds = losses.shape[1]
     drawn = np.random.default_rng(_SEED).integers(num_seeds, size=(num_resamples, num_seeds))

@@ -13,7 +13,7 @@ from agents.sweeps import space
 from agents.sweeps.space import LogUniform, Uniform
 from agents.sweeps.study import Study
 from agents.sweeps.tasks import rung_ends
-from heartpole_jax import Environment, validation
+from heartpole_jax import Environment, arguments, validation
 from heartpole_jax.arguments import shown
 
 SEARCHES = ("grid", "random", "optuna")
@@ -38,6 +38,7 @@ def check(study: Study, env: Environment) -> None:
 
 
 def _check_numbers(study: Study) -> None:
+    arguments.check_type("hyperparams", study.hyperparams, algorithms.of(study.config).hyperparams)
     for name in ("num_steps", "num_evaluations", "evaluation_episodes", "final_episodes"):
         validation.check_size(name, getattr(study, name))
     if study.final_episodes < 2:

@@ -142,6 +142,10 @@ def survivors(
     found: dict[int, list[Survivor]] = {}
     scores: dict[int, list[float]] = {}
     for name, trials in parents.items():
+        if name not in objectives or np.shape(objectives[name]) != (len(trials),):
+            raise ValueError(
+                f"objectives must be an array for each parent, of one number a trial, got none for {name!r}"
+            )
         for index, trial in enumerate(trials):
             found.setdefault(trial.configuration, []).append(Survivor(name, index, trial))
             scores.setdefault(trial.configuration, []).append(float(objectives[name][index]))
@@ -150,7 +154,7 @@ def survivors(
     return [survivor for configuration in kept for survivor in found[configuration]]
 
 
-@arguments.checked(objectives=validation.check_reals)
+@arguments.typed()
 def score(objectives: Sequence[float]) -> float:
     """A configuration's score over its seeds, the lower the better: the interquartile mean."""
     return float(interquartile_mean(np.asarray(objectives, np.float64)))

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from heartpole_jax import arguments, heartpole_v0, heartpole_v1
 from heartpole_jax import menu as menus
 
 _LONGEST_LABEL = 24
@@ -44,6 +45,7 @@ HEARTPOLE_V0 = (
 )
 
 
+@arguments.checked(params=(heartpole_v0.EnvParams, heartpole_v1.EnvParams))
 def choices(params: Any) -> tuple[Choice, ...]:
     """The actions that there are with the parameters: the rows of HeartPole-v1's menu, or HeartPole-v0's four."""
     if not hasattr(params, "menu"):

@@ -18,6 +18,7 @@ from heartpole_jax.gradients.soft import (
     in_floats,
     relaxed_transition_info,
 )
+from heartpole_jax.heartpole_v0 import check_action
 from heartpole_jax.policy import Policy
 
 
@@ -82,7 +83,7 @@ def _drawing(logits: Callable, env: Environment) -> Actor:
 def _acting(act: Callable, sample: Callable, env: Environment) -> Actor:
     def choose(params, carry, obs, draw):
         action, carry = act(params, carry, obs, draw)
-        return jnp.asarray(action, jnp.int32), jnp.zeros(()), carry
+        return check_action(action, env.num_actions), jnp.zeros(()), carry
 
     return Actor(choose, env.transition_info, sample, _as_it_is)
 

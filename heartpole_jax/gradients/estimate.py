@@ -45,7 +45,7 @@ class Gradient(NamedTuple):
     promise: str
 
 
-@arguments.checked(objective=(str, Objective), key=validation.check_key, wrt=(str, Sequence), env=Environment)
+@arguments.typed(key=validation.check_key, policy=object)
 def estimate(
     objective: str | Objective,
     key: PRNGKey,

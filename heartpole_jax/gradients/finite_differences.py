@@ -53,13 +53,7 @@ def _check_step(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be a finite number greater than 0, got {validation.shown(value)}")
 
 
-@arguments.checked(
-    objective=(str, Objective),
-    key=validation.check_key,
-    wrt=(str, Sequence),
-    env=Environment,
-    relative_step=_check_step,
-)
+@arguments.typed(key=validation.check_key, policy=object, relative_step=_check_step)
 def finite_differences(
     objective: str | Objective,
     key: PRNGKey,

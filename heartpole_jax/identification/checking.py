@@ -33,7 +33,7 @@ class _Bounds(NamedTuple):
         return _Bounds(self.low * factor, self.high * factor)
 
 
-@arguments.checked(trace=Trace, params=EnvParams, noise=ObservationNoise)
+@arguments.typed()
 def check_trace(trace: Trace, params: EnvParams | None = None, noise: ObservationNoise | None = None) -> None:
     """Returns nothing where `trace` is possible under `params`, observed with `noise` (none, by default).
 

@@ -20,7 +20,7 @@ from heartpole_jax import arguments, heartpole_v0, struct, validation
 from heartpole_jax.heartpole_v0 import EnvParams, EnvState, Noise
 from heartpole_jax.identification.checking import check_trace
 from heartpole_jax.identification.noise import infer_noise, sample_noise_given
-from heartpole_jax.identification.traces import Trace, make_trace, states_of
+from heartpole_jax.identification.traces import Trace, checked_actions, make_trace, states_of
 
 
 @struct.dataclass
@@ -46,7 +46,7 @@ class Counterfactual:
     noise: Noise  # (num_samples, T)
 
 
-@arguments.checked(trace=Trace, params=EnvParams, key=validation.check_key)
+@arguments.typed(key=validation.check_key, num_samples=validation.check_size)
 def counterfactual(
     trace: Trace, other_actions: Array, params: EnvParams | None = None, *, key: PRNGKey, num_samples: int = 256
 ) -> Counterfactual:
@@ -68,7 +68,7 @@ def counterfactual(
       TypeError: for actions or a number of samples that are not whole numbers.
     """
     params = EnvParams() if params is None else params
-    validation.check_size("num_samples", num_samples)
+    other_actions = checked_actions("other_actions", other_actions)
     trace = make_trace(**vars(trace))
     for name in ("alertness", "hypertension", "intoxication"):
         gaps = np.flatnonzero(np.isnan(getattr(trace, name)))
@@ -77,7 +77,6 @@ def counterfactual(
                 f"a counterfactual needs a trace without gaps, got {name} missing in row {gaps[0]}; what the dice were "
                 "cannot be told across it"
             )
-    other_actions = make_trace(other_actions).actions
     if other_actions.shape != trace.actions.shape:
         raise ValueError(
             f"other_actions must be as many as the trace's, got {len(other_actions)} for {len(trace.actions)}"

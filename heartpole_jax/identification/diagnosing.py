@@ -29,7 +29,7 @@ class Residuals:
 _predict = jax.jit(filtering.predictions)
 
 
-@arguments.checked(trace=Trace, params=EnvParams, observation_noise=ObservationNoise)
+@arguments.typed()
 def residuals(trace: Trace, params: EnvParams, observation_noise: ObservationNoise) -> Residuals:
     """What `trace` showed against what was to be expected of it, row by row.
 

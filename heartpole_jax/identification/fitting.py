@@ -74,13 +74,7 @@ def _to_stderr(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-@arguments.checked(
-    traces=(Trace, Sequence),
-    names=(str, Sequence),
-    init_params=EnvParams,
-    observation_noise=ObservationNoise,
-    confidence=validation.check_share,
-)
+@arguments.typed(confidence=validation.check_share)
 def fit(
     traces: Trace | Sequence[Trace],
     names: str | Sequence[str],
@@ -168,9 +162,6 @@ def stack(traces: Trace | Sequence[Trace], noise: ObservationNoise) -> tuple[Row
     traces = [traces] if isinstance(traces, Trace) else list(traces)
     if not traces:
         raise ValueError("traces must be at least one, got none")
-    for trace in traces:
-        if not isinstance(trace, Trace):
-            raise TypeError(f"traces must be Traces, got {type(trace).__name__}; build one with make_trace(...)")
     traces = [make_trace(**vars(trace)) for trace in traces]
     for name in OBSERVED:
         seen = any(np.isfinite(getattr(trace, name)).any() for trace in traces)

@@ -51,7 +51,7 @@ def _check_flag(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be 1, 0 or -1 for unknown, got {validation.shown(value)}")
 
 
-@arguments.checked(state=EnvState, next_state=EnvState, params=EnvParams, heart_attack=_check_flag)
+@arguments.typed(heart_attack=_check_flag)
 def infer_noise(
     state: EnvState,
     action: Numeric,
@@ -109,9 +109,7 @@ def infer_noise(
     )
 
 
-@arguments.checked(
-    key=validation.check_key, state=EnvState, next_state=EnvState, params=EnvParams, heart_attack=_check_flag
-)
+@arguments.typed(key=validation.check_key, heart_attack=_check_flag)
 def sample_noise_given(
     key: PRNGKey,
     state: EnvState,

@@ -74,16 +74,7 @@ def make_trace(
       TypeError: for actions or heart attacks that are not whole numbers.
       ValueError: for a wrong shape, an unknown action or flag, an infinite value.
     """
-    actions = _array("actions", actions)
-    if actions.dtype.kind not in "iu":
-        raise TypeError(f"actions must be whole numbers in 0 .. {NUM_ACTIONS - 1}, got dtype {actions.dtype}")
-    if actions.ndim != 1 or actions.size == 0:
-        raise ValueError(
-            f"actions must be of shape (T,) with T at least 1, got {actions.shape}; a trace is one patient's"
-        )
-    wrong = np.flatnonzero((actions < 0) | (actions >= NUM_ACTIONS))
-    if wrong.size:
-        raise ValueError(f"actions must be in 0 .. {NUM_ACTIONS - 1}, got {actions[wrong[0]]} at step {wrong[0]}")
+    actions = checked_actions("actions", actions)
     num_steps = len(actions)
     values = {
         "alertness": alertness,
@@ -92,10 +83,25 @@ def make_trace(
         "work_done": work_done,
     }
     return Trace(
-        actions=actions.astype(np.int32),
+        actions=actions,
         heart_attacks=_flags(heart_attacks, num_steps),
         **{name: _rows(name, value, num_steps) for name, value in values.items()},
     )
+
+
+def checked_actions(name: str, value: Any) -> np.ndarray:
+    """`value` as the actions of a trace, (T,) int32. Raises TypeError or ValueError where it is none."""
+    actions = arguments.as_array(name, value)
+    if actions.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be whole numbers in 0 .. {NUM_ACTIONS - 1}, got dtype {actions.dtype}")
+    if actions.ndim != 1 or actions.size == 0:
+        raise ValueError(
+            f"{name} must be of shape (T,) with T at least 1, got {actions.shape}; a trace is one patient's"
+        )
+    wrong = np.flatnonzero((actions < 0) | (actions >= NUM_ACTIONS))
+    if wrong.size:
+        raise ValueError(f"{name} must be in 0 .. {NUM_ACTIONS - 1}, got {actions[wrong[0]]} at step {wrong[0]}")
+    return actions.astype(np.int32)
 
 
 def trace_of_rollout(records: Transition, patient: int = 0) -> Trace:
@@ -130,7 +136,7 @@ def trace_of_rollout(records: Transition, patient: int = 0) -> Trace:
     )
 
 
-@arguments.checked(trace=Trace, key=validation.check_key, noise=ObservationNoise, missing=validation.check_share)
+@arguments.typed(key=validation.check_key, missing=validation.check_share)
 def observe(trace: Trace, key: PRNGKey, noise: ObservationNoise, missing: Numeric = 0.0) -> Trace:
     """`trace` as it would be seen with `noise`, each value missing with probability `missing`. Pure; can be vmapped."""
     error_key, gap_key = jax.random.split(key)
@@ -144,8 +150,11 @@ def observe(trace: Trace, key: PRNGKey, noise: ObservationNoise, missing: Numeri
     return dataclasses.replace(trace, **seen)
 
 
+@arguments.checked(actions=arguments.check_array)
 def half_hours_awake(actions: Array) -> Array:
     """time_since_slept at the half-hour of work of each step, before it grows: (T,) int32, 0 where one slept."""
+    if actions.ndim != 1:
+        raise ValueError(f"actions must be of shape (T,), got {actions.shape}; jax.vmap over a batch")
     step = jnp.arange(len(actions), dtype=jnp.int32)
     return step - jax.lax.cummax(jnp.where(jnp.asarray(actions) == Action.SLEEP, step, 0))
 
@@ -171,18 +180,10 @@ def trace_of_states(states: EnvState, actions: Array, heart_attacks: Array | Non
     return make_trace(actions, heart_attacks=heart_attacks, **{name: getattr(states, name) for name in OBSERVED})
 
 
-def _array(name: str, value: Any) -> np.ndarray:
-    """The array that `value` is. Raises TypeError where it is none: keys, lists of uneven lengths."""
-    try:
-        return np.asarray(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be an array of numbers, got {validation.described(value)}") from None
-
-
 def _flags(heart_attacks: Any, num_steps: int) -> np.ndarray:
     if heart_attacks is None:
         return np.full(num_steps, UNKNOWN, np.int32)
-    flags = _array("heart_attacks", heart_attacks)
+    flags = arguments.as_array("heart_attacks", heart_attacks)
     if flags.dtype.kind not in "biu":
         raise TypeError(f"heart_attacks must be bools, or 1, 0 and -1 for unknown, got dtype {flags.dtype}")
     if flags.shape != (num_steps,):
@@ -196,7 +197,7 @@ def _flags(heart_attacks: Any, num_steps: int) -> np.ndarray:
 def _rows(name: str, value: Any, num_steps: int) -> np.ndarray:
     if value is None:
         return np.full(num_steps + 1, np.nan)
-    rows = _array(name, value)
+    rows = arguments.as_array(name, value)
     if rows.dtype.kind not in "iuf":
         raise TypeError(f"{name} must be real numbers, NaN where not observed, got dtype {rows.dtype}")
     if rows.shape != (num_steps + 1,):

@@ -3,12 +3,12 @@
 import copy
 import dataclasses
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from heartpole_jax import validation
+from heartpole_jax import arguments, validation
 from heartpole_jax.arguments import shown
 from heartpole_jax.environment import Environment
 from heartpole_jax.interop import adapting
@@ -108,6 +108,8 @@ def with_step_limit(spec: Any, params: Any) -> Any:
 
 
 def check_options(options: Any, known: tuple[str, ...]) -> None:
+    if options is not None:
+        arguments.check_type("options", options, Mapping)
     for name in options or {}:
         if name not in known:
             raise ValueError(
@@ -117,7 +119,7 @@ def check_options(options: Any, known: tuple[str, ...]) -> None:
 
 
 def check_render_mode(mode: str | None, known: Sequence[str]) -> str | None:
-    if mode is not None and mode not in known:
+    if mode is not None and not (isinstance(mode, str) and mode in known):
         raise error.UnsupportedMode(f"render_mode must be None or one of {', '.join(known)}, got {shown(mode)}")
     return mode
 

@@ -71,8 +71,9 @@ def from_gymnax(env: Any, params: Any = None) -> Environment:
         validation.look_up({known: known for known in gymnax.registered_envs}, env, "gymnax environment")
         env, _ = gymnax.make(env)
     if not all(hasattr(env, function) for function in ("step_env", "reset_env", "is_truncated")):
-        raise TypeError(f"env must be a name or an environment of gymnax 1.0 or newer, got {env!r}")
+        raise TypeError(f"env must be a name or an environment of gymnax 1.0 or newer, got {arguments.described(env)}")
     params = env.default_params if params is None else params
+    arguments.check_type("params", params, type(env.default_params))
 
     actions = env.action_space(params)
     if not isinstance(actions, Discrete):

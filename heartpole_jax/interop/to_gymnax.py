@@ -83,6 +83,10 @@ class Params:
 def check_state(name: str, value: Any) -> None:
     """Raises TypeError where `value` is no state of a step of gymnax's."""
     arguments.check_type(name, value, State, "reset and step return obs first, then the state")
+    arguments.check_arrays(name, value)
+    for field, own in (("time", "int32[]"), ("truncated", "bool[]")):
+        if (given := arguments.form(getattr(value, field))) != own:
+            raise TypeError(f"{name}.{field} must be {own}, got {given}; reset and step return it, one patient's")
 
 
 _typed_state = arguments.checked(state=check_state)

@@ -276,7 +276,7 @@ def test_unknown_heart_attacks_are_no_hindrance():
         (ValueError, {"names": []}, r"names must be at least one and all different, got \[\]"),
         (ValueError, {"names": ["ballmer_peak"] * 2}, "names must be at least one and all different"),
         (ValueError, {"traces": []}, "traces must be at least one, got none"),
-        (TypeError, {"traces": [3]}, "traces must be Traces, got int"),
+        (TypeError, {"traces": [3]}, "traces must be a Trace or a Sequence of Trace, got a list of 1"),
         (ValueError, {"observation_noise": ObservationNoise()}, r"observation_noise.alertness must .* 0, got 0\.0"),
         (ValueError, {"confidence": 1.0}, r"confidence must be between 0 and 1, exclusive, got 1\.0"),
     ],

@@ -279,6 +279,8 @@ def test_unknown_options_and_bad_seeds_are_refused():
     env = make()
     with pytest.raises(ValueError, match=r"unknown option 'max_steps'.*keywords of make"):
         env.reset(options={"max_steps": 3})
+    with pytest.raises(TypeError, match="options must be a Mapping, got 3"):
+        env.reset(options=3)
     for seed in (-1, 1.5):
         with pytest.raises(error.Error):
             env.reset(seed=seed)

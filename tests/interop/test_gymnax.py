@@ -266,3 +266,9 @@ def test_an_observation_of_several_arrays_is_an_error():
 def test_what_is_no_environment_is_an_error():
     with pytest.raises(TypeError, match=r"env must be a name or an environment of gymnax 1\.0 or newer, got 7"):
         from_gymnax(7)
+
+
+@pytest.mark.parametrize("params", ["x", {}, 1e39, hp.EnvParams()])
+def test_what_are_no_parameters_of_the_environment_is_an_error(params):
+    with pytest.raises(TypeError, match=r"params must be an EnvParams( of gymnax.*)?, got "):
+        from_gymnax("CartPole-v1", params)

@@ -1,6 +1,7 @@
 """What ours as gymnax's tells of itself: spaces, parameters, which of them are equal, and errors."""
 
 import copy
+import dataclasses
 import functools
 import inspect
 
@@ -144,6 +145,17 @@ def test_wrong_parameters_of_a_step_are_an_error():
         env.step(jax.random.key(1), state, 0, EnvParams(max_steps_in_episode=200))
     with pytest.raises(TypeError, match="params of 'HeartPole-v0' must be an EnvParams"):
         env.reset(jax.random.key(1), Params(env_params=probe_environments.Params()))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("time", "x"), ("time", 0.5), ("time", np.zeros(2, int)), ("truncated", 0), ("env_state", {"x": object()})],
+)
+def test_a_state_of_the_wrong_parts_is_told_by_name(field, value):
+    env = to_gymnax()
+    state = dataclasses.replace(env.reset(jax.random.key(0))[1], **{field: value})
+    with pytest.raises(TypeError, match=rf"^state\.{field}.* must be "):
+        env.step(jax.random.key(0), state, 0)
 
 
 @pytest.mark.parametrize("make", [to_gymnax, to_gymnax_legacy])

@@ -75,6 +75,7 @@ class FunctionalEnv(FuncEnv):
     def get_default_params(self, **kwargs: Any) -> Any:
         return checks.env_params(self.environment, kwargs)
 
+    @arguments.checked(rng=arguments.check_key)
     def initial(self, rng: Any, params: Any = None) -> FunctionalState:
         """A patient who has just woken up, the same as `hp.reset(rng, params)`."""
         params = self._own(params)
@@ -86,6 +87,7 @@ class FunctionalEnv(FuncEnv):
             info=StepInfo(**adapting.empty_info(self.environment, params, rng)),
         )
 
+    @arguments.checked(rng=arguments.check_key)
     def transition(self, state: FunctionalState, action: Any, rng: Any, params: Any = None) -> FunctionalState:
         """The state after a decision, the same as `hp.step(state, action, rng, params)`."""
         patient, _, reward, done, info = self.environment.transition_info(

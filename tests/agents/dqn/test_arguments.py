@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import heartpole_jax as hp
-from agents import dqn
+from agents import dqn, pqn
 from agents.commands import evaluate as evaluate_command
-from agents.common import networks
+from agents.common import evaluation, networks
 from agents.dqn import algorithm, loss, memory, noise
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.pqn import agent as pqn_agent
@@ -22,6 +22,7 @@ from heartpole_jax import saved_policy
 KEY = jax.random.key(0)
 CONFIG = DQNConfig(hidden_sizes=(4,), buffer_size=64, num_envs=2, batch_size=4)
 HYPERPARAMS = Hyperparams()
+PQN = pqn.Hyperparams()
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,22 @@ CASES = {
     "PQN's memory": (pqn_agent.memory_bytes, {"config": CONFIG}),
     "PQN's run": (pqn_algorithm.check, {"num_steps": 0}),
     "PQN's optimizer": (learning.optimizer, {"hyperparams": HYPERPARAMS}),
+    "PQN's exploration": (PQN.epsilon_at, {"env_steps": "x"}),
+    "PQN's learning rate": (PQN.learning_rate_at, {"env_steps": ()}),
+    "env of an evaluation": (evaluation.mean_return, {"env": "x"}),
+    "half an episode of it": (evaluation.episode_returns, {"num_episodes": 0.5}),
+    "devices": (dqn.train_population, {"devices": (0,), "keys": jax.random.split(KEY)}),
+    "a tree": (networks.apply, {"tree": "x"}),
+    "another network's tree": (networks.apply_to_features, {"tree": {"params": {}}}),
+    "no observations": (networks.apply, {"obs": {}}),
+    "observations of another size": (networks.apply, {"obs": np.zeros((2, 5))}),
+    "features of another size": (networks.apply_to_features, {"features": np.zeros((2, 5))}),
+    "env of apply": (networks.apply, {"env": "x"}),
+    "config of apply": (networks.apply_to_features, {"config": {}}),
+    "a class as config": (networks.num_weights, {"config": DQNConfig}),
+    "config of a scale": (networks.value_scale, {"config": None}),
+    "observations of a scale": (networks.value_scale, {"obs": np.zeros(())}),
+    "layers of no weights": (networks.layers, {"weights": [[0.0], [0.0, 1.0]]}),
 }
 
 
@@ -62,6 +79,9 @@ def test_training_names_the_argument_that_is_wrong(case, train_state):
     function, bad = CASES[case]
     good = COMMON | {"key": KEY, "train_state": train_state, "weights": train_state.online_params}
     good |= {"env": hp.make("HeartPole-v0")} if function in (algorithm.check, pqn_algorithm.check) else {}
+    good |= {"tree": networks.weights_as_tree(train_state.online_params, CONFIG), "policy": None}
+    good |= {"obs": np.zeros((2, 6)), "features": np.zeros((2, 6)), "env_steps": 0}
+    good |= {"env": hp.make("HeartPole-v0")} if function in (evaluation.mean_return, evaluation.episode_returns) else {}
     good |= {"num_chunks": 1, "iterations_per_chunk": 1, "num_iterations": 1, "num_episodes": 2}
     known = inspect.signature(function).parameters
     with pytest.raises((TypeError, ValueError), match=rf"^{next(iter(bad))} must be "):
@@ -69,7 +89,7 @@ def test_training_names_the_argument_that_is_wrong(case, train_state):
 
 
 def test_a_train_state_of_what_is_no_array_is_refused(train_state):
-    with pytest.raises(TypeError, match=r"^train_state must be arrays and numbers that JAX can hold, got a TrainState"):
+    with pytest.raises(TypeError, match=r"^train_state\.buffer must be arrays and numbers that JAX can hold, got 'x'"):
         dqn.train_chunk(dataclasses.replace(train_state, buffer="x"), HYPERPARAMS, CONFIG, num_iterations=1)
 
 
@@ -81,6 +101,11 @@ def test_a_train_state_of_another_configuration_is_refused(other, name, train_st
     config = dataclasses.replace(CONFIG, **other)
     with pytest.raises(ValueError, match=rf"train_state must be of this configuration and environment, got {name} of "):
         dqn.train_chunk(train_state, HYPERPARAMS, config, num_iterations=1)
+
+
+def test_a_train_state_of_another_type_is_refused(train_state):
+    with pytest.raises(ValueError, match=r"got iteration of 'float32\[\]' and not 'int32\[\]'; begin anew with init"):
+        dqn.train_chunk(dataclasses.replace(train_state, iteration=1.5), HYPERPARAMS, CONFIG, num_iterations=1)
 
 
 def test_a_train_state_of_another_environment_is_refused(train_state):

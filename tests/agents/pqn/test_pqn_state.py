@@ -184,7 +184,7 @@ def test_a_number_out_of_range_is_refused(change):
 
 def test_a_train_state_of_another_configuration_is_refused():
     wider = dataclasses.replace(CONFIG, hidden_sizes=(9,))
-    with pytest.raises(ValueError, match="online_params of shape"):
+    with pytest.raises(ValueError, match="online_params of 'float32"):
         pqn.train_chunk(begin(), HYPERPARAMS, wider)
     with pytest.raises(ValueError, match="takes observations of 6 numbers, got counter with 2; take 'raw'"):
         pqn.init(jax.random.key(0), HYPERPARAMS, CONFIG, counter(3))
