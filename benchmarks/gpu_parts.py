@@ -78,7 +78,7 @@ def parity(sizes: Sizes, rows: list) -> Iterator[dict]:
             return jax.device_get(jax.jit(function)(*jax.device_put(args, device)))
 
     def draw(patient):
-        key = threefry.key_at(threefry.derive(jax.random.key(7), 0), patient, patient)
+        key = threefry.key_at(threefry.fold_in(jax.random.key(7), 0), patient, patient)
         return hp.sample_noise(key), threefry.random_int(key, 4)
 
     patients = jnp.arange(sizes.transitions, dtype=jnp.uint32)

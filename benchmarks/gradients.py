@@ -1,11 +1,11 @@
 """What gradients cost, and how noisy they are.
 
-    python benchmarks/gradients.py [--tapes 4000] [--rounds 3]
+    python benchmarks/gradients.py [--episodes 4000] [--rounds 3]
 
 1. The yardstick: d E[-100 N] / d hypertension_decay for "always coffee", 40 decisions, float64, by every estimator,
-   with the standard deviation of a tape; beside them the raw score function, and finite differences with common dice
+   with the standard deviation of a episode; beside them the raw score function, and finite differences with common dice
    on observed attacks.
-2. A whole episode: 1,000 decisions x 1,024 tapes, all parameters at once, beside the forward pass alone; each in a
+2. A whole episode: 1,000 decisions x 1,024 episodes, all parameters at once, beside the forward pass alone; each in a
    process of its own, whose greatest resident memory it is. Seconds are without compiling, medians of the rounds.
 """
 
@@ -26,14 +26,14 @@ ROWS = ("forward", "pathwise", PLAIN, "hybrid")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tapes", type=int, default=4000)
+    parser.add_argument("--episodes", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--row", choices=ROWS, help="one row of the second table, as JSON")
     args = parser.parse_args()
     if args.row:
         print(json.dumps(measure(args.row, args.rounds)))
         return
-    yardstick(args.tapes)
+    yardstick(args.episodes)
     rows = {row: _in_a_process(row, args.rounds) for row in ROWS}
     print(f"\n{'1,000 x 1,024':28} {'compile, s':>10} {'seconds':>8} {'/ forward':>9} {'memory, MB':>10}")
     for row, found in rows.items():
@@ -41,7 +41,7 @@ def main() -> None:
         print(f"{row:28} {found['compile']:10.1f} {found['seconds']:8.2f} {ratio:9.2f} {found['memory_mb']:10,.0f}")
 
 
-def yardstick(num_tapes: int) -> None:
+def yardstick(num_episodes: int) -> None:
     import jax
     import numpy as np
 
@@ -52,22 +52,24 @@ def yardstick(num_tapes: int) -> None:
 
     def estimate(objective: str, estimator: str, **options):
         return gradients.estimate(
-            objective, jax.random.key(0), policy=coffee, wrt=name, estimator=estimator, num_tapes=num_tapes,
+            objective, jax.random.key(0), policy=coffee, wrt=name, estimator=estimator, num_episodes=num_episodes,
             num_steps=40, **options,
         )  # fmt: skip
 
     rows = {estimator: estimate("penalty", estimator) for estimator in ("marginal", "hybrid", "branch", "pathwise")}
     rows[PLAIN] = estimate("penalty", "hybrid", control_variates=False)
     rows["raw score function"] = estimate("observed_penalty", "hybrid", control_variates=False)
-    print(f"{num_tapes:,} tapes of 40 decisions{'':18} estimate +- error    deviation of a tape")
+    print(f"{num_episodes:,} episodes of 40 decisions{'':18} estimate +- error    deviation of a episode")
     for label, found in rows.items():
         mean, error = float(found.gradient.mean[name]), float(found.gradient.standard_error[name])
-        print(f"{label:40} {mean:9.1f} +- {error:6.1f} {error * np.sqrt(num_tapes):12.0f}")
-    mean, error = _finite_differences(coffee, name, num_tapes, 1e-3)
-    print(f"{'finite differences, observed attacks':40} {mean:9.1f} +- {error:6.1f} {error * np.sqrt(num_tapes):12.0f}")
+        print(f"{label:40} {mean:9.1f} +- {error:6.1f} {error * np.sqrt(num_episodes):12.0f}")
+    mean, error = _finite_differences(coffee, name, num_episodes, 1e-3)
+    print(
+        f"{'finite differences, observed attacks':40} {mean:9.1f} +- {error:6.1f} {error * np.sqrt(num_episodes):12.0f}"
+    )
 
 
-def _finite_differences(policy, name: str, num_tapes: int, step: float) -> tuple[float, float]:
+def _finite_differences(policy, name: str, num_episodes: int, step: float) -> tuple[float, float]:
     """On the attacks that the dice make, the same dice on either side: nothing of `heartpole_jax.gradients`."""
     import jax
     import numpy as np
@@ -78,15 +80,15 @@ def _finite_differences(policy, name: str, num_tapes: int, step: float) -> tuple
         params = EnvParams(**{name: value})
         total = lambda transition: transition.info.heart_attack
         return -100.0 * np.asarray(
-            rollout(policy, jax.random.key(0), params, num_envs=num_tapes, num_steps=40, total=total).totals
+            rollout(policy, jax.random.key(0), params, num_envs=num_episodes, num_steps=40, total=total).totals
         )
 
     middle = getattr(EnvParams(), name)
     slopes = (penalties(middle + step) - penalties(middle - step)) / (2 * step)
-    return float(slopes.mean()), float(slopes.std(ddof=1) / np.sqrt(num_tapes))
+    return float(slopes.mean()), float(slopes.std(ddof=1) / np.sqrt(num_episodes))
 
 
-def measure(row: str, rounds: int, num_tapes: int = 1024, num_steps: int = 1000) -> dict[str, float]:
+def measure(row: str, rounds: int, num_episodes: int = 1024, num_steps: int = 1000) -> dict[str, float]:
     """Seconds and memory of one way, for a soft policy of all that it sees but hypertension."""
     import dataclasses
 
@@ -97,7 +99,7 @@ def measure(row: str, rounds: int, num_tapes: int = 1024, num_steps: int = 1000)
     from heartpole_jax.gradients.actors import as_actor
     from heartpole_jax.gradients.checking import checked_block
     from heartpole_jax.gradients.objectives import V0_RETURN
-    from heartpole_jax.gradients.simulate import sample_tape, simulate
+    from heartpole_jax.gradients.simulate import sample_noise_sequence, simulate
 
     def logits(weights, carry, obs):
         return weights @ jnp.concatenate([jnp.ones(1), jnp.tanh(obs[jnp.array([0, 2, 3])])]), carry
@@ -112,18 +114,18 @@ def measure(row: str, rounds: int, num_tapes: int = 1024, num_steps: int = 1000)
         @jax.jit
         def run(key):
             def one(lane):
-                tape = sample_tape(key, lane, num_steps, actor, env)
-                outcome = simulate(actor, EnvParams(), tape, V0_RETURN, env)
+                episode = sample_noise_sequence(key, lane, num_steps, actor, env)
+                outcome = simulate(actor, EnvParams(), episode, V0_RETURN, env)
                 return jnp.sum(outcome.steps) + outcome.final
 
-            blocks = jnp.arange(num_tapes, dtype=jnp.uint32).reshape(-1, checked_block(num_tapes))
+            blocks = jnp.arange(num_episodes, dtype=jnp.uint32).reshape(-1, checked_block(num_episodes))
             return jax.lax.map(jax.vmap(one), blocks)
 
     else:
 
         def run(key):
             return gradients.estimate(
-                "return", key, policy=policy, wrt=[*names, "policy"], num_tapes=num_tapes, num_steps=num_steps,
+                "return", key, policy=policy, wrt=[*names, "policy"], num_episodes=num_episodes, num_steps=num_steps,
                 estimator="pathwise" if row == "pathwise" else "hybrid", control_variates=row != PLAIN,
             ).gradient  # fmt: skip
 

@@ -4,7 +4,7 @@
 
 HeartPole is judged by expected return and regret, see `heartpole_jax.evaluation` and `evaluation_v1`, all else by the
 mean return, of 100 episodes unless told otherwise: both the last policy and the best of the chunks, by their own
-evaluation, on another tape. Training is cut into the chunks of `python -m agents train`.
+evaluation, on another episode. Training is cut into the chunks of `python -m agents train`.
 """
 
 import argparse

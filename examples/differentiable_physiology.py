@@ -144,7 +144,7 @@ coffees = hp.policies.schedule([COFFEE] * 40)
 def sensitivity(estimator, decay=BODY.hypertension_decay):
     return gradients.estimate(
         "penalty", SEED, dataclasses.replace(BODY, hypertension_decay=decay), policy=coffees,
-        wrt="hypertension_decay", estimator=estimator, num_tapes=2048, num_steps=40,
+        wrt="hypertension_decay", estimator=estimator, num_episodes=2048, num_steps=40,
     )  # fmt: skip
 
 
@@ -155,9 +155,9 @@ for name, estimate in found.items():
     print(f"  {estimate.promise}")
 
 # %% [markdown]
-# The marginal expectation is smooth in the decay, so that a finite difference of it on the same tapes must agree to
+# The marginal expectation is smooth in the decay, so that a finite difference of it on the same noise must agree to
 # many digits; and it does (-1270.23 both). The pathwise derivative, -1554 with an error of 20, is 14 errors off. More
-# tapes would make its error smaller, and not the bias.
+# episodes would make its error smaller, and not the bias.
 
 # %%
 higher, lower = (sensitivity("marginal", BODY.hypertension_decay + change).value.mean for change in (1e-4, -1e-4))
@@ -202,7 +202,7 @@ def live(actions):
 def count(actions):
     return gradients.estimate(
         "heart_attacks", SEED, policy=hp.policies.schedule(actions), wrt="hypertension_decay", estimator="marginal",
-        num_tapes=2048, num_steps=40,
+        num_episodes=2048, num_steps=40,
     ).value.mean  # fmt: skip
 
 
@@ -259,7 +259,7 @@ half = gradients.Doses(jnp.tile(jnp.array([0.5, 0.5, 0.0, 0.0]), (16, 1)))
 
 
 def judge(doses, key):
-    return gradients.estimate("return", key, policy=doses, wrt="policy", estimator="marginal", num_tapes=128)
+    return gradients.estimate("return", key, policy=doses, wrt="policy", estimator="marginal", num_episodes=128)
 
 
 uphill = judge(half, SEED).gradient.mean["policy"]
@@ -271,7 +271,7 @@ tell("its finite difference", (higher - lower) / 2e-4)
 
 # %% [markdown]
 # Up the gradient, with a step that stays in the simplex: multiply every weight by exp(its derivative), and make the
-# rows sum to 1 again. Each step has dice of its own, lest the schedule learn the luck of one tape. What is 0 stays 0,
+# rows sum to 1 again. Each step has noise of its own, lest the schedule learn that of one sequence. What is 0 stays 0,
 # so there will be no beer.
 
 # %%

@@ -1,7 +1,7 @@
 """Control through the simulator: a soft policy improved by gradients alone, and what a biased gradient makes of it.
 
     pip install '.[train]'
-    python examples/optimal_control.py [--updates 400] [--tapes 256] [--seeds 3] [--estimators hybrid relaxed pathwise]
+    python examples/optimal_control.py [--updates 400] [--episodes 256] [--seeds 3] [--estimators hybrid relaxed]
 
 The policy is a softmax of four numbers: how sharply it goes to bed by alertness, below which alertness, and the logits
 of coffee and of beer. It begins with all of them 0, which is 12 drinks a day. `hybrid` follows the unbiased gradient;
@@ -57,15 +57,15 @@ def minus_regret():
     return gradients.Objective(step=excess_penalty, final=missing_score, integrates_attacks=True)
 
 
-def improve(estimator, objective, key, num_updates, num_tapes, num_steps=NUM_STEPS):
-    """The weights after so many steps of Adam up the gradient, of fresh tapes each time."""
+def improve(estimator, objective, key, num_updates, num_episodes, num_steps=NUM_STEPS):
+    """The weights after so many steps of Adam up the gradient, of fresh noise each time."""
     optimiser = optax.adam(1.0, b2=0.9)  # forgets soon: gradients fall from 100 to 0.001
     weights = jnp.zeros(4)
     state = optimiser.init(weights)
-    for update, tapes in enumerate(jax.random.split(key, num_updates)):
+    for update, keys in enumerate(jax.random.split(key, num_updates)):
         found = gradients.estimate(
-            objective, tapes, policy=gradients.SoftPolicy(logits, weights), wrt="policy", estimator=estimator,
-            num_tapes=num_tapes, num_steps=num_steps, control_variates=False,
+            objective, keys, policy=gradients.SoftPolicy(logits, weights), wrt="policy", estimator=estimator,
+            num_episodes=num_episodes, num_steps=num_steps, control_variates=False,
         )  # fmt: skip
         descent = jax.tree.map(jnp.negative, found.gradient.mean["policy"])
         steps, state = optimiser.update(descent, state)
@@ -80,7 +80,7 @@ def improve(estimator, objective, key, num_updates, num_tapes, num_steps=NUM_STE
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--updates", type=int, default=400)
-    parser.add_argument("--tapes", type=int, default=256)
+    parser.add_argument("--episodes", type=int, default=256)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--estimators", nargs="+", default=["hybrid", "relaxed", "pathwise"])
     args = parser.parse_args()
@@ -95,7 +95,7 @@ def main() -> None:
         for seed in range(args.seeds):
             train_key, judge_key = jax.random.split(jax.random.key(seed))
             began = time.perf_counter()
-            weights = jax.block_until_ready(improve(estimator, objective, train_key, args.updates, args.tapes))
+            weights = jax.block_until_ready(improve(estimator, objective, train_key, args.updates, args.episodes))
             spent = time.perf_counter() - began
             judged = [
                 evaluation.evaluate(dataclasses.replace(policy, params=weights), judge_key, num_episodes=NUM_EPISODES)

@@ -1,7 +1,7 @@
 """Control through the simulator on HeartPole-v1: a scripted policy made soft, and improved by unbiased gradients.
 
     pip install '.[train]'
-    python examples/optimal_control_v1.py [--updates 120] [--tapes 256] [--seeds 1] [--estimators hybrid pathwise]
+    python examples/optimal_control_v1.py [--updates 120] [--episodes 256] [--seeds 1] [--estimators hybrid pathwise]
 
 The policy is "coffee and exercise" with its four thresholds as sigmoids: tired below an effective alertness, tense
 above a hypertension, early in the day, bedtime. Eight numbers, thresholds and sharpnesses, begin where the script has
@@ -48,16 +48,16 @@ def logits(weights, carry, obs):
     return jnp.stack([found.get(name, never) for name in NAMES]), carry
 
 
-def improve(estimator, key, num_updates, num_tapes):
-    """The weights after so many steps of Adam up the gradient, of fresh tapes each time."""
+def improve(estimator, key, num_updates, num_episodes):
+    """The weights after so many steps of Adam up the gradient, of fresh noise each time."""
     params = dataclasses.replace(ENV.default_params, max_half_hours=HALF_HOURS)
     optimiser = optax.adam(1.0, b2=0.9)
     weights = jnp.concatenate([THRESHOLDS, jnp.zeros(4)])
     state = optimiser.init(weights)
-    for update, tapes in enumerate(jax.random.split(key, num_updates)):
+    for update, keys in enumerate(jax.random.split(key, num_updates)):
         found = gradients.estimate(
-            "return", tapes, params, policy=gradients.SoftPolicy(logits, weights), wrt="policy", estimator=estimator,
-            num_tapes=num_tapes, num_steps=NUM_STEPS, env=ENV,
+            "return", keys, params, policy=gradients.SoftPolicy(logits, weights), wrt="policy", estimator=estimator,
+            num_episodes=num_episodes, num_steps=NUM_STEPS, env=ENV,
         )  # fmt: skip
         steps, state = optimiser.update(-SCALES * found.gradient.mean["policy"], state)
         slowing = min(1.0, 2.0 * (1.0 - update / num_updates))
@@ -75,7 +75,7 @@ def told(weights):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--updates", type=int, default=120)
-    parser.add_argument("--tapes", type=int, default=256)
+    parser.add_argument("--episodes", type=int, default=256)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--estimators", nargs="+", default=["hybrid", "pathwise"])
     args = parser.parse_args()
@@ -84,7 +84,7 @@ def main() -> None:
     for estimator in args.estimators:
         for seed in range(args.seeds):
             began = time.perf_counter()
-            weights = jax.block_until_ready(improve(estimator, jax.random.key(seed), args.updates, args.tapes))
+            weights = jax.block_until_ready(improve(estimator, jax.random.key(seed), args.updates, args.episodes))
             spent = time.perf_counter() - began
             thresholds = ", ".join(f"{value:.2f}" for value in weights[:4])
             print(f"{estimator:9} seed {seed}: {told(weights)}, thresholds {thresholds}, {spent:.0f} s", flush=True)

@@ -168,7 +168,7 @@ def _sensitivity(options: argparse.Namespace) -> None:
     out = _picture(options.out)
     params = EnvParams(max_steps=options.steps)
     key = jax.random.key(options.seed)
-    found = sensitivity(policies.make(options.policy, params), key, params, num_tapes=options.tapes)
+    found = sensitivity(policies.make(options.policy, params), key, params, num_episodes=options.episodes)
     figure = draw_tornado(found, title=options.policy)
     style.save(figure, out)
     print(as_text(found, options.policy))
@@ -224,7 +224,7 @@ def _parser() -> argparse.ArgumentParser:
     board.add_argument("--menu", metavar="FILE", help="of HeartPole-v1: a TOML file, or the name of a shipped menu")
     board.add_argument("--policies", nargs="+", metavar="NAME", help="of those that it otherwise shows all of")
     board.add_argument("--episodes", type=_count, help="for each policy (default 65536, and 16384 of HeartPole-v1)")
-    board.add_argument("--seed", type=_seed, default=0, help="of the noise tape (default %(default)s)")
+    board.add_argument("--seed", type=_seed, default=0, help="of the noise (default %(default)s)")
     board.add_argument("--max-steps", type=_count, help="decisions an episode of HeartPole-v0 (default 1000)")
     board.add_argument("--heart-attack-proclivity", type=_number, default=0.5, help="in [0, 1] (default %(default)s)")
     board.add_argument("--format", choices=("table", "json", "csv", "markdown"), default="table")
@@ -250,7 +250,9 @@ def _parser() -> argparse.ArgumentParser:
     sensitive = commands.add_parser("sensitivity", help="what a policy's outcomes depend on (a PNG; extra 'plot')")
     sensitive.set_defaults(command=_sensitivity)
     sensitive.add_argument("--policy", default="coffee after waking", help="its name (default %(default)s)")
-    sensitive.add_argument("--tapes", type=_count, help="episodes (default 128; 4,096 where parameters shift actions)")
+    sensitive.add_argument(
+        "--episodes", type=_count, help="episodes (default 128; 4,096 where parameters shift actions)"
+    )
     sensitive.add_argument("--steps", type=_count, default=1000, help="decisions an episode (default %(default)s)")
     sensitive.add_argument("--seed", type=_seed, default=0)
     sensitive.add_argument("--out", metavar="FILE", default="sensitivity.png", help="default %(default)s")

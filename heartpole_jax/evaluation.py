@@ -10,7 +10,7 @@ hundredths. Three things take the luck out (all of them unbiased):
 - Exact sums. Risks are summed as their excess over risk(0), the rest is a multiple of a known number: in float32 the
   sum of 1000 risks would be wrong by up to 0.00003, the return by 0.003. The excess is a product, risk(h) sigma(6)
   (1 - exp(-h)), in which nothing cancels: exactly 0 for the sober.
-- Common random numbers. All policies of a leaderboard live on one noise tape, and differences have paired errors.
+- Common random numbers. All policies of a leaderboard live on the same noise, and differences have paired errors.
 """
 
 import dataclasses
@@ -89,7 +89,7 @@ def evaluate(
 
     Args:
       policy: as for `rollout`.
-      key: the noise tape; two policies under one key meet the same luck.
+      key: the noise; two policies under one key meet the same luck.
       params: plain numbers. `expected_penalty` is ignored: it changes no expectation.
       num_episodes: whole episodes of `params.max_steps` decisions, at least 4.
       name: for the table.
@@ -148,7 +148,7 @@ def leaderboard(
     devices: Sequence[jax.Device] | None = None,
     progress: Callable[[str], None] = lambda name: None,
 ) -> list[Row]:
-    """The policies (all scripted ones by default), best first, on one noise tape.
+    """The policies (all scripted ones by default), best first, on the same noise.
 
     `progress` is called with each name before its turn; the rest is as for `evaluate`.
     """

@@ -75,7 +75,7 @@ def evaluate(
 
     Args:
       policy: as for `rollout`.
-      key: the noise tape; two policies under one key meet the same luck.
+      key: the noise; two policies under one key meet the same luck.
       params: plain numbers, with the menu. `expected_penalty` is ignored: it changes no expectation.
       num_episodes: whole episodes, at least 4.
       name: for the table.
@@ -115,7 +115,7 @@ def leaderboard(
     devices: Sequence[jax.Device] | None = None,
     progress: Callable[[str], None] = lambda name: None,
 ) -> list[Row]:
-    """The policies, best first, on one noise tape; by default those of `everybody`.
+    """The policies, best first, on the same noise; by default those of `everybody`.
 
     `progress` is called with each name before its turn; the rest is as for `evaluate`.
     """

@@ -226,7 +226,7 @@ def _rollout(
     if odd_blocks and not record:
         lanes_a_block |= 1
     padding = num_blocks * lanes_a_block - num_envs
-    dice = _Dice(noise=threefry.derive(key, 0), policy=threefry.derive(key, 1), start=threefry.derive(key, 2))
+    dice = _Dice(noise=threefry.fold_in(key, 0), policy=threefry.fold_in(key, 1), start=threefry.fold_in(key, 2))
     if start is None:
         start = jax.vmap(lambda i: _fresh_lane(policy, params, dice, i, env))(jnp.arange(num_envs, dtype=jnp.uint32))
 

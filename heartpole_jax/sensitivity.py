@@ -21,15 +21,15 @@ from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.evaluation import Estimate
 from heartpole_jax.gradients.actors import as_actor
 from heartpole_jax.gradients.checking import checked_steps, differentiable
-from heartpole_jax.gradients.dependence import looks_at
+from heartpole_jax.gradients.dependence import depends_on_obs
 from heartpole_jax.heartpole_v0 import OBS_NAMES, EnvParams
 from heartpole_jax.policy import Policy, as_policy
 
 OUTCOMES = ("score", "heart_attacks", "return")
 NEGLIGIBLE = 1e-4  # % for one %: nobody would notice, and rounding is below
 # To integrate over heart attacks is num_steps times as much work, and leaves little noise.
-_NUM_TAPES = {"marginal": 128, "finite_differences": 4096}
-_OTHER_NUM_TAPES = 1024
+_NUM_EPISODES = {"marginal": 128, "finite_differences": 4096}
+_OTHER_NUM_EPISODES = 1024
 _CLOCK = ("time_since_slept", "time_elapsed")  # what no parameter changes
 
 
@@ -62,7 +62,7 @@ class Sensitivity:
     estimator: str
     unbiased: bool
     promise: str
-    num_tapes: int
+    num_episodes: int
     num_steps: int
 
 
@@ -72,7 +72,7 @@ def sensitivity(
     key: PRNGKey,
     params: EnvParams | None = None,
     *,
-    num_tapes: int | None = None,
+    num_episodes: int | None = None,
     num_steps: int | None = None,
     estimator: str | None = None,
 ) -> Sensitivity:
@@ -93,9 +93,9 @@ def sensitivity(
 
     Args:
       policy: who acts; it stays the same.
-      key: names the tapes, those of `rollout` under the same key.
+      key: of the noise, that of `rollout` under the same key.
       params: plain numbers.
-      num_tapes: independent episodes, by default 128 for marginal, 4,096 for finite differences, 1,024 for others.
+      num_episodes: independent episodes, by default 128 for marginal, 4,096 for finite differences, 1,024 for others.
       num_steps: decisions of an episode, the time limit by default.
       estimator: one of `gradients.ESTIMATORS`, or "finite_differences". By default marginal where the policy does not
         look at hypertension and its actions do not jump with parameters, else hybrid for a soft policy, whose actions
@@ -110,16 +110,16 @@ def sensitivity(
     params = EnvParams() if params is None else params
     values = _plain_numbers(params)
     num_steps = checked_steps(num_steps, params, policy)
-    if num_tapes is not None:  # before the estimator is chosen, which compiles programs
-        validation.check_size("num_tapes", num_tapes)
+    if num_episodes is not None:  # before the estimator is chosen, which compiles programs
+        validation.check_size("num_episodes", num_episodes)
     if estimator is None:
         estimator = choose_estimator(policy, key, params, num_steps)
     validation.look_up({**gradients.ESTIMATORS, "finite_differences": None}, estimator, "estimator")
-    num_tapes = _NUM_TAPES.get(estimator, _OTHER_NUM_TAPES) if num_tapes is None else num_tapes
+    num_episodes = _NUM_EPISODES.get(estimator, _OTHER_NUM_EPISODES) if num_episodes is None else num_episodes
 
     attacks, score = _gradients(
         estimator, key, params,
-        {"policy": policy, "wrt": differentiable(params), "num_tapes": num_tapes, "num_steps": num_steps},
+        {"policy": policy, "wrt": differentiable(params), "num_episodes": num_episodes, "num_steps": num_steps},
     )  # fmt: skip
     found = {"score": _estimates(score), "heart_attacks": _estimates(attacks)}
     found["return"] = _return(found["score"], found["heart_attacks"], values["heart_attack_penalty"])
@@ -128,7 +128,7 @@ def sensitivity(
         estimator=estimator,
         unbiased=attacks.unbiased,
         promise=attacks.promise,
-        num_tapes=num_tapes,
+        num_episodes=num_episodes,
         num_steps=num_steps,
     )
 
@@ -138,7 +138,7 @@ def choose_estimator(
 ) -> str:
     """The name of the estimator that keeps its promise for this policy, and does so with the least noise."""
     actor = as_actor(policy, HEARTPOLE_V0)
-    looks = lambda *names: looks_at(
+    looks = lambda *names: depends_on_obs(
         actor, params, key, HEARTPOLE_V0, num_steps, tuple(OBS_NAMES.index(name) for name in names)
     )
     if not isinstance(policy, Policy):
@@ -150,7 +150,7 @@ def choose_estimator(
 def as_text(found: Sensitivity, name: str) -> str:
     """A table for each outcome of what the policy called `name` depends on, and how that was found."""
     lines = [
-        f"{name}: {found.num_tapes:,} episodes of {found.num_steps:,} decisions; ± is one standard error",
+        f"{name}: {found.num_episodes:,} episodes of {found.num_steps:,} decisions; ± is one standard error",
         f"{found.estimator}: {found.promise}",
         "elasticity: % of the outcome for 1 % of the value; effect: for 1 % of a mean dose, of what a decay takes, or "
         "of the value",
@@ -176,7 +176,7 @@ def _gradients(estimator: str, key: PRNGKey, params: EnvParams, common: dict[str
     """Of the heart attacks, and of the score."""
     if estimator == "finite_differences":
         # Attacks fall as the dice say: where days shift with a parameter, theirs is not the noise that counts, and a
-        # hundred times as many tapes are worth more than their integral.
+        # hundred times as many episodes are better than their integral.
         attacks, score = (
             gradients.finite_differences(objective, key, params, integrate_attacks=False, **common)
             for objective in ("heart_attacks", "score")

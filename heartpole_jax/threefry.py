@@ -116,21 +116,21 @@ def random_int(key: PRNGKey, num: int) -> Array:
 
 
 @arguments.checked(purpose=validation.check_count)
-def derive(key: PRNGKey, purpose: int) -> tuple[Array, Array]:
+def fold_in(key: PRNGKey, purpose: int) -> tuple[Array, Array]:
     """Two words for `purpose` (a small number), independent of every other purpose's and of `uniforms(key)`."""
     return _block(key_words(key), (1 << 31) + int(purpose))
 
 
 def derived_key(key: PRNGKey, purpose: int) -> PRNGKey:
-    """A key for `purpose`, of the two words of `derive`."""
-    return key_at(derive(key, purpose), jnp.uint32(0), jnp.uint32(0))
+    """A key for `purpose`, of the two words of `fold_in`."""
+    return key_at(fold_in(key, purpose), jnp.uint32(0), jnp.uint32(0))
 
 
 @arguments.checked(words=_check_words, lane=_check_word, time=_check_word)
 def key_at(words: tuple[Array, Array], lane: Array, time: Array) -> PRNGKey:
     """The key of one lane at one time, uint32 scalars: distinct for every pair, and free of cost.
 
-    `words` must come out of a hash (`derive`): two streams then collide with the odds of two random numbers, as all
+    `words` must come out of a hash (`fold_in`): two streams then collide with the odds of two random numbers, as all
     keys do. The key itself is no hash, only the input of one.
     """
     # Not `jnp.stack`: XLA sees through a concatenation, and never puts the key into memory.

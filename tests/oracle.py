@@ -1,6 +1,6 @@
 """What the library is held to: the published package `heartpole` 1.2, live and as golden traces, in float64.
 
-`data/heartpole_v0_traces.npz` holds 33 episodes of 400 steps of that package with its draws replaced by a tape.
+`data/heartpole_v0_traces.npz` holds 33 episodes of 400 steps of that package with its draws replaced by a numbers.
 """
 
 import contextlib
@@ -56,15 +56,15 @@ def published_transitions(states, actions, noise):
         env = heartpole.HeartPole()
     obs, rewards, attacks = np.zeros((len(actions), 6)), np.zeros(len(actions)), np.zeros(len(actions), bool)
     rows = zip(np.asarray(states, float).tolist(), actions.tolist(), np.asarray(noise, float).tolist(), strict=True)
-    tape = []
-    with _draws_from(tape):
+    numbers = []
+    with _draws_from(numbers):
         for i, (state, action, row) in enumerate(rows):
             env.state = dict(zip(NAMES, state, strict=True))
             env.log = ""
-            tape[:] = [row[column] for column in _DRAWS[action]]
+            numbers[:] = [row[column] for column in _DRAWS[action]]
             obs[i], rewards[i], *_ = env.step(action)
             attacks[i] = "HEART_ATTACK" in env.log
-            assert not tape, "the package drew fewer numbers than it should"
+            assert not numbers, "the package drew fewer numbers than it should"
     return obs, rewards, attacks
 
 
@@ -90,9 +90,9 @@ def reward_tolerance(states, actions, published_obs):
 
 
 @contextlib.contextmanager
-def _draws_from(tape):
+def _draws_from(numbers):
     def uniform(low, high):
-        return low + (high - low) * tape.pop(0)
+        return low + (high - low) * numbers.pop(0)
 
     drawn = np.random.uniform
     np.random.uniform = uniform

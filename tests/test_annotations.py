@@ -171,7 +171,7 @@ def _act(params, carry, obs, draw):
 def test_a_soft_policy_of_the_wrong_parts_is_refused(fields, message):
     policy = gradients.SoftPolicy(**{"logits": _act} | fields)
     with pytest.raises(TypeError, match=f"^{message}"):
-        gradients.estimate("return", jax.random.key(0), policy=policy, wrt="fatigue_width", num_tapes=4, num_steps=1)
+        gradients.estimate("return", jax.random.key(0), policy=policy, wrt="fatigue_width", num_episodes=4, num_steps=1)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,11 @@ FIELDS = {
     "values of a grid": lambda: space.Grid(values=[1]),
     "low of a range": lambda: space.Uniform(low="x", high=1.0),
     "step of an objective": lambda: gradients.estimate(
-        gradients.Objective(step=3), jax.random.key(0), policy=hp.policies.reference(), wrt="fatigue_width", num_tapes=4
+        gradients.Objective(step=3),
+        jax.random.key(0),
+        policy=hp.policies.reference(),
+        wrt="fatigue_width",
+        num_episodes=4,
     ),
 }
 

@@ -43,7 +43,7 @@ def regret(control):
 
 def test_the_unbiased_gradient_alone_leads_from_twelve_drinks_a_day_to_sleep_and_hardly_any_regret(control, regret):
     weights = control.improve(
-        "hybrid", control.minus_regret(), jax.random.key(0), num_updates=240, num_tapes=64, num_steps=48
+        "hybrid", control.minus_regret(), jax.random.key(0), num_updates=240, num_episodes=64, num_steps=48
     )
     before, after = regret(jnp.zeros(4)), regret(weights)
     assert before.mean > 400
@@ -58,7 +58,7 @@ def test_the_relaxed_gradient_leads_to_bed_earlier_where_later_is_better(control
     weights = jnp.array([3.5, threshold, -14.0, -14.0])
     found = gradients.estimate(
         control.minus_regret(), jax.random.key(2), policy=gradients.SoftPolicy(control.logits, weights), wrt="policy",
-        estimator="relaxed", num_tapes=64, num_steps=64, control_variates=False,
+        estimator="relaxed", num_episodes=64, num_steps=64, control_variates=False,
     )  # fmt: skip
     assert found.gradient.mean["policy"][1] > 8 * found.gradient.standard_error["policy"][1]
     here, earlier_to_bed = regret(weights), regret(weights.at[1].set(threshold + 0.05))
@@ -67,12 +67,12 @@ def test_the_relaxed_gradient_leads_to_bed_earlier_where_later_is_better(control
 
 def test_a_plain_gradient_of_a_policy_that_draws_is_nothing_at_all(control):
     weights = control.improve(
-        "pathwise", control.minus_regret(), jax.random.key(3), num_updates=2, num_tapes=32, num_steps=16
+        "pathwise", control.minus_regret(), jax.random.key(3), num_updates=2, num_episodes=32, num_steps=16
     )
     assert weights.tolist() == [0.0, 0.0, 0.0, 0.0]
 
 
 def test_on_heartpole_v1_too_a_plain_gradient_leaves_the_script_as_it_is():
     control = example("optimal_control_v1")
-    weights = control.improve("pathwise", jax.random.key(0), num_updates=1, num_tapes=2)
+    weights = control.improve("pathwise", jax.random.key(0), num_updates=1, num_episodes=2)
     assert weights.tolist() == [*control.THRESHOLDS.tolist(), 0.0, 0.0, 0.0, 0.0]

@@ -80,7 +80,7 @@ def test_heart_attacks_are_binomial_at_the_risk_after_the_half_hour(hypertension
 
 
 @pytest.fixture(scope="module")
-def tape():
+def draws():
     """The dice of 1000 lanes and 1000 steps of a rollout, each (steps, lanes), as numbers in [0, 1)."""
     result = hp.rollout(
         probe_environments.random_policy(2**16),
@@ -98,9 +98,9 @@ def tape():
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_every_die_of_a_rollout_is_uniform(tape, name):
-    assert_uniform(tape[name].reshape(-1), 0.0, 1.0)
-    assert np.unique(tape[name]).size > (50_000 if name == "policy" else 900_000)
+def test_every_die_of_a_rollout_is_uniform(draws, name):
+    assert_uniform(draws[name].reshape(-1), 0.0, 1.0)
+    assert np.unique(draws[name]).size > (50_000 if name == "policy" else 900_000)
 
 
 def assert_independent(x, y):
@@ -112,19 +112,19 @@ def assert_independent(x, y):
     assert scipy.stats.chisquare(cells).pvalue > ERROR
 
 
-def test_the_dice_of_one_step_are_independent(tape):
+def test_the_dice_of_one_step_are_independent(draws):
     for first, second in itertools.combinations(STREAMS, 2):
-        assert_independent(tape[first], tape[second])
+        assert_independent(draws[first], draws[second])
 
 
-def test_consecutive_steps_are_independent(tape):
+def test_consecutive_steps_are_independent(draws):
     for name in STREAMS:
-        assert_independent(tape[name][:-1], tape[name][1:])
+        assert_independent(draws[name][:-1], draws[name][1:])
 
 
-def test_neighbouring_patients_are_independent(tape):
+def test_neighbouring_patients_are_independent(draws):
     for name in STREAMS:
-        assert_independent(tape[name][:, :-1], tape[name][:, 1:])
+        assert_independent(draws[name][:, :-1], draws[name][:, 1:])
 
 
 def test_the_four_uniforms_of_one_key_are_independent():

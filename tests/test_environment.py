@@ -60,9 +60,12 @@ def test_no_step_promotes_one_type_to_another_by_itself(name):
 
 @pytest.mark.parametrize("estimator", ["marginal", "branch"])
 def test_no_gradient_promotes_one_type_to_another_by_itself(estimator):
-    options = {"policy": hp.policies.reference(), "wrt": "hypertension_decay", "num_steps": 3, "num_tapes": 32}
+    options = {"policy": hp.policies.reference(), "wrt": "hypertension_decay", "num_steps": 3, "num_episodes": 32}
     estimate = lambda key: gradients.estimate("return", key, estimator=estimator, **options).gradient
-    with jax.numpy_dtype_promotion("strict"), jax.debug_key_reuse(False):  # a tape is lived twice, as it is meant to be
+    with (
+        jax.numpy_dtype_promotion("strict"),
+        jax.debug_key_reuse(False),
+    ):  # the noise is used twice
         jax.eval_shape(estimate, jax.random.key(0))
 
 

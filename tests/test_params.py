@@ -213,7 +213,7 @@ def test_the_reward_of_an_episode_has_a_finite_gradient_in_every_field():
 
 @pytest.mark.parametrize("hypertension", [0.0, 6.0, 9.0])
 def test_the_mean_penalty_is_the_same_for_every_expected_penalty(hypertension):
-    """Over an even tape of 2^17 heart-attack uniforms; at 1 no reward depends on it, at 0 it is all or nothing."""
+    """Over an even sequence of 2^17 heart-attack uniforms; at 1 no reward depends on it, at 0 it is all or nothing."""
     uniforms = (jnp.arange(2**17) + 0.5) / 2**17
     state = as_state([1.0, hypertension / 0.97, 0, 0, 10, 5.0])
 

@@ -83,7 +83,7 @@ def test_gradients_on_an_accelerator_take_more_sequences_at_a_time(on_accelerato
     def value():
         found = gradients.estimate(
             "heart_attacks", jax.random.key(0), policy=hp.policies.always(1), wrt="hypertension_decay",
-            estimator="marginal", num_tapes=256, num_steps=3,
+            estimator="marginal", num_episodes=256, num_steps=3,
         )  # fmt: skip
         return found.gradient.mean["hypertension_decay"]
 

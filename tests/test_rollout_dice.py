@@ -56,7 +56,7 @@ def close(a, b):
 
 def test_a_rollout_is_a_python_loop_over_transitions_with_the_documented_dice():
     result = roll()
-    noise, policy, start = (threefry.derive(jax.random.key(KEY), purpose) for purpose in range(3))
+    noise, policy, start = (threefry.fold_in(jax.random.key(KEY), purpose) for purpose in range(3))
     wake_up, sample, transition = (jax.jit(f) for f in (hp.heartpole_v0.sample_wake_up, hp.sample_noise, hp.transition))
     choose = jax.jit(functools.partial(threefry.random_int, num=4))
     for lane in range(4):
@@ -76,7 +76,7 @@ def test_a_rollout_is_a_python_loop_over_transitions_with_the_documented_dice():
 def test_the_dice_are_the_documented_ones_bit_for_bit():
     """At times around the ends of chunks. The first start is that of time 0, the one after step t that of t + 1."""
     result = roll_dice(104)
-    noise, policy, start = (threefry.derive(jax.random.key(KEY), purpose) for purpose in range(3))
+    noise, policy, start = (threefry.fold_in(jax.random.key(KEY), purpose) for purpose in range(3))
     for time in (0, 1, 24, 25, 26, 50, 99, 100, 103):
         for lane in (0, 3):
             at = lambda words, lane=lane, time=time: threefry.key_at(words, jnp.uint32(lane), jnp.uint32(time))

@@ -44,7 +44,7 @@ def nothing():
 
 def test_idling_has_the_elasticities_of_its_closed_form():
     found = nothing()
-    assert (found.estimator, found.unbiased, found.num_tapes, found.num_steps) == ("marginal", True, 128, 3)
+    assert (found.estimator, found.unbiased, found.num_episodes, found.num_steps) == ("marginal", True, 128, 3)
     values = of_three_idle_decisions()
     assert values[2] < 0
     idle = [name for name in CONSTANTS if not name.startswith("wake_up")]
@@ -117,8 +117,8 @@ def test_an_effect_is_of_a_mean_dose_and_of_what_a_decay_takes():
 
 def test_a_policy_with_a_threshold_is_differenced():
     """Whatever it does, the score of the sober is proportional to sigma(50 limit)."""
-    found = sensitivity(policies.coffee_after_waking(alertness=1.0), jax.random.key(0), num_steps=2, num_tapes=256)
-    assert (found.estimator, found.unbiased, found.num_tapes) == ("finite_differences", False, 256)
+    found = sensitivity(policies.coffee_after_waking(alertness=1.0), jax.random.key(0), num_steps=2, num_episodes=256)
+    assert (found.estimator, found.unbiased, found.num_episodes) == ("finite_differences", False, 256)
     assert "square of the step" in found.promise
     score = found.outcomes["score"].influences
     assert score["ballmer_limit"].elasticity.mean == pytest.approx(2.5 * sigmoid(-2.5), rel=1e-3)
@@ -173,7 +173,7 @@ def test_the_estimator_is_one_that_keeps_its_promise(policy, estimator):
         ({"params": EnvParams(ballmer_limit=np.array([0.05, 0.06]))}, "one set of plain numbers"),
         ({"estimator": "finite_difference"}, "did you mean 'finite_differences'"),
         ({"num_steps": 0}, "num_steps must be at least 1"),
-        ({"estimator": "pathwise", "num_tapes": 1}, "num_tapes must be at least 2"),
+        ({"estimator": "pathwise", "num_episodes": 1}, "num_episodes must be at least 2"),
     ],
 )
 def test_bad_input_is_refused(asked, message):
@@ -183,7 +183,7 @@ def test_bad_input_is_refused(asked, message):
 
 def test_the_command_prints_a_table_and_draws_it(tmp_path, capsys):
     path = tmp_path / "new" / "sensitivity.png"
-    assert main(["sensitivity", "--policy", "nothing", "--steps", "3", "--tapes", "128", "--out", str(path)]) == 0
+    assert main(["sensitivity", "--policy", "nothing", "--steps", "3", "--episodes", "128", "--out", str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "nothing: 128 episodes of 3 decisions; ± is one standard error"
     assert lines[1].startswith("marginal: unbiased")

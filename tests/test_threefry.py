@@ -102,7 +102,7 @@ def test_a_random_integer_is_the_high_half_of_word_times_size():
 
 
 def test_every_purpose_lane_and_time_has_a_key_of_its_own():
-    words = [threefry.derive(jax.random.key(5), purpose) for purpose in range(3)]
+    words = [threefry.fold_in(jax.random.key(5), purpose) for purpose in range(3)]
     assert len({(int(x), int(y)) for x, y in words}) == 3
     data = {
         tuple(jax.random.key_data(threefry.key_at(words[0], jnp.uint32(lane), jnp.uint32(time))).tolist())

@@ -236,7 +236,7 @@ def test_public_functions_name_the_argument_that_is_wrong(name, start):
     good |= {"params": hp.EnvParams(), "observation_noise": identification.ObservationNoise(), "objective": "return"}
     good |= {"otherwise": 0.0, "alertness": 1.0, "impairment": 0.0, "intoxication": 0.1, "work_done": 1.0}
     good |= {"time_since_slept": 3} if function is physiology.alertness_decay else {}
-    good |= {"wrt": "fatigue_width", "names": "fatigue_width", "other_actions": [0], "num_tapes": 4}
+    good |= {"wrt": "fatigue_width", "names": "fatigue_width", "other_actions": [0], "num_episodes": 4}
     known = inspect.signature(function).parameters
     with pytest.raises((TypeError, ValueError), match=rf"^{next(iter(bad))} must be "):
         function(**{key: value for key, value in (good | bad).items() if key in known})
@@ -265,7 +265,7 @@ def test_a_transform_refuses_what_is_no_observation_of_its_environment(case):
 def test_whole_numbers_of_few_bits_are_whole_numbers():
     few = hp.rollout(_nothing, KEY, num_envs=np.int8(2), num_steps=np.int8(1))
     np.testing.assert_array_equal(few.totals, hp.rollout(_nothing, KEY, num_envs=2, num_steps=1).totals)
-    np.testing.assert_array_equal(threefry.derive(KEY, np.int8(3)), threefry.derive(KEY, 3))
+    np.testing.assert_array_equal(threefry.fold_in(KEY, np.int8(3)), threefry.fold_in(KEY, 3))
 
 
 def test_a_policy_may_carry_an_array_without_numbers():

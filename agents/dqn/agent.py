@@ -89,7 +89,7 @@ def init(
     """
     obs_size = observations.check_size(config, env)
     params = env_params.with_expected_penalty(env, params, hyperparams.expected_penalty)
-    start_words = threefry.derive(key, noise.START)
+    start_words = threefry.fold_in(key, noise.START)
 
     def start(index):
         return env.initial_state(env.sample_start(threefry.key_at(start_words, index, jnp.uint32(0))), params)

@@ -52,7 +52,7 @@ def plan(key, first_iteration, num_iterations: int, hyperparams, config: DQNConf
 
     All together, since every operation in the innermost loop costs XLA on a CPU about 80 ns, however small it is.
     """
-    noise, policy, start, sample = (threefry.derive(key, use) for use in (NOISE, POLICY, START, SAMPLE))
+    noise, policy, start, sample = (threefry.fold_in(key, use) for use in (NOISE, POLICY, START, SAMPLE))
     num_steps, num_envs, num_updates = config.steps_per_iteration, config.num_envs, config.updates_per_iteration
     iteration = first_iteration + jnp.arange(num_iterations, dtype=jnp.int32)
 

@@ -40,7 +40,7 @@ class Noise:
 
 def initial_states(key: PRNGKey, config: PQNConfig, env: Environment, params: Any) -> ArrayTree:
     """The states of fresh episodes, (num_envs, ...)."""
-    starts = threefry.derive(key, _START)
+    starts = threefry.fold_in(key, _START)
     start = lambda index: env.sample_start(threefry.key_at(starts, index, jnp.uint32(0)))
     index = jnp.arange(config.num_envs, dtype=jnp.uint32)
     return jax.vmap(lambda index: env.initial_state(start(index), params))(index)
@@ -50,7 +50,7 @@ def sample_noise(
     key: PRNGKey, iteration: Array, hyperparams: Hyperparams, config: PQNConfig, env: Environment
 ) -> Noise:
     """The noise of an iteration, leaves of shape (steps_per_iteration, num_envs, ...)."""
-    steps, policy, actions, starts = (threefry.derive(key, use) for use in (_NOISE, _POLICY, _ACTION, _START))
+    steps, policy, actions, starts = (threefry.fold_in(key, use) for use in (_NOISE, _POLICY, _ACTION, _START))
 
     def sample(time, index):
         at = time.astype(jnp.uint32)

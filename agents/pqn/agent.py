@@ -181,7 +181,7 @@ def _iterate(train_state: TrainState, hyperparams, config: PQNConfig, env: Envir
 
 def _shuffled(key: PRNGKey, iteration: Array, config: PQNConfig) -> Array:
     """Which samples each gradient step takes, int32 (updates, batch): every epoch takes each sample once."""
-    words, size = threefry.derive(key, _SHUFFLE), config.env_steps_per_iteration
+    words, size = threefry.fold_in(key, _SHUFFLE), config.env_steps_per_iteration
     epoch = iteration * config.num_epochs + jnp.arange(config.num_epochs, dtype=jnp.int32)
     index = jnp.arange(size, dtype=jnp.uint32)
     random, _ = threefry.threefry2x32(words, (epoch.astype(jnp.uint32)[:, None], index[None]))

@@ -38,7 +38,7 @@ def draw_tornado(found: Sensitivity, title: str = "Sensitivity") -> style.Figure
     for i, (name, outcome) in enumerate(found.outcomes.items()):
         _draw_outcome(figure.add_subplot(grid[i]), name, outcome)
     figure.text(0.02, 0.93, style.plain(title), fontsize=style.TITLE_SIZE, color=style.INK)
-    how = f"{found.estimator}: {found.promise}; {found.num_tapes:,} episodes of {found.num_steps:,} decisions"
+    how = f"{found.estimator}: {found.promise}; {found.num_episodes:,} episodes of {found.num_steps:,} decisions"
     figure.text(0.02, 0.885, how, fontsize=style.TICK_SIZE, color=style.GREY)
     return figure
 

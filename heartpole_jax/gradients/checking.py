@@ -17,9 +17,9 @@ from heartpole_jax.policy import Policy
 
 POLICY = "policy"  # in `wrt`: the policy's own parameters
 MENU = "menu"
-# Tapes at a time: a CPU's fit its cache; elsewhere what is kept of 1,000 steps for the backward pass takes 1 GB or so.
-_BLOCK_TAPES = ByPlatform(cpu=128, accelerator=4096)
-LEAST_TAPES = 32  # in a block: fewer are slow, and too few for control variates
+# Episodes at a time: a CPU's fit its cache; elsewhere what 1,000 steps keep for the backward pass takes 1 GB or so.
+_BLOCK_EPISODES = ByPlatform(cpu=128, accelerator=4096)
+LEAST_EPISODES = 32  # in a block: fewer are slow, and too few for control variates
 _UNDIFFERENTIATED = ("max_steps", "max_half_hours", "expected_penalty", "menu")
 
 
@@ -100,26 +100,28 @@ def check_fractional(env: Environment) -> None:
         raise ValueError(f"fractional actions are HeartPole-v0's alone, got {env.name}; take a SoftPolicy, and hybrid")
 
 
-def checked_block(num_tapes: int, block_tapes: int | None = None, most: int | None = None) -> int:
-    """How many tapes at a time, a divisor of `num_tapes`: as many as `most` allows where they are not given.
+def checked_block(num_episodes: int, block_episodes: int | None = None, most: int | None = None) -> int:
+    """How many episodes at a time, a divisor of `num_episodes`: as many as `most` allows where they are not given.
 
     Raises:
       ValueError: where they are too few, or do not divide.
     """
-    most = most or _BLOCK_TAPES.here()
-    validation.check_size("num_tapes", num_tapes)
-    if num_tapes < 2:
-        raise ValueError(f"num_tapes must be at least 2, for a standard error, got {num_tapes}")
-    if block_tapes is None:
-        block_tapes = max(size for size in range(1, min(num_tapes, most) + 1) if num_tapes % size == 0)
-        if block_tapes < min(LEAST_TAPES, num_tapes):
-            near = max(num_tapes // most, 1) * most
+    most = most or _BLOCK_EPISODES.here()
+    validation.check_size("num_episodes", num_episodes)
+    if num_episodes < 2:
+        raise ValueError(f"num_episodes must be at least 2, for a standard error, got {num_episodes}")
+    if block_episodes is None:
+        block_episodes = max(size for size in range(1, min(num_episodes, most) + 1) if num_episodes % size == 0)
+        if block_episodes < min(LEAST_EPISODES, num_episodes):
+            near = max(num_episodes // most, 1) * most
             raise ValueError(
-                f"num_tapes are lived in equal blocks of {LEAST_TAPES} to {most}, and {num_tapes:,} has no such "
-                f"divisor: take {near:,}, or give block_tapes"
+                f"num_episodes are simulated in equal blocks of {LEAST_EPISODES} to {most}, {num_episodes:,} has no "
+                f"such divisor: take {near:,}, or give block_episodes"
             )
-        return block_tapes
-    validation.check_size("block_tapes", block_tapes)
-    if num_tapes % block_tapes or block_tapes == 1:
-        raise ValueError(f"block_tapes must divide num_tapes = {num_tapes:,} and be at least 2, got {block_tapes:,}")
-    return block_tapes
+        return block_episodes
+    validation.check_size("block_episodes", block_episodes)
+    if num_episodes % block_episodes or block_episodes == 1:
+        raise ValueError(
+            f"block_episodes must divide num_episodes = {num_episodes:,} and be at least 2, got {block_episodes:,}"
+        )
+    return block_episodes

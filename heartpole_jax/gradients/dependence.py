@@ -10,22 +10,22 @@ from chex import Array, PRNGKey
 
 from heartpole_jax.environment import Environment
 from heartpole_jax.gradients.actors import Actor
-from heartpole_jax.gradients.simulate import sample_tape, witness
+from heartpole_jax.gradients.simulate import record_decisions, sample_noise_sequence
 
 # A threshold lies between two of them, or between one and what was observed.
 _OTHER_VALUES = (-1e6, -10.0, -1.0, -0.1, 0.0, 0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0, 1e6)
 
 
-def looks_at(
+def depends_on_obs(
     actor: Actor,
     params: Any,
     key: PRNGKey,
     env: Environment,
     num_steps: int,
     columns: tuple[int, ...],
-    num_tapes: int = 4,
+    num_episodes: int = 4,
 ) -> set[int]:
-    """Those of the observation's `columns` that change what the actor does, or remembers, anywhere on some tapes.
+    """Those of the observation's `columns` that change what the actor does, or remembers, anywhere on some sequences.
 
     Tried out, not proved: a policy that looks at a column only in a place that was not tried escapes.
     """
@@ -33,21 +33,21 @@ def looks_at(
     with jax.debug_key_reuse(False):  # each decision is taken again with other observations: meant
         changed = _changes(
             key, actor.params, actor.carry, params, functions=functions, env=env, num_steps=num_steps, columns=columns,
-            num_tapes=num_tapes,
+            num_episodes=num_episodes,
         )  # fmt: skip
     return {column for column, differs in zip(columns, np.asarray(changed), strict=True) if differs}
 
 
-@functools.partial(jax.jit, static_argnames=("functions", "env", "num_steps", "columns", "num_tapes"))
-def _changes(key, policy_params, carry, params, *, functions: Actor, env, num_steps, columns, num_tapes) -> Array:
+@functools.partial(jax.jit, static_argnames=("functions", "env", "num_steps", "columns", "num_episodes"))
+def _changes(key, policy_params, carry, params, *, functions: Actor, env, num_steps, columns, num_episodes) -> Array:
     actor = functions._replace(params=policy_params, carry=carry)
 
-    def of_tape(lane: Array) -> Array:
-        tape = sample_tape(key, lane, num_steps, actor, env)
-        seen = witness(actor, params, tape, env)
+    def of_sequence(index: Array) -> Array:
+        sequence = sample_noise_sequence(key, index, num_steps, actor, env)
+        seen = record_decisions(actor, params, sequence, env)
         return jax.vmap(lambda carry, obs, draw: _differs(actor, carry, obs, draw, columns))(*seen)
 
-    return jnp.any(jax.vmap(of_tape)(jnp.arange(num_tapes, dtype=jnp.uint32)), axis=(0, 1))
+    return jnp.any(jax.vmap(of_sequence)(jnp.arange(num_episodes, dtype=jnp.uint32)), axis=(0, 1))
 
 
 def _differs(actor: Actor, carry: Any, obs: Array, draw: Any, columns: tuple[int, ...]) -> Array:

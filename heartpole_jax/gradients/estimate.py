@@ -14,7 +14,7 @@ from heartpole_jax import arguments, threefry, validation
 from heartpole_jax.environment import HEARTPOLE_V0, Environment
 from heartpole_jax.gradients.actors import as_actor
 from heartpole_jax.gradients.checking import (
-    LEAST_TAPES,
+    LEAST_EPISODES,
     POLICY,
     check_fractional,
     checked_block,
@@ -23,11 +23,11 @@ from heartpole_jax.gradients.checking import (
     replaced,
     values_of,
 )
-from heartpole_jax.gradients.dependence import looks_at
-from heartpole_jax.gradients.estimators import ESTIMATORS, Estimator, Setup, less_noise, zero_means
+from heartpole_jax.gradients.dependence import depends_on_obs
+from heartpole_jax.gradients.estimators import ESTIMATORS, Estimator, Setup, apply_control_variates, zero_means
 from heartpole_jax.gradients.moments import Moments, as_block, moments_of
 from heartpole_jax.gradients.objectives import Objective, as_objective
-from heartpole_jax.gradients.simulate import Outcome, Tape, sample_tape
+from heartpole_jax.gradients.simulate import NoiseSequence, Outcome, sample_noise_sequence
 from heartpole_jax.gradients.soft import Doses, SoftPolicy
 from heartpole_jax.heartpole_v0 import OBS_NAMES
 from heartpole_jax.policy import Policy, as_policy
@@ -54,14 +54,14 @@ def estimate(
     policy: Policy | SoftPolicy | Doses | Callable[[PRNGKey, Array], Any],
     wrt: str | Sequence[str],
     estimator: str = "hybrid",
-    num_tapes: int = 1024,
+    num_episodes: int = 1024,
     num_steps: int | None = None,
     env: Environment = HEARTPOLE_V0,
     order: int = 1,
     window: int | None = None,
     num_branches: int | None = None,
     control_variates: bool = True,
-    block_tapes: int | None = None,
+    block_episodes: int | None = None,
 ) -> Gradient:
     """The derivative of the mean of `objective` over episodes with respect to `wrt`.
 
@@ -69,20 +69,20 @@ def estimate(
 
     Args:
       objective: "return", "heart_attacks", "score", "penalty", "observed_penalty", or an `Objective`.
-      key: names the tapes; they are those of `rollout` under the same key.
+      key: of the noise sequences, those of `rollout` under the same key.
       params: of the environment.
       policy: who acts. A `SoftPolicy` or `Doses` for derivatives with respect to actions.
       wrt: names of the environment's parameters, and "policy" for the policy's own; of HeartPole-v1's menu
         "menu.coffee.hypertension" or "menu.coffee.hazard", whose gradient has the form of the dose, or "menu" for all.
       estimator: "pathwise", "marginal", "hybrid", "branch" or "relaxed"; what each promises is in the answer.
-      num_tapes: independent episodes, at least 2.
+      num_episodes: independent episodes, at least 2.
       num_steps: decisions of an episode, the time limit by default.
       order: 2 for second derivatives as well, of the marginal estimator alone.
       window: slots of the marginal estimator, exact by default; fewer are faster and biased.
-      num_branches: decisions of each tape at which the branch estimator lives twice, drawn anew for each; all by
+      num_branches: decisions of each episode that the branch estimator simulates both ways, drawn anew for each; all by
         default.
-      control_variates: whether to take noise out by regression on the scores, in blocks of at least 32 tapes.
-      block_tapes: tapes at a time, which bounds the memory: a number that divides `num_tapes`.
+      control_variates: whether to take noise out by regression on the scores, in blocks of at least 32 episodes.
+      block_episodes: episodes at a time, which bounds the memory: a number that divides `num_episodes`.
 
     Raises:
       ValueError: for unknown names, sizes that are none, and an estimator asked for what it cannot give.
@@ -100,7 +100,7 @@ def estimate(
     chosen = validation.look_up(ESTIMATORS, estimator, "estimator")
     num_steps = checked_steps(num_steps, params, policy)
     _check_options(estimator, window, num_branches)
-    block_tapes = checked_block(num_tapes, block_tapes)
+    block_episodes = checked_block(num_episodes, block_episodes)
     params = dataclasses.replace(params, expected_penalty=1.0)
     setup = Setup(
         actor=as_actor(policy, env, relaxed=estimator == "relaxed"),
@@ -114,13 +114,13 @@ def estimate(
     theta = values_of(params, [name for name in names if name != POLICY])
     if POLICY in names:
         theta[POLICY] = setup.actor.params
-    # A tape is lived more than once, which JAX's checker of reused keys cannot know to be meant.
+    # A sequence is used more than once, which JAX's checker of reused keys cannot know to be meant.
     with jax.debug_key_reuse(False):
         value, gradient, hessian = _run(
             theta, key, params, setup.actor.params, setup.actor.carry, chosen=chosen,
             setup=setup._replace(actor=setup.actor._replace(params=None, carry=None)), num_steps=num_steps,
-            num_blocks=num_tapes // block_tapes, block_tapes=block_tapes, order=order,
-            scores=_scores(chosen, setup) if control_variates and block_tapes >= LEAST_TAPES else (),
+            num_blocks=num_episodes // block_episodes, block_episodes=block_episodes, order=order,
+            scores=_scores(chosen, setup) if control_variates and block_episodes >= LEAST_EPISODES else (),
         )  # fmt: skip
     exact = window is None or window > num_steps
     return Gradient(
@@ -134,38 +134,40 @@ def estimate(
 
 
 @functools.partial(
-    jax.jit, static_argnames=("chosen", "setup", "num_steps", "num_blocks", "block_tapes", "order", "scores")
+    jax.jit, static_argnames=("chosen", "setup", "num_steps", "num_blocks", "block_episodes", "order", "scores")
 )  # fmt: skip
-def _run(theta, key, params, policy_params, carry, *, chosen, setup, num_steps, num_blocks, block_tapes, order, scores):
+def _run(
+    theta, key, params, policy_params, carry, *, chosen, setup, num_steps, num_blocks, block_episodes, order, scores
+):
     """(value, gradient, hessian or ()), each `Moments`."""
     actor = setup.actor._replace(params=policy_params, carry=carry)
 
-    def outcome_of(theta: dict[str, Any], tape: Tape) -> Outcome:
+    def outcome_of(theta: dict[str, Any], sequence: NoiseSequence) -> Outcome:
         own = setup._replace(actor=actor._replace(params=theta.get(POLICY, policy_params)))
-        return chosen.simulate(own, replaced(params, {n: x for n, x in theta.items() if n != POLICY}), tape)
+        return chosen.simulate(own, replaced(params, {n: x for n, x in theta.items() if n != POLICY}), sequence)
 
-    def total_of(theta: dict[str, Any], tape: Tape) -> Array:
-        outcome = outcome_of(theta, tape)
+    def total_of(theta: dict[str, Any], sequence: NoiseSequence) -> Array:
+        outcome = outcome_of(theta, sequence)
         return jnp.sum(outcome.steps) + outcome.final
 
     def of_block(block: Array) -> Any:
-        lanes = block * block_tapes + jnp.arange(block_tapes, dtype=jnp.uint32)
-        tapes = jax.vmap(lambda lane: sample_tape(key, lane, num_steps, actor, setup.env))(lanes)
-        outcome, pull = jax.vmap(lambda tape: jax.vjp(lambda theta: outcome_of(theta, tape), theta))(tapes)
-        words = jnp.stack(threefry.derive(key, 3))
+        indices = block * block_episodes + jnp.arange(block_episodes, dtype=jnp.uint32)
+        sequences = jax.vmap(lambda index: sample_noise_sequence(key, index, num_steps, actor, setup.env))(indices)
+        outcome, pull = jax.vmap(lambda sequence: jax.vjp(lambda theta: outcome_of(theta, sequence), theta))(sequences)
+        words = jnp.stack(threefry.fold_in(key, 3))
         branch_key = jax.random.fold_in(jax.random.wrap_key_data(words, impl="threefry2x32"), block)
-        weights = chosen.weights(setup._replace(actor=actor), params, tapes, outcome, branch_key)
+        weights = chosen.weights(setup._replace(actor=actor), params, sequences, outcome, branch_key)
         # The estimate's weights and those of its control variates, one after the other through one compiled pass.
         every = jax.tree.map(lambda *w: jnp.stack(w), weights, *zero_means(outcome, scores))
         backward = jax.vmap(lambda pull, weights: pull(weights)[0])
         derivatives = jax.lax.map(lambda weights: backward(pull, weights), every)
-        gradient = less_noise(derivatives)
+        gradient = apply_control_variates(derivatives)
         value = jnp.sum(outcome.steps, axis=1) + outcome.final
-        hessian = jax.vmap(lambda tape: jax.hessian(total_of)(theta, tape))(tapes) if order == 2 else ()
+        hessian = jax.vmap(lambda sequence: jax.hessian(total_of)(theta, sequence))(sequences) if order == 2 else ()
         return jax.tree.map(as_block, (value, gradient, hessian))
 
     blocks = jax.lax.map(of_block, jnp.arange(num_blocks, dtype=jnp.uint32))
-    return tuple(moments_of(part, block_tapes) for part in blocks)
+    return tuple(moments_of(part, block_episodes) for part in blocks)
 
 
 def _scores(chosen: Estimator, setup: Setup) -> tuple[str, ...]:
@@ -206,7 +208,7 @@ def _check_promise(
             "hybrid learns from heart attacks that happen, and at heart_attack_proclivity = 0 none do: take marginal "
             "or branch"
         )
-    looked_at = functools.partial(looks_at, setup.actor, params, key, setup.env, num_steps)
+    looked_at = functools.partial(depends_on_obs, setup.actor, params, key, setup.env, num_steps)
     hypertension = OBS_NAMES.index("hypertension")
     if estimator == "marginal" and looked_at((hypertension,)):
         raise ValueError(

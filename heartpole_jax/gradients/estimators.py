@@ -1,7 +1,7 @@
 """The estimators: how much each part of an outcome counts in the gradient.
 
 An estimate is a vector-Jacobian product of a simulated `Outcome`: its numbers are differentiated as they are, its log
-probabilities with what came after them as weight (a score function), its risks with what the attack is worth.
+probabilities with what came after them as weight (a score function), its risks with what the attack costs.
 
 Scores have mean zero, so they are control variates as well (Williams 1992; Greensmith, Bartlett and Baxter 2004):
 multiplied by whatever does not depend on the die, they take noise out and leave the mean. A baseline is one of those;
@@ -20,14 +20,14 @@ from jax.flatten_util import ravel_pytree
 from heartpole_jax.environment import Environment
 from heartpole_jax.gradients.actors import Actor
 from heartpole_jax.gradients.objectives import Objective
-from heartpole_jax.gradients.simulate import Outcome, Tape, marginalise, simulate
+from heartpole_jax.gradients.simulate import NoiseSequence, Outcome, marginalise, simulate
 
 _POWERS = 2  # of the time, for control variates
 _RIDGE = 1e-6  # of the trace, lest variates that vanish or coincide make it singular
 
 
 class Setup(NamedTuple):
-    """What the tapes of an estimate have in common."""
+    """What the sequences of an estimate have in common."""
 
     actor: Actor
     objective: Objective
@@ -42,20 +42,22 @@ class Estimator:
 
     unbiased: bool
     promise: str
-    simulate: Callable[[Setup, object, Tape], Outcome]  # params of the environment
-    weights: Callable[[Setup, object, Tape, Outcome, PRNGKey], Outcome]  # of a batch of tapes, leaves (num_tapes, ...)
+    simulate: Callable[[Setup, object, NoiseSequence], Outcome]  # params of the environment
+    weights: Callable[
+        [Setup, object, NoiseSequence, Outcome, PRNGKey], Outcome
+    ]  # of a batch of sequences, leaves (num_episodes, ...)
     scores: tuple[str, ...] = ()  # which parts of its outcomes are log probabilities
 
 
-def _as_it_falls(setup: Setup, params, tape: Tape) -> Outcome:
-    return simulate(setup.actor, params, tape, setup.objective, setup.env)
+def _simulate_sampled(setup: Setup, params, sequence: NoiseSequence) -> Outcome:
+    return simulate(setup.actor, params, sequence, setup.objective, setup.env)
 
 
-def _in_the_mean(setup: Setup, params, tape: Tape) -> Outcome:
-    return marginalise(setup.actor, params, tape, setup.objective, setup.env, setup.window)
+def _simulate_marginal(setup: Setup, params, sequence: NoiseSequence) -> Outcome:
+    return marginalise(setup.actor, params, sequence, setup.objective, setup.env, setup.window)
 
 
-def _numbers_alone(setup: Setup, params, tape: Tape, outcome: Outcome, key: PRNGKey) -> Outcome:
+def _numbers_alone(setup: Setup, params, sequence: NoiseSequence, outcome: Outcome, key: PRNGKey) -> Outcome:
     zero = jnp.zeros_like(outcome.steps)
     one = jnp.ones_like
     return Outcome(
@@ -63,34 +65,34 @@ def _numbers_alone(setup: Setup, params, tape: Tape, outcome: Outcome, key: PRNG
     )
 
 
-def _with_actions(setup: Setup, params, tape: Tape, outcome: Outcome, key: PRNGKey) -> Outcome:
+def _with_actions(setup: Setup, params, sequence: NoiseSequence, outcome: Outcome, key: PRNGKey) -> Outcome:
     """The numbers, and the action's score with what is to go from its decision on."""
-    weights = _numbers_alone(setup, params, tape, outcome, key)
+    weights = _numbers_alone(setup, params, sequence, outcome, key)
     return dataclasses.replace(weights, action_log_prob=_to_go(outcome))
 
 
-def _with_both(setup: Setup, params, tape: Tape, outcome: Outcome, key: PRNGKey) -> Outcome:
+def _with_both(setup: Setup, params, sequence: NoiseSequence, outcome: Outcome, key: PRNGKey) -> Outcome:
     """The numbers, the action's score, and the attack's with what is to go after it."""
     to_go = _to_go(outcome)
     after = to_go
     if setup.objective.integrates_attacks:  # then its own decision's number is the same with it and without
         after = to_go - outcome.steps
-    weights = _with_actions(setup, params, tape, outcome, key)
+    weights = _with_actions(setup, params, sequence, outcome, key)
     return dataclasses.replace(weights, attack_log_prob=after)
 
 
-def _with_branches(setup: Setup, params, tape: Tape, outcome: Outcome, key: PRNGKey) -> Outcome:
-    """The numbers, the action's score, and each risk with what its attack changes: the same tape, lived twice."""
-    num_tapes, num_steps = outcome.steps.shape
+def _with_branches(setup: Setup, params, sequence: NoiseSequence, outcome: Outcome, key: PRNGKey) -> Outcome:
+    """The numbers, the action's score, and each risk with what its attack changes: the same noise, used twice."""
+    num_episodes, num_steps = outcome.steps.shape
     num_branches = num_steps if setup.num_branches is None else min(setup.num_branches, num_steps)
     total = jnp.sum(outcome.steps, axis=1) + outcome.final
 
-    def differences(tape: Tape, total: Array, attacked: Array, key: PRNGKey) -> Array:
+    def differences(sequence: NoiseSequence, total: Array, attacked: Array, key: PRNGKey) -> Array:
         def flipped(time: Array) -> Array:
-            die = tape.noise.heart_attack.at[time].set(jnp.where(attacked[time], 1.0, -1.0))
-            other = dataclasses.replace(tape, noise=dataclasses.replace(tape.noise, heart_attack=die))
-            lived = _as_it_falls(setup, params, other)
-            return jnp.sum(lived.steps) + lived.final
+            forced = sequence.noise.heart_attack.at[time].set(jnp.where(attacked[time], 1.0, -1.0))
+            other = dataclasses.replace(sequence, noise=dataclasses.replace(sequence.noise, heart_attack=forced))
+            outcome = _simulate_sampled(setup, params, other)
+            return jnp.sum(outcome.steps) + outcome.final
 
         if num_branches == num_steps:
             times = jnp.arange(num_steps)
@@ -100,14 +102,14 @@ def _with_branches(setup: Setup, params, tape: Tape, outcome: Outcome, key: PRNG
         share = num_branches / num_steps
         return jnp.zeros(num_steps).at[times].set(jnp.where(attacked[times], -changes, changes) / share)
 
-    attacked = tape.noise.heart_attack < outcome.risk
-    weights = _with_actions(setup, params, tape, outcome, key)
-    keys = jax.random.split(key, num_tapes)
-    return dataclasses.replace(weights, risk=jax.vmap(differences)(tape, total, attacked, keys))
+    attacked = sequence.noise.heart_attack < outcome.risk
+    weights = _with_actions(setup, params, sequence, outcome, key)
+    keys = jax.random.split(key, num_episodes)
+    return dataclasses.replace(weights, risk=jax.vmap(differences)(sequence, total, attacked, keys))
 
 
 def _to_go(outcome: Outcome) -> Array:
-    """What is to go from each decision on, itself included: (num_tapes, num_steps)."""
+    """What is to go from each decision on, itself included: (num_episodes, num_steps)."""
     return jnp.cumsum(outcome.steps[:, ::-1], axis=1)[:, ::-1] + outcome.final[:, None]
 
 
@@ -123,31 +125,31 @@ def zero_means(outcome: Outcome, scores: Sequence[str]) -> list[Outcome]:
     ]
 
 
-def less_noise(derivatives: ArrayTree) -> ArrayTree:
+def apply_control_variates(derivatives: ArrayTree) -> ArrayTree:
     """The first of the derivatives less what the others, of mean zero, explain of it, element by element.
 
-    The coefficients are of a regression on the other half of the tapes, so the mean stays what it is.
+    The coefficients are of a regression on the other half of the sequences, so the mean stays what it is.
 
     Args:
-      derivatives: leaves (1 + num_variates, num_tapes, ...).
+      derivatives: leaves (1 + num_variates, num_episodes, ...).
 
     Returns:
-      Leaves (num_tapes, ...).
+      Leaves (num_episodes, ...).
     """
     first = jax.tree.map(lambda x: x[0], derivatives)
     leaves = jax.tree.leaves(derivatives)
-    num_rows, num_tapes = leaves[0].shape[:2]
+    num_rows, num_episodes = leaves[0].shape[:2]
     if num_rows == 1:
         return first
-    # All elements together, (elements, num_tapes, 1 + num_variates): one program of regressions and not one a leaf.
-    elements = jnp.concatenate([x.reshape(num_rows, num_tapes, -1).T for x in leaves])
+    # All elements together, (elements, num_episodes, 1 + num_variates): one program of regressions and not one a leaf.
+    elements = jnp.concatenate([x.reshape(num_rows, num_episodes, -1).T for x in leaves])
     adjusted = jax.vmap(_residuals)(elements[:, :, 0], elements[:, :, 1:])
     _, unravel = ravel_pytree(jax.tree.map(lambda x: x[0], first))
     return jax.vmap(unravel)(adjusted.T)
 
 
 def _residuals(values: Array, design: Array) -> Array:
-    """values (num_tapes,) less design (num_tapes, num_variates) times the coefficients of the other half."""
+    """values (num_episodes,) less design (num_episodes, num_variates) times the coefficients of the other half."""
 
     def coefficients(values: Array, design: Array) -> Array:
         centred = design - jnp.mean(design, axis=0, keepdims=True)
@@ -167,22 +169,22 @@ _BOTH = ("action_log_prob", "attack_log_prob")
 ESTIMATORS = {
     "pathwise": Estimator(
         False, "biased: what a heart attack changes later, and what an action's probability does, is left out",
-        _as_it_falls, _numbers_alone,
+        _simulate_sampled, _numbers_alone,
     ),
     "marginal": Estimator(
         True, "unbiased, and exact over the heart attacks, for policies that do not look at hypertension",
-        _in_the_mean, _with_actions, _ACTION,
+        _simulate_marginal, _with_actions, _ACTION,
     ),
     "hybrid": Estimator(
         True, "unbiased, for any soft policy, and any whose actions the differentiated parameters do not change",
-        _as_it_falls, _with_both, _BOTH,
+        _simulate_sampled, _with_both, _BOTH,
     ),
     "branch": Estimator(
         True, "unbiased, for any soft policy, and any whose actions the differentiated parameters do not change",
-        _as_it_falls, _with_branches, _BOTH,
+        _simulate_sampled, _with_branches, _BOTH,
     ),
     "relaxed": Estimator(
         False, "biased: of an environment in which actions and heart attacks happen by fractions",
-        _as_it_falls, _numbers_alone,  # of an actor that acts by fractions
+        _simulate_sampled, _numbers_alone,  # of an actor that acts by fractions
     ),
 }  # fmt: skip

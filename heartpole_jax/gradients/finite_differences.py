@@ -1,4 +1,4 @@
-"""Derivatives without derivatives: the same dice lived with a little more and a little less of each parameter.
+"""Derivatives without derivatives: the same noise with a little more and a little less of each parameter.
 
 For policies whose actions jump with the parameters, "sleep below 0.4" among them: a derivative sees no jump, and a
 difference does.
@@ -28,18 +28,18 @@ from heartpole_jax.gradients.checking import (
     replaced,
     values_of,
 )
-from heartpole_jax.gradients.dependence import looks_at
+from heartpole_jax.gradients.dependence import depends_on_obs
 from heartpole_jax.gradients.estimate import Gradient
 from heartpole_jax.gradients.moments import Block, Moments, as_block, moments_of
 from heartpole_jax.gradients.objectives import Objective, as_objective
-from heartpole_jax.gradients.simulate import Tape, marginalise, sample_tape, simulate
+from heartpole_jax.gradients.simulate import NoiseSequence, marginalise, sample_noise_sequence, simulate
 from heartpole_jax.gradients.soft import Doses, SoftPolicy
 from heartpole_jax.heartpole_v0 import OBS_NAMES
 from heartpole_jax.platforms import ByPlatform
 from heartpole_jax.policy import Policy, as_policy
 
 PROMISE = "biased by the square of the step, and noisy where heart attacks or thresholds flip"
-# Tapes at a time, at most.
+# Episodes at a time, at most.
 _BLOCK_TAPES = ByPlatform(cpu=2048, accelerator=65_536)
 _INTEGRATED_TAPES = ByPlatform(cpu=128, accelerator=4096)
 _DECAY = "_decay"  # how a name ends whose natural size is what is lost, 1 - the factor
@@ -61,7 +61,7 @@ def finite_differences(
     *,
     policy: Policy | SoftPolicy | Doses | Callable[[PRNGKey, Array], Any],
     wrt: str | Sequence[str],
-    num_tapes: int = 1024,
+    num_episodes: int = 1024,
     num_steps: int | None = None,
     env: Environment = HEARTPOLE_V0,
     relative_step: float = 1e-2,
@@ -74,12 +74,12 @@ def finite_differences(
     what matters is how close: its size is 1 - decay, and at least 1 / num_steps.
 
     Args:
-      objective, key, params, policy, num_tapes, num_steps, env: as for `estimate`.
+      objective, key, params, policy, num_episodes, num_steps, env: as for `estimate`.
       wrt: names of the environment's parameters. They may leave their range by a step.
       relative_step: smaller is less biased and, where decisions jump, noisier.
       integrate_attacks: whether heart attacks are integrated out, exactly, for a policy that does not look at
-        hypertension. That takes their noise out, and makes a tape `num_steps` times as much work. By default where it
-        can be done, which is tried out (see `dependence.looks_at`), and so never under jit and vmap.
+        hypertension. That takes their noise out, and makes an episode `num_steps` times as much work. By default where
+        it can be done, which is tried out (see `dependence.depends_on_obs`), and so never under jit and vmap.
 
     Raises:
       ValueError: for unknown names, sizes that are none, a policy's own parameters, and `Doses` of anything but
@@ -109,17 +109,17 @@ def finite_differences(
                 "integrate_attacks needs a policy that is known not to look at hypertension, in HeartPole: leave it out"
             )
         integrate_attacks = possible
-    block_tapes = checked_block(num_tapes, most=(_INTEGRATED_TAPES if integrate_attacks else _BLOCK_TAPES).here())
+    block_episodes = checked_block(num_episodes, most=(_INTEGRATED_TAPES if integrate_attacks else _BLOCK_TAPES).here())
 
     values = values_of(params, names)
     size = lambda name: jax.tree.map(lambda x: _size(name.rpartition(".")[2], x, num_steps), values[name])
     theta, steps = ravel_pytree(values)[0], relative_step * ravel_pytree({name: size(name) for name in names})[0]
-    with jax.debug_key_reuse(False):  # the same tape at either side: meant
+    with jax.debug_key_reuse(False):  # the same sequence at either side: meant
         value, gradient = _run(
             theta, steps, key, params, actor.params, actor.carry,
             functions=actor._replace(params=None, carry=None), objective=as_objective(objective, env), env=env,
-            names=tuple(names), num_steps=num_steps, num_blocks=num_tapes // block_tapes, block_tapes=block_tapes,
-            integrate_attacks=integrate_attacks,
+            names=tuple(names), num_steps=num_steps, num_blocks=num_episodes // block_episodes,
+            block_episodes=block_episodes, integrate_attacks=integrate_attacks,
         )  # fmt: skip
     return Gradient(
         value=value, gradient=gradient, hessian=None, estimator="finite_differences", unbiased=False, promise=PROMISE
@@ -129,12 +129,12 @@ def finite_differences(
 @functools.partial(
     jax.jit,
     static_argnames=(
-        "functions", "objective", "env", "names", "num_steps", "num_blocks", "block_tapes", "integrate_attacks"
+        "functions", "objective", "env", "names", "num_steps", "num_blocks", "block_episodes", "integrate_attacks"
     ),
 )  # fmt: skip
 def _run(
     theta, steps, key, params, policy_params, carry, *, functions: Actor, objective: Objective, env: Environment,
-    names: tuple[str, ...], num_steps: int, num_blocks: int, block_tapes: int, integrate_attacks: bool,
+    names: tuple[str, ...], num_steps: int, num_blocks: int, block_episodes: int, integrate_attacks: bool,
 ) -> tuple[Moments, Moments]:  # fmt: skip
     """(value, gradient)."""
     actor = functions._replace(params=policy_params, carry=carry)
@@ -142,26 +142,26 @@ def _run(
     up, down = theta[None] + jnp.diag(steps), theta[None] - jnp.diag(steps)  # a row for each parameter
     apart = jnp.diagonal(up - down)  # what the rounding of both has left of 2 steps
 
-    def total(point: Array, tape: Tape) -> Array:
+    def total(point: Array, sequence: NoiseSequence) -> Array:
         own = replaced(params, unravel(point))
         if integrate_attacks:
-            outcome = marginalise(actor, own, tape, objective, env)
+            outcome = marginalise(actor, own, sequence, objective, env)
         else:
-            outcome = simulate(actor, own, tape, objective, env)
+            outcome = simulate(actor, own, sequence, objective, env)
         return jnp.sum(outcome.steps) + outcome.final
 
     def of_block(block: Array) -> tuple[Block, Block]:
-        lanes = block * block_tapes + jnp.arange(block_tapes, dtype=jnp.uint32)
-        tapes = jax.vmap(lambda lane: sample_tape(key, lane, num_steps, actor, env))(lanes)
-        totals = lambda point: jax.vmap(lambda tape: total(point, tape))(tapes)
-        # One point after the other: a block of tapes is enough for the machine, and no program is compiled twice.
+        indices = block * block_episodes + jnp.arange(block_episodes, dtype=jnp.uint32)
+        sequences = jax.vmap(lambda index: sample_noise_sequence(key, index, num_steps, actor, env))(indices)
+        totals = lambda point: jax.vmap(lambda sequence: total(point, sequence))(sequences)
+        # One point after the other: a block of sequences is enough for the machine, and no program is compiled twice.
         values = jax.lax.map(totals, jnp.concatenate([theta[None], up, down]))
         above, below = jnp.split(values[1:], 2)
         derivatives = (above - below) / apart[:, None]
         return as_block(values[0]), as_block(derivatives.T)
 
     blocks = jax.lax.map(of_block, jnp.arange(num_blocks, dtype=jnp.uint32))
-    value, gradient = (moments_of(part, block_tapes) for part in blocks)
+    value, gradient = (moments_of(part, block_episodes) for part in blocks)
     return value, Moments(mean=unravel(gradient.mean), standard_error=unravel(gradient.standard_error))
 
 
@@ -178,4 +178,4 @@ def _can_integrate(actor: Actor, params: Any, key: PRNGKey, env: Environment, nu
         isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((params, actor.params, actor.carry, key))
     ):
         return False
-    return not looks_at(actor, params, key, env, num_steps, (OBS_NAMES.index("hypertension"),))
+    return not depends_on_obs(actor, params, key, env, num_steps, (OBS_NAMES.index("hypertension"),))

@@ -1,7 +1,7 @@
-"""One episode on one tape of dice, as a differentiable function of parameters: what every estimator is made of.
+"""One episode on the same noise of dice, as a differentiable function of parameters: what every estimator is made of.
 
-outcome = simulate(actor, params, tape, objective, env)          heart attacks fall as the dice say
-outcome = marginalise(actor, params, tape, objective, env)       heart attacks integrated out, exactly
+outcome = simulate(actor, params, sequence, objective, env)          heart attacks are sampled
+outcome = marginalise(actor, params, sequence, objective, env)       heart attacks integrated out, exactly
 """
 
 import dataclasses
@@ -25,8 +25,8 @@ _WITHOUT_CHECKPOINTS = 64  # steps whose intermediate numbers are kept for the b
 
 
 @struct.dataclass
-class Tape:
-    """All dice of one episode, leaves (num_steps, ...) but `start`. As `rollout` throws them."""
+class NoiseSequence:
+    """All random numbers of one episode, leaves (num_steps, ...) but `start`: those of `rollout`."""
 
     start: ArrayTree
     noise: ArrayTree
@@ -44,15 +44,15 @@ class Outcome:
     risk: Array
 
 
-def sample_tape(key: PRNGKey, lane: Array, num_steps: int, actor: Actor, env: Environment) -> Tape:
-    """The dice of the patient `lane`, a uint32 scalar."""
-    noise, draws, start = (threefry.derive(key, purpose) for purpose in (0, 1, 2))  # as in `rollout`
+def sample_noise_sequence(key: PRNGKey, index: Array, num_steps: int, actor: Actor, env: Environment) -> NoiseSequence:
+    """The random numbers of the patient `index`, a uint32 scalar."""
+    noise, draws, start = (threefry.fold_in(key, purpose) for purpose in (0, 1, 2))  # as in `rollout`
     times = jnp.arange(num_steps, dtype=jnp.uint32)
-    return Tape(
-        start=env.sample_start(threefry.key_at(start, lane, jnp.uint32(0))),
-        noise=jax.vmap(lambda time: env.sample_noise(threefry.key_at(noise, lane, time)))(times),
+    return NoiseSequence(
+        start=env.sample_start(threefry.key_at(start, index, jnp.uint32(0))),
+        noise=jax.vmap(lambda time: env.sample_noise(threefry.key_at(noise, index, time)))(times),
         # One after the other: with all of a soft policy's draws at once XLA did not finish compiling 16 decisions.
-        draws=jax.lax.map(lambda time: actor.sample(threefry.key_at(draws, lane, time)), times),
+        draws=jax.lax.map(lambda time: actor.sample(threefry.key_at(draws, index, time)), times),
     )
 
 
@@ -64,17 +64,19 @@ class _Episode(NamedTuple):
     running: Array
 
 
-def simulate(actor: Actor, params: Any, tape: Tape, objective: Objective, env: Environment) -> Outcome:
+def simulate(actor: Actor, params: Any, sequence: NoiseSequence, objective: Objective, env: Environment) -> Outcome:
     """The outcome of one episode."""
-    return _live(actor, params, tape, objective, env, witnessed=False)[0]
+    return _simulate(actor, params, sequence, objective, env, recorded=False)[0]
 
 
-def witness(actor: Actor, params: Any, tape: Tape, env: Environment) -> tuple[Any, Array, Any]:
+def record_decisions(actor: Actor, params: Any, sequence: NoiseSequence, env: Environment) -> tuple[Any, Array, Any]:
     """What the policy had before it at each decision of one episode: (carry, obs, draw), leaves (num_steps, ...)."""
-    return _live(actor, params, tape, Objective(), env, witnessed=True)[1]
+    return _simulate(actor, params, sequence, Objective(), env, recorded=True)[1]
 
 
-def _live(actor: Actor, params: Any, tape: Tape, objective: Objective, env: Environment, witnessed: bool) -> tuple:
+def _simulate(
+    actor: Actor, params: Any, sequence: NoiseSequence, objective: Objective, env: Environment, recorded: bool
+) -> tuple:
 
     def decide(episode: _Episode, dice: tuple) -> tuple[_Episode, tuple]:
         noise, draw = dice
@@ -90,16 +92,21 @@ def _live(actor: Actor, params: Any, tape: Tape, objective: Objective, env: Envi
             attack_log_prob=_log_prob(risk, attack) * running,
             risk=risk * running,
         )
-        seen = (episode.carry, obs, draw) if witnessed else ()
+        seen = (episode.carry, obs, draw) if recorded else ()
         return _next(episode, next_state, carry, transition.done), (happened, seen)
 
-    first = _first(actor, params, tape, env)
-    last, (outcome, seen) = scan(decide, first, (tape.noise, tape.draws))
+    first = _first(actor, params, sequence, env)
+    last, (outcome, seen) = scan(decide, first, (sequence.noise, sequence.draws))
     return dataclasses.replace(outcome, final=objective.final(last.state, params)), seen
 
 
 def marginalise(
-    actor: Actor, params: Any, tape: Tape, objective: Objective, env: Environment, window: int | None = None
+    actor: Actor,
+    params: Any,
+    sequence: NoiseSequence,
+    objective: Objective,
+    env: Environment,
+    window: int | None = None,
 ) -> Outcome:
     """The outcome of one episode in the mean over its heart attacks, for a policy that does not look at hypertension.
 
@@ -111,7 +118,7 @@ def marginalise(
       window: slots, by default as many as decisions and one, which is exact. Where there are fewer, the oldest is
         merged with the second oldest, at the mean of their hypertension: biased.
     """
-    num_steps = jax.tree.leaves(tape.noise)[0].shape[0]
+    num_steps = jax.tree.leaves(sequence.noise)[0].shape[0]
     slots = num_steps + 1 if window is None else min(window, num_steps + 1)
 
     def decide(carried: tuple, dice: tuple) -> tuple[tuple, Outcome]:
@@ -154,11 +161,11 @@ def marginalise(
         after, done = jax.tree.map(lambda x: x[0], (after, done))
         return (_next(episode, after, carry, done), hypertension, weight), outcome
 
-    first = _first(actor, params, tape, env)
+    first = _first(actor, params, sequence, env)
     hypertension = jnp.zeros(slots).at[0].set(first.state.hypertension)
     carried = (first, hypertension, jnp.zeros(slots).at[0].set(1.0))
     times = jnp.arange(num_steps)
-    (last, hypertension, weight), outcome = scan(decide, carried, (tape.noise, tape.draws, times))
+    (last, hypertension, weight), outcome = scan(decide, carried, (sequence.noise, sequence.draws, times))
     finals = jax.vmap(lambda h: objective.final(dataclasses.replace(last.state, hypertension=h), params))(hypertension)
     return dataclasses.replace(outcome, final=jnp.sum(weight * finals))
 
@@ -180,8 +187,8 @@ def scan(step: Callable, carry: Any, xs: ArrayTree) -> tuple[Any, ArrayTree]:
     return carry, ys
 
 
-def _first(actor: Actor, params: Any, tape: Tape, env: Environment) -> _Episode:
-    state = actor.begin(env.initial_state(tape.start, params))
+def _first(actor: Actor, params: Any, sequence: NoiseSequence, env: Environment) -> _Episode:
+    state = actor.begin(env.initial_state(sequence.start, params))
     return _Episode(state, jax.tree.map(jnp.asarray, actor.carry), jnp.array(True))
 
 

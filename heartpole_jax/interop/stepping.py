@@ -306,7 +306,7 @@ def _reset(layout: _Layout, params, arrays: _Arrays, seeds, seeded, chosen) -> _
     def lane(floats, integers, seed, seeded, chosen):
         state, life = layout.read(floats, integers)
         key = jax.random.wrap_key_data(seed, impl="threefry2x32")
-        sown = _Life(life.over, life.fresh, jnp.uint32(0), threefry.derive(key, _START), threefry.derive(key, _NOISE))
+        sown = _Life(life.over, life.fresh, jnp.uint32(0), threefry.fold_in(key, _START), threefry.fold_in(key, _NOISE))
         # Two resets in a row are two episodes: the second goes one tick on.
         begun = layout.begin(
             layout.unpack(params), _where(seeded, sown, life._replace(tick=life.tick + life.fresh.astype(jnp.uint32)))

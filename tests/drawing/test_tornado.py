@@ -24,7 +24,7 @@ def invented():
             "heart_attacks": OutcomeSensitivity(Estimate(0.0, 0.0), {"only": influence(np.nan)}),
             "return": OutcomeSensitivity(Estimate(-20.0, 1.0), many),
         },
-        estimator="marginal", unbiased=True, promise="none at all", num_tapes=64, num_steps=1000,
+        estimator="marginal", unbiased=True, promise="none at all", num_episodes=64, num_steps=1000,
     )  # fmt: skip
 
 

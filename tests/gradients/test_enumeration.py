@@ -63,10 +63,10 @@ def worst(tree):
     return max(float(np.max(leaf)) for leaf in jax.tree.leaves(tree))
 
 
-def estimate(policy, estimator, seed, num_tapes=100_000, objective="return", **options):
+def estimate(policy, estimator, seed, num_episodes=100_000, objective="return", **options):
     return gradients.estimate(
-        objective, jax.random.key(seed), CERTAIN, policy=policy, estimator=estimator, num_tapes=num_tapes,
-        num_steps=NUM_STEPS, block_tapes=min(num_tapes, 4_000), **options,
+        objective, jax.random.key(seed), CERTAIN, policy=policy, estimator=estimator, num_episodes=num_episodes,
+        num_steps=NUM_STEPS, block_episodes=min(num_episodes, 4_000), **options,
     )  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def test_what_is_called_biased_is_biased(estimator, x64):
 
 
 def test_first_and_second_marginal_derivatives_of_a_schedule_are_exact_on_every_tape(x64):
-    """No tape differs from another: attacks are integrated out, and doses are certain."""
+    """No episode differs from another: attacks are integrated out, and doses are certain."""
     actions = [1, 2, 1, 0]
 
     def mean(theta):
@@ -129,7 +129,7 @@ def test_first_and_second_marginal_derivatives_of_a_schedule_are_exact_on_every_
     theta = {name: jnp.asarray(getattr(CERTAIN, name), jnp.float64) for name in names}
     value, truth = jax.jit(jax.value_and_grad(mean))(theta)
     second = jax.jit(jax.hessian(mean))(theta)
-    found = estimate(policies.schedule(actions), "marginal", seed=3, num_tapes=8, wrt=names, order=2)
+    found = estimate(policies.schedule(actions), "marginal", seed=3, num_episodes=8, wrt=names, order=2)
     assert found.value.mean == pytest.approx(float(value), abs=1e-12)
     for name in names:
         assert float(found.gradient.mean[name]) == pytest.approx(float(truth[name]), abs=1e-12)
@@ -164,7 +164,7 @@ def test_an_objective_of_ones_own_that_sees_attacks_and_what_they_leave(estimato
     names = ["hypertension_decay", "heart_attack_threshold", "heart_attack_penalty", "ballmer_limit"]
     truth = jax.jit(jax.grad(mean))({name: jnp.asarray(getattr(CERTAIN, name), jnp.float64) for name in names})
     found = estimate(
-        policies.schedule(actions), estimator, seed=4, wrt=names, num_tapes=40_000,
+        policies.schedule(actions), estimator, seed=4, wrt=names, num_episodes=40_000,
         objective=gradients.Objective(step=step, final=final),
     )  # fmt: skip
     assert worst(deviations(found.gradient, truth)) < 4.0

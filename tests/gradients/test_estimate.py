@@ -26,7 +26,7 @@ SAME_DOSES = np.full((4, 4), 0.25)
 
 
 def estimate(policy=COFFEE, wrt="hypertension_decay", estimator="pathwise", params=PARAMS, **options):
-    options = {"num_tapes": 4, "objective": "penalty", "key": KEY} | options
+    options = {"num_episodes": 4, "objective": "penalty", "key": KEY} | options
     return gradients.estimate(
         options.pop("objective"), options.pop("key"), params, policy=policy, wrt=wrt, estimator=estimator, **options
     )
@@ -40,8 +40,8 @@ def estimate(policy=COFFEE, wrt="hypertension_decay", estimator="pathwise", para
         ("wrt must name at least one parameter", {"wrt": []}),
         ("unknown estimator 'hybird'; did you mean 'hybrid'", {"estimator": "hybird"}),
         ("unknown objective 'retrun'; did you mean 'return'", {"objective": "retrun"}),
-        ("num_tapes must be at least 2, for a standard error, got 1", {"num_tapes": 1}),
-        ("block_tapes must divide num_tapes = 4", {"block_tapes": 3}),
+        ("num_episodes must be at least 2, for a standard error, got 1", {"num_episodes": 1}),
+        ("block_episodes must divide num_episodes = 4", {"block_episodes": 3}),
         ("num_steps must be at least 1", {"num_steps": 0}),
         ("actions jump with its parameters: give a SoftPolicy", {"wrt": "policy", "estimator": "hybrid"}),
         ("relaxed needs probabilities or fractions", {"estimator": "relaxed"}),
@@ -49,7 +49,7 @@ def estimate(policy=COFFEE, wrt="hypertension_decay", estimator="pathwise", para
         ("window is of the marginal estimator, got 5 and hybrid", {"window": 5, "estimator": "hybrid"}),
         ("num_branches must be at least 1, got 0", {"num_branches": 0, "estimator": "branch"}),
         ("num_branches is of the branch estimator, got 3 and pathwise", {"num_branches": 3}),
-        ("10,007 has no such divisor: take 9,984, or give block_tapes", {"num_tapes": 10_007}),
+        ("10,007 has no such divisor: take 9,984, or give block_episodes", {"num_episodes": 10_007}),
         ("order must be 1 or 2, got 3", {"order": 3, "estimator": "marginal"}),
         ("second derivatives are unbiased for the marginal estimator", {"order": 2, "estimator": "hybrid"}),
         ("second derivatives are unbiased", {"order": 2, "estimator": "marginal", "policy": SOFT}),
@@ -81,7 +81,7 @@ def test_fractions_are_of_heartpole_v0_alone(estimator):
     env = make("HeartPole-v1")
     with pytest.raises(ValueError, match="fractional actions are HeartPole-v0's alone, got HeartPole-v1"):
         gradients.estimate(
-            "return", KEY, policy=Doses(SAME_DOSES), wrt="hypertension_decay", estimator=estimator, num_tapes=2,
+            "return", KEY, policy=Doses(SAME_DOSES), wrt="hypertension_decay", estimator=estimator, num_episodes=2,
             num_steps=4, env=env,
         )  # fmt: skip
 
@@ -122,12 +122,12 @@ def test_values_are_those_of_rollout_under_the_same_key(reused_keys_raise):
 
 
 def test_blocks_change_nothing_and_it_is_jitted_and_mapped_like_any_function():
-    """Over three keys and decays at once, as one by one; in float32, and in blocks of two tapes."""
+    """Over three keys and decays at once, as one by one; in float32, and in blocks of two episodes."""
 
     def derivative(key, decay):
         params = dataclasses.replace(PARAMS, hypertension_decay=decay)
         found = gradients.estimate(
-            "penalty", key, params, policy=COFFEE, wrt="hypertension_decay", estimator="pathwise", num_tapes=4
+            "penalty", key, params, policy=COFFEE, wrt="hypertension_decay", estimator="pathwise", num_episodes=4
         )
         return found.gradient.mean["hypertension_decay"], found.gradient.standard_error["hypertension_decay"]
 
@@ -138,8 +138,8 @@ def test_blocks_change_nothing_and_it_is_jitted_and_mapped_like_any_function():
     for key, decay, mean, error in zip(keys, decays, means, errors, strict=True):
         params = dataclasses.replace(PARAMS, hypertension_decay=float(decay))
         alone = gradients.estimate(
-            "penalty", key, params, policy=COFFEE, wrt="hypertension_decay", estimator="pathwise", num_tapes=4,
-            block_tapes=2,
+            "penalty", key, params, policy=COFFEE, wrt="hypertension_decay", estimator="pathwise", num_episodes=4,
+            block_episodes=2,
         ).gradient  # fmt: skip
         assert float(alone.mean["hypertension_decay"]) == pytest.approx(float(mean), rel=1e-4)
         assert float(alone.standard_error["hypertension_decay"]) == pytest.approx(float(error), rel=1e-3)
@@ -159,14 +159,14 @@ def test_it_works_on_heartpole_v1():
     env = make("HeartPole-v1")
     params = env.default_params
     found = gradients.estimate(
-        "heart_attacks", KEY, policy=COFFEE, wrt="hypertension_decay", estimator="marginal", num_tapes=64, num_steps=6,
-        env=env,
+        "heart_attacks", KEY, policy=COFFEE, wrt="hypertension_decay", estimator="marginal", num_episodes=64,
+        num_steps=6, env=env,
     )  # fmt: skip
     assert found.unbiased
     values = [
         gradients.estimate(
             "heart_attacks", KEY, dataclasses.replace(params, hypertension_decay=decay), policy=COFFEE,
-            wrt="hypertension_decay", estimator="marginal", num_tapes=64, num_steps=6, env=env,
+            wrt="hypertension_decay", estimator="marginal", num_episodes=64, num_steps=6, env=env,
         ).value.mean
         for decay in (params.hypertension_decay - 1e-2, params.hypertension_decay + 1e-2)
     ]  # fmt: skip

@@ -35,7 +35,7 @@ def test_a_derivative_through_a_threshold_that_is_crossed_more_often_is_that_of_
     at, names = np.array([0.7, 1.3, 3.0]), ["wake_up_alertness_low", "wake_up_alertness_high", "anxiety_threshold"]
     truth = [(score(*(at + step)) - score(*(at - step))) / 2e-4 for step in 1e-4 * np.eye(3)]
     found = gradients.finite_differences(
-        "score", jax.random.key(1), policy=policies.rested(alertness=0.9), wrt=names, num_tapes=131_072, num_steps=1
+        "score", jax.random.key(1), policy=policies.rested(alertness=0.9), wrt=names, num_episodes=131_072, num_steps=1
     )
     assert not found.unbiased
     assert "biased by the square of the step" in found.promise
@@ -74,13 +74,13 @@ class Body:
 
 
 def test_steps_are_relative_to_the_value_to_what_a_decay_takes_and_absolute_at_zero(x64):
-    """Attacks integrated out, doses certain: the difference of every tape is that of the mean, to the digits."""
+    """Attacks integrated out, doses certain: the difference of every episode is that of the mean, to the digits."""
     body, path = Body(hypertension_decay=0.6), (lambda attacks: [0.7, 0.7, 0.0], 3)
     steps = {"heart_attack_proclivity": 0.005, "heart_attack_threshold": 0.01, "hypertension_decay": 0.004}
     params = dataclasses.replace(CERTAIN, heart_attack_threshold=0.0, hypertension_decay=0.6)
     policy = policies.schedule([1, 1, 0])
     found = gradients.finite_differences(
-        "heart_attacks", jax.random.key(0), params, policy=policy, wrt=list(steps), num_tapes=4, num_steps=3
+        "heart_attacks", jax.random.key(0), params, policy=policy, wrt=list(steps), num_episodes=4, num_steps=3
     )
     assert float(found.value.mean) == pytest.approx(body.heart_attacks(*path), rel=1e-12)
     for name, step in steps.items():
@@ -101,7 +101,7 @@ def test_a_policy_that_looks_at_hypertension_lives_through_its_heart_attacks():
     names = ["heart_attack_proclivity", "heart_attack_threshold"]
     asked = {"policy": Policy(act=relaxes), "wrt": names, "num_steps": 2}
     params = dataclasses.replace(CERTAIN, heart_attack_threshold=1.0)
-    found = gradients.finite_differences("heart_attacks", jax.random.key(2), params, num_tapes=65_536, **asked)
+    found = gradients.finite_differences("heart_attacks", jax.random.key(2), params, num_episodes=65_536, **asked)
     for name in names:
         truth = Body(heart_attack_threshold=1.0).difference(name, 1e-4, *path)
         assert abs(found.gradient.mean[name] - truth) < 4 * found.gradient.standard_error[name] + 1e-4
@@ -118,7 +118,7 @@ def test_differences_are_taken_under_jit_and_vmap():
     def slopes(threshold):
         return gradients.finite_differences(
             "heart_attacks", jax.random.key(0), EnvParams(heart_attack_threshold=threshold),
-            policy=policies.always(Action.NOTHING), wrt="heart_attack_proclivity", num_tapes=2, num_steps=2,
+            policy=policies.always(Action.NOTHING), wrt="heart_attack_proclivity", num_episodes=2, num_steps=2,
         ).gradient.mean["heart_attack_proclivity"]  # fmt: skip
 
     found = slopes(jnp.array([5.0, 6.0]))
@@ -132,7 +132,7 @@ def test_differences_are_taken_under_jit_and_vmap():
         ({"wrt": []}, "at least one parameter"),
         ({"wrt": "max_steps"}, "unknown parameter 'max_steps'"),
         ({"relative_step": 0.0}, "relative_step must be a finite number greater than 0, got 0.0"),
-        ({"num_tapes": 1}, "num_tapes must be at least 2"),
+        ({"num_episodes": 1}, "num_episodes must be at least 2"),
         ({"num_steps": 0}, "num_steps must be at least 1"),
         (
             {"policy": gradients.Doses(np.eye(4)), "num_steps": 4, "env": make("HeartPole-v1")},

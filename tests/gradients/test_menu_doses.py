@@ -1,4 +1,4 @@
-"""Derivatives with respect to a menu's doses and hazards: against differences of the same tapes, and each other."""
+"""Derivatives with respect to a menu's doses and hazards: against differences of the same episodes, and each other."""
 
 import dataclasses
 
@@ -15,10 +15,10 @@ PARAMS = dataclasses.replace(ENV.default_params, heart_attack_threshold=1.0)
 NAMES = ["menu.coffee.hypertension", "menu.coffee.hazard", "hypertension_decay"]
 
 
-def found(estimate=gradients.estimate, wrt=NAMES, num_tapes=32, **options):
+def found(estimate=gradients.estimate, wrt=NAMES, num_episodes=32, **options):
     policy = policies_v1.always("coffee")
     return estimate(
-        "return", jax.random.key(0), PARAMS, policy=policy, wrt=wrt, env=ENV, num_steps=4, num_tapes=num_tapes,
+        "return", jax.random.key(0), PARAMS, policy=policy, wrt=wrt, env=ENV, num_steps=4, num_episodes=num_episodes,
         **options,
     ).gradient  # fmt: skip
 
@@ -41,7 +41,7 @@ def test_the_marginal_is_its_own_central_difference(x64):
 
 @pytest.mark.parametrize("estimator", ["hybrid", "branch"])
 def test_the_unbiased_ones_agree(estimator):
-    one, other = found(estimator=estimator, num_tapes=2048), found(estimator="marginal", num_tapes=2048)
+    one, other = found(estimator=estimator, num_episodes=2048), found(estimator="marginal", num_episodes=2048)
     for x, y, error, other_error in zip(
         *(jax.tree.leaves(part) for part in (one.mean, other.mean, one.standard_error, other.standard_error)),
         strict=True,

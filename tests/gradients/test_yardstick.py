@@ -1,6 +1,6 @@
 """The published yardstick: d E[-100 N] / d hypertension_decay for always coffee, 40 decisions: -1268.8 +- 1.9.
 
-4,000 tapes, float64, one key. A bound of 4 standard errors lets chance fail a right estimator once in 16,000.
+4,000 episodes, float64, one key. A bound of 4 standard errors lets chance fail a right estimator once in 16,000.
 """
 
 import functools
@@ -15,18 +15,18 @@ pytestmark = pytest.mark.once
 
 TRUTH, ITS_ERROR = -1268.8, 1.9
 NAME = "hypertension_decay"
-NUM_TAPES = 4_000
+NUM_EPISODES = 4_000
 
 
 @functools.cache  # compiling takes longer than all the rest
 def found(estimator, objective="penalty", control_variates=True):
-    """(mean, standard error, deviation of a tape)."""
+    """(mean, standard error, deviation of an episode)."""
     gradient = gradients.estimate(
-        objective, jax.random.key(0), policy=policies.always(1), wrt=NAME, estimator=estimator, num_tapes=NUM_TAPES,
-        num_steps=40, control_variates=control_variates,
+        objective, jax.random.key(0), policy=policies.always(1), wrt=NAME, estimator=estimator,
+        num_episodes=NUM_EPISODES, num_steps=40, control_variates=control_variates,
     ).gradient  # fmt: skip
     error = float(gradient.standard_error[NAME])
-    return float(gradient.mean[NAME]), error, error * NUM_TAPES**0.5
+    return float(gradient.mean[NAME]), error, error * NUM_EPISODES**0.5
 
 
 @pytest.mark.parametrize("estimator", ["marginal", "hybrid", "branch"])
@@ -51,11 +51,11 @@ def test_the_marginal_one_is_less_noisy_than_finite_differences_of_observed_atta
         total = lambda transition: transition.info.heart_attack
         return np.asarray(
             rollout(
-                policies.always(1), jax.random.key(0), EnvParams(hypertension_decay=decay), num_envs=NUM_TAPES,
+                policies.always(1), jax.random.key(0), EnvParams(hypertension_decay=decay), num_envs=NUM_EPISODES,
                 num_steps=40, total=total,
             ).totals
         )  # fmt: skip
 
     differences = -100.0 * (attacks(0.971) - attacks(0.969)) / 0.002
-    assert abs(differences.mean() - TRUTH) < 4 * differences.std() / NUM_TAPES**0.5
+    assert abs(differences.mean() - TRUTH) < 4 * differences.std() / NUM_EPISODES**0.5
     assert found("marginal")[2] < differences.std() / 20

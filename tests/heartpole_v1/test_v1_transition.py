@@ -143,7 +143,7 @@ def test_a_risk_is_never_above_one_however_hazardous_the_action(transition):
 
 @pytest.mark.parametrize("hypertension", [0.0, 1.5, 9.0])
 def test_the_mean_reward_is_the_same_for_every_expected_penalty(hypertension):
-    """Over an even tape of 2^16 heart-attack uniforms, for a night: 17 half-hours of risk."""
+    """Over an even sequence of 2^16 heart-attack uniforms, for a night: 17 half-hours of risk."""
     uniforms = (jnp.arange(2**16) + 0.5) / 2**16
     state = dataclasses.replace(tired(), hypertension=jnp.float32(hypertension))
 

@@ -81,7 +81,7 @@ def test_the_spaces_are_the_menus(menu_file):
 def test_an_episode_is_the_pure_steps_number_for_number_up_to_the_time_limit():
     """With the dice that the seed names. 3 rounds of all actions are 3 x 28 half-hours; the limit falls in a night."""
     core = hp.make("HeartPole-v1")
-    words = threefry.derive(jax.random.key(5), 0)
+    words = threefry.fold_in(jax.random.key(5), 0)
     env = make(max_half_hours=60, heart_attack_proclivity=1.0, heart_attack_threshold=1.0)
     params = env.unwrapped.params
     assert params == hp.heartpole_v1.EnvParams(

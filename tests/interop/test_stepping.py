@@ -56,7 +56,7 @@ def test_a_lone_lane_that_is_reset_when_it_ends_is_the_one_lane_of_a_rollout(act
 
 
 def test_a_step_is_the_functional_cores_for_the_same_key():
-    words = threefry.derive(jax.random.key(5), 0)
+    words = threefry.fold_in(jax.random.key(5), 0)
     lanes, _ = lone_lane()
     state = lanes.state()
     step = jax.jit(hp.transition_info)
