@@ -2,7 +2,7 @@
 
 What they do that others may not: a time limit is no end to them (their buffer marks it, and they bootstrap through it);
 epsilon is drawn before the network is asked, so that a random action costs no forward pass. Both count the target's
-period in calls of `step`, which for one lane are environment steps.
+period in calls of `step`, which for one environment are environment steps.
 """
 
 import gymnasium

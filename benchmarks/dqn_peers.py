@@ -1,6 +1,6 @@
 """A DQN on HeartPole-v0 in five implementations: the settings they share, and each as something that can be timed.
 
-All train with the tutorial's settings (`Settings`), one environment lane for each seed, raw observations and rewards.
+All train with the tutorial's settings (`Settings`), one environment index for each seed, raw observations and rewards.
 Where a peer cannot be told a setting it does as it does, which is said in its file and in its contender's `departs`.
 Nothing of a peer is imported before it is asked for: each is measured in a process that holds it alone.
 """
@@ -147,7 +147,7 @@ CONTENDERS = {
         "rejax",
         ("rejax", "gymnax", "jax", "flax", "optax", "distrax"),
         build=build_rejax,
-        departs="four lanes, since it learns after each step of all; squared loss; gradients clipped one by one; "
+        departs="four envs, since it learns after each step of all; squared loss; gradients clipped one by one; "
         "batches without replacement, by an order of the whole buffer",
         populations=one_alone,  # minutes for more
     ),

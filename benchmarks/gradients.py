@@ -3,7 +3,7 @@
     python benchmarks/gradients.py [--episodes 4000] [--rounds 3]
 
 1. The yardstick: d E[-100 N] / d hypertension_decay for "always coffee", 40 decisions, float64, by every estimator,
-   with the standard deviation of a episode; beside them the raw score function, and finite differences with common dice
+   with the standard deviation of one; beside them the raw score function, and finite differences with common noise
    on observed attacks.
 2. A whole episode: 1,000 decisions x 1,024 episodes, all parameters at once, beside the forward pass alone; each in a
    process of its own, whose greatest resident memory it is. Seconds are without compiling, medians of the rounds.
@@ -70,7 +70,7 @@ def yardstick(num_episodes: int) -> None:
 
 
 def _finite_differences(policy, name: str, num_episodes: int, step: float) -> tuple[float, float]:
-    """On the attacks that the dice make, the same dice on either side: nothing of `heartpole_jax.gradients`."""
+    """On sampled attacks, the same noise on either side: nothing of `heartpole_jax.gradients`."""
     import jax
     import numpy as np
 
@@ -113,8 +113,8 @@ def measure(row: str, rounds: int, num_episodes: int = 1024, num_steps: int = 10
 
         @jax.jit
         def run(key):
-            def one(lane):
-                episode = sample_noise_sequence(key, lane, num_steps, actor, env)
+            def one(index):
+                episode = sample_noise_sequence(key, index, num_steps, actor, env)
                 outcome = simulate(actor, EnvParams(), episode, V0_RETURN, env)
                 return jnp.sum(outcome.steps) + outcome.final
 

@@ -64,7 +64,7 @@ def single(env, num_steps: int = 4000):
 
 
 def batched(envs, num_envs: int, num_actions: int, num_steps: int):
-    """All lanes through `num_steps` decisions."""
+    """All envs through `num_steps` decisions."""
     actions = np.random.default_rng(0).integers(0, num_actions, (num_steps, num_envs)).astype(np.int32)
     envs.reset()
 

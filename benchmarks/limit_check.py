@@ -67,10 +67,10 @@ if __name__ == "__main__":
     for name in limit_kernel.run:
         check_transition(name)
         check_distribution(name)
-        for lanes in (1024, 16_384, 131_072, 1_048_576):
+        for envs in (1024, 16_384, 131_072, 1_048_576):
             seconds = []
             for _ in range(5):
                 started = time.perf_counter()
-                limit_kernel.run[name](1, lanes, 2**28 // lanes)
+                limit_kernel.run[name](1, envs, 2**28 // envs)
                 seconds.append(time.perf_counter() - started)
-            print(f"{name}: {lanes:>9,} lanes: {2**28 / np.median(seconds) / 1e6:.0f} million steps a second")
+            print(f"{name}: {envs:>9,} envs: {2**28 / np.median(seconds) / 1e6:.0f} million steps a second")

@@ -2,13 +2,13 @@
 
     python benchmarks/limit_check.py        checks both against heartpole_jax, then times them
 
-The same dynamics as `heartpole_jax.transition` in float32, written for speed alone, in Numba: one loop over lanes that
+The same dynamics as `heartpole_jax.transition` in float32, written for speed alone, in Numba: one loop over envs that
 LLVM turns into vector instructions, on all cores. No parameters, no observations, no other environment. What both do
 that XLA cannot be made to do:
 
-- a block of lanes goes through all its steps in the first-level cache;
+- a block of envs goes through all its steps in the first-level cache;
 - an own 2^x (a polynomial), which vectorises where a library call would not;
-- a generator of a few operations that carries its state, where a JAX key is hashed anew for every lane and step.
+- a generator of a few operations that carries its state, where a JAX key is hashed anew for every environment and step.
 
 `equations` computes each of the tutorial's facts as it stands: four sigmoids, an exponential, W / t. `algebra` is what
 a patient programmer makes of them: the fatigue is a recurrence, W / t is carried instead of W, fractions are joined.
@@ -25,7 +25,7 @@ from numba import njit, prange
 
 f32, u32, i32 = np.float32, np.uint32, np.int32
 
-BLOCK_LANES = 128  # 13 arrays of 128 lanes are 7 KiB: far inside the first-level cache
+BLOCK_LANES = 128  # 13 arrays of 128 envs are 7 KiB: far inside the first-level cache
 _LOG2_E = 1.4426950408889634
 # 2^x on [-1/2, 1/2]: least squares of the relative error at Chebyshev's points, 8e-8 at most.
 _C0, _C1, _C2 = f32(1.0000000710), f32(0.6931469492), f32(0.2402212175)
@@ -156,7 +156,7 @@ def algebra(action, noise, alertness, hypertension, intoxication, fatigue, time_
 
 @_fast
 def xorshift128(w0, w1, w2, w3):
-    """The next four words of one lane's generator, of which they are the state as well."""
+    """The next four words of one environment's generator, of which they are the state as well."""
     n0 = _xorshift(w0, w3)
     n1 = _xorshift(w1, n0)
     n2 = _xorshift(w2, n1)
@@ -179,7 +179,7 @@ def _uniform(word):
 
 @_fast
 def _hash(x):
-    """MurmurHash3's finaliser: seeds every lane's generator."""
+    """MurmurHash3's finaliser: seeds every environment's generator."""
     x = u32((x ^ (x >> u32(16))) * u32(0x85EBCA6B))
     x = u32((x ^ (x >> u32(13))) * u32(0xC2B2AE35))
     return u32(x ^ (x >> u32(16)))

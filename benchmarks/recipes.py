@@ -1,4 +1,4 @@
-"""What the recipes reach: many seeds of each, trained together and judged without luck.
+"""What the recipes reach: many seeds of each, trained together and judged without noise.
 
     python benchmarks/recipes.py heartpole-v0 [MORE ...] [--seeds 64] [--first-seed 0] [--episodes 1024]
 

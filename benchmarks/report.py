@@ -15,12 +15,12 @@ TITLES = {
 
 
 def rates(cells: list[dict]) -> dict[tuple[str, int], list[float]]:
-    """(contender, lanes) -> patient-steps a second, one number a round."""
-    return {(c["contender"], c["lanes"]): [c["patient_steps"] / s for s in c["seconds_a_call"]] for c in cells}
+    """(contender, envs) -> patient-steps a second, one number a round."""
+    return {(c["contender"], c["envs"]): [c["patient_steps"] / s for s in c["seconds_a_call"]] for c in cells}
 
 
 def compile_seconds(cells: list[dict], contender: str) -> float | None:
-    """The first call of `contender` beyond a later one; the median over its numbers of lanes."""
+    """The first call of `contender` beyond a later one; the median over its numbers of envs."""
     mine = [c for c in cells if c["contender"] == contender and c["first_call_s"] is not None]
     if not mine:
         return None
@@ -42,9 +42,9 @@ def ratios(cells: list[dict]) -> dict[str, dict]:
         "rollout / the tutorial's NumPy": (ours, best("tutorial")),
         "rollout / the limit of the same equations": (ours, best("equations")),
         "rollout / the limit with its algebra done by hand": (ours, best("algebra")),
-        "step / gymnax CartPole, 16,384 lanes": (("step", 16_384), ("gymnax", 16_384)),
-        "step_autoreset / gymnax CartPole, 16,384 lanes": (("autoreset", 16_384), ("gymnax", 16_384)),
-        "rollout, cost of a patient-step, 1,048,576 lanes / 16,384": (("rollout", 16_384), ("rollout", 1_048_576)),
+        "step / gymnax CartPole, 16,384 envs": (("step", 16_384), ("gymnax", 16_384)),
+        "step_autoreset / gymnax CartPole, 16,384 envs": (("autoreset", 16_384), ("gymnax", 16_384)),
+        "rollout, cost of a patient-step, 1,048,576 envs / 16,384": (("rollout", 16_384), ("rollout", 1_048_576)),
     }
     found = {}
     for title, (a, b) in pairs.items():
@@ -61,13 +61,13 @@ def number(x: float) -> str:
 
 
 def rate_rows(settings: dict[str, dict]) -> list[list[str]]:
-    """Header and rows: million patient-steps a second by lanes, a row for each contender and setting."""
-    lanes = sorted({c["lanes"] for setting in settings.values() for c in setting["cells"]})
-    rows = [["million steps a second, lanes:", "setting", *(f"{n:,}" for n in lanes), "compile, s"]]
+    """Header and rows: million patient-steps a second by envs, a row for each contender and setting."""
+    envs = sorted({c["envs"] for setting in settings.values() for c in setting["cells"]})
+    rows = [["million steps a second, envs:", "setting", *(f"{n:,}" for n in envs), "compile, s"]]
     for contender, title in TITLES.items():
         for name, setting in settings.items():
             rate, compile_s = rates(setting["cells"]), compile_seconds(setting["cells"], contender)
-            cells = [rate.get((contender, n)) for n in lanes]
+            cells = [rate.get((contender, n)) for n in envs]
             if any(cells):
                 shown = [number(statistics.median(c) / 1e6) if c else "" for c in cells]
                 rows.append([title, name, *shown, "" if compile_s is None else f"{compile_s:.1f}"])

@@ -1,17 +1,17 @@
 """HeartPole in JAX beside its peers: how many patient-steps a second, in one run on one machine.
 
     make bench                                                      or, in a virtual environment with the peers:
-    python benchmarks/rollouts.py [--rounds 5] [--lanes 1 1024 ...] [--quick] [--json PATH]
+    python benchmarks/rollouts.py [--rounds 5] [--envs 1 1024 ...] [--quick] [--json PATH]
 
 It prints a table of million patient-steps a second, the ratios that matter, and what a fresh process waits for. A run
-with all lanes also writes benchmarks/results/rollouts.json and, between its `rollouts` markers, docs/performance.md.
+with all envs also writes benchmarks/results/rollouts.json and, between its `rollouts` markers, docs/performance.md.
 
 How to read it. A patient-step is one decision of one patient, its random numbers and its random action included; for
 CartPole it is one step of one pole. Rates are medians over rounds, in each of which every cell is timed once; beside a
 ratio of medians stand the lowest and the highest ratio within a round. The rows (see contenders.py and peers.py):
 
-    rollout      hp.rollout with random actions: the returns of all lanes
-    step         hp.step vmapped in a scan with a key for every lane, as most JAX code is written
+    rollout      hp.rollout with random actions: the returns of all envs
+    step         hp.step vmapped in a scan with a key for every environment, as most JAX code is written
     autoreset    the same with hp.step_autoreset, which draws a new episode at every step as gymnax does
     gymnax       the same loop around CartPole-v1
     envpool      EnvPool's CartPole-v1 in the best of its settings
@@ -20,7 +20,7 @@ ratio of medians stand the lowest and the highest ratio within a round. The rows
     algebra      the same with everything simplified by hand that these constants allow
 
 XLA uses a CPU's cores poorly on work of this kind. So there are two settings, for all JAX rows alike: `default`, and
-`tuned`, with a device for every core, the lanes spread among them, and two flags. Set JAX_PLATFORMS to measure another
+`tuned`, with a device for every core, the envs spread among them, and two flags. Set JAX_PLATFORMS to measure another
 device than the CPU, in the default setting alone.
 """
 
@@ -43,7 +43,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "rollouts.json"
 DOCUMENT = HERE.parent / "docs" / "performance.md"
 BEGIN, END = "<!-- rollouts: begin -->", "<!-- rollouts: end -->"
-LANES = (1, 1024, 16_384, 131_072, 1_048_576)
+ENVS = (1, 1024, 16_384, 131_072, 1_048_576)
 FLAGS = ("--xla_cpu_prefer_vector_width=512", "--xla_backend_extra_options=xla_cpu_use_multi_output_fusion")
 _REQUIREMENTS = "pip install --requirement benchmarks/requirements.txt"
 PACKAGES = {
@@ -87,7 +87,7 @@ def measure(args: argparse.Namespace, flags: list[str], num_devices: int) -> dic
         python(
             str(HERE / "worker.py"),
             *("--devices", str(num_devices), "--rounds", str(args.rounds), "--seconds", str(args.seconds)),
-            *("--lanes", *map(str, args.lanes), "--output", str(output)),
+            *("--envs", *map(str, args.envs), "--output", str(output)),
             flags=" ".join(flags),
         )
         return {"described": described or "as JAX comes", "flags": flags, **json.loads(output.read_text())}
@@ -143,15 +143,15 @@ def parse_args() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="timings of each cell (default: 5)")
-    parser.add_argument("--lanes", type=int, nargs="+", default=list(LANES), help="numbers of patients at a time")
-    parser.add_argument("--quick", action="store_true", help="does it run? Two rounds, few lanes, no files")
+    parser.add_argument("--envs", type=int, nargs="+", default=list(ENVS), help="numbers of patients at a time")
+    parser.add_argument("--quick", action="store_true", help="does it run? Two rounds, few envs, no files")
     parser.add_argument("--json", type=pathlib.Path, help=f"where to write all numbers (default: {RESULTS.name})")
     args = parser.parse_args()
-    if args.rounds < 1 or min(args.lanes) < 1:
-        parser.error(f"--rounds and --lanes must be at least 1, got {args.rounds} and {args.lanes}")
+    if args.rounds < 1 or min(args.envs) < 1:
+        parser.error(f"--rounds and --envs must be at least 1, got {args.rounds} and {args.envs}")
     args.seconds = 0.2
     if args.quick:
-        args.rounds, args.lanes, args.seconds = 2, [1, 1024], 0.02
+        args.rounds, args.envs, args.seconds = 2, [1, 1024], 0.02
     return args
 
 
@@ -174,7 +174,7 @@ def main() -> None:
     print(report.preamble(run))
     for rows in (report.rate_rows(settings), report.ratio_rows(settings), report.startup_rows(run["startup"])):
         print("\n" + report.plain(rows))
-    whole = not args.quick and set(args.lanes) >= set(LANES)  # what may stand in the documents
+    whole = not args.quick and set(args.envs) >= set(ENVS)  # what may stand in the documents
     path = args.json or (RESULTS if whole else None)
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,18 +14,18 @@ import warnings
 import jax
 
 
-def prepare(lanes: list[int]) -> list[dict]:
-    """Every cell of the table, compiled: {contender, lanes, patient_steps, first_call_s, run}."""
+def prepare(envs: list[int]) -> list[dict]:
+    """Every cell of the table, compiled: {contender, envs, patient_steps, first_call_s, run}."""
     from contenders import CONTENDERS  # after the number of devices is set
 
     devices, cells = tuple(jax.devices()), []
     for name, contender in CONTENDERS.items():
-        for num_envs in filter(contender.lanes, lanes):
+        for num_envs in filter(contender.envs, envs):
             run, patient_steps = contender.prepare(num_envs, devices)
             cells.append(
                 {
                     "contender": name,
-                    "lanes": num_envs,
+                    "envs": num_envs,
                     "patient_steps": patient_steps,
                     "first_call_s": seconds(run, 1) if contender.compiles else None,
                     "run": run,
@@ -56,7 +56,7 @@ def measure(cells: list[dict], rounds: int, at_least_s: float) -> list[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--devices", type=int, default=1, help="CPU devices for JAX")
-    parser.add_argument("--lanes", type=int, nargs="+", required=True)
+    parser.add_argument("--envs", type=int, nargs="+", required=True)
     parser.add_argument("--rounds", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True, help="least duration of one timing")
     parser.add_argument("--output", type=pathlib.Path, required=True)
@@ -65,7 +65,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", message=".*precision lowered by casting")
     if args.devices > 1:
         jax.config.update("jax_num_cpu_devices", args.devices)
-    cells = measure(prepare(args.lanes), args.rounds, args.seconds)
+    cells = measure(prepare(args.envs), args.rounds, args.seconds)
     args.output.write_text(json.dumps({"devices": [str(device) for device in jax.devices()], "cells": cells}))
 
 

@@ -10,7 +10,7 @@
 # # Differentiable physiology
 #
 # A developer drinks coffee, and may have a heart attack. How do heart attacks depend on the body? What would one
-# coffee fewer have changed? How much coffee is right? The answers are derivatives, and the same luck lived again, of a
+# coffee fewer have changed? How much coffee is right? The answers are derivatives, and the same noise lived again, of a
 # body in which something jumps.
 #
 # ```
@@ -56,9 +56,9 @@ def save(figure, name):
 # %% [markdown]
 # ## 1. The body, and one step
 #
-# A developer is a handful of numbers. `transition` is half an hour of their life, the dice given: the same state,
-# action and dice always lead to the same next state, and every equation on the way is smooth. So it has derivatives.
-# A coffee adds 0.3 u to hypertension, u a die in [0, 1), and half an hour leaves the share $\gamma = 0.97$ of it:
+# A developer is a handful of numbers. `transition` is half an hour of their life, the noise given: the same state,
+# action and noise always lead to the same next state, and every equation on the way is smooth. So it has derivatives.
+# A coffee adds 0.3 u to hypertension, u uniform in [0, 1), and half an hour leaves the share $\gamma = 0.97$ of it:
 # $h' = \gamma (h + 0.3 u)$. From $h = 0$ with $u = 1/2$ that is 0.1455, with the derivatives 0.15 by $\gamma$ and
 # 0.291 by $u$.
 
@@ -89,12 +89,12 @@ def risk(hypertension):
     return physiology.heart_attack_risk(hypertension)
 
 
-def penalties(decay, dice, expected_penalty):
-    """-100 for each heart attack in as many half-hours as there are dice, the risk's share of it where asked for."""
+def penalties(decay, uniforms, expected_penalty):
+    """-100 for each heart attack in as many half-hours as there are noise, the risk's share of it where asked for."""
     params = hp.EnvParams(hypertension_decay=decay, expected_penalty=expected_penalty)
     state, total = TENSE, 0.0
-    for die in dice:
-        noise = hp.Noise(alertness=0.5, hypertension=0.5, intoxication=0.5, heart_attack=die)
+    for uniform in uniforms:
+        noise = hp.Noise(alertness=0.5, hypertension=0.5, intoxication=0.5, heart_attack=uniform)
         state, _, _, _, info = hp.transition_info(state, NOTHING, noise, params)
         share = expected_penalty * info.heart_attack_risk + (1.0 - expected_penalty) * info.heart_attack
         total -= params.heart_attack_penalty * share
@@ -113,7 +113,7 @@ tell("one step, by hand", -100 * 6 * jax.grad(risk)(0.97 * 6.0))
 #
 # $$\rho_1 + (1 - \rho_1)\,\rho(6\gamma^2) + \rho_1\,\rho(0), \qquad \rho_1 = \rho(6\gamma).$$
 #
-# `jax.grad` with the dice held fixed, averaged over all of them, differentiates each risk but not the weights
+# `jax.grad` with the random numbers held fixed, averaged over all of them, differentiates each risk but not the weights
 # $1 - \rho_1$ and $\rho_1$ in front: that is the *pathwise* derivative. It misses that what makes an attack likelier
 # makes the calm after it likelier too: -183 for -168.
 
@@ -124,9 +124,11 @@ def expected_penalty_of_two(decay):
     return -100.0 * (first + (1.0 - first) * risk(6.0 * decay**2) + first * risk(0.0))
 
 
-dice = (jnp.arange(10_000) + 0.5) / 10_000  # every luck of the first step; that of the second changes nothing any more
-pathwise = jnp.mean(jax.vmap(lambda die: slope(0.97, jnp.stack([die, jnp.ones(())]), 1.0))(dice))
-tell("two steps, jax.grad over all dice", pathwise)
+uniforms = (
+    jnp.arange(10_000) + 0.5
+) / 10_000  # every chance of the first step; that of the second changes nothing any more
+pathwise = jnp.mean(jax.vmap(lambda u: slope(0.97, jnp.stack([u, jnp.ones(())]), 1.0))(uniforms))
+tell("two steps, jax.grad over all random numbers", pathwise)
 tell("two steps, by hand", jax.jit(jax.grad(expected_penalty_of_two))(0.97))
 
 # %% [markdown]
@@ -179,7 +181,7 @@ save(figure, "sensitivity")
 # %% [markdown]
 # ## 4. One coffee fewer
 #
-# Patient i's dice at decision t depend on the key, i and t alone. So the same key is the same luck, and two schedules
+# Patient i's noise at decision t depends on the key, i and t alone. The same key is the same noise, and two schedules
 # are compared on it: 4,096 developers drink 30 coffees and then nothing for five hours, and live once more without
 # the last coffee. The marginal estimator's value counts the same without letting any attack happen: the two must
 # agree.
@@ -214,7 +216,7 @@ tell("change, marginal", count(spared) - count(drunk))
 
 # %% [markdown]
 # And one developer, who had a heart attack? Let us ask it of somebody whose first one came with the very last
-# decision, ten half-hours after a strong last coffee. Now the dice are not known, only what happened is.
+# decision, ten half-hours after a strong last coffee. Now the random numbers are not known, only what happened is.
 # `counterfactual` infers them as far as that tells: the coffee's dose follows from hypertension before and after it,
 # and of the attack's die we know that it was below the risk. Without the coffee the risk would have been lower. So
 # the attack would have happened all the same with a probability that is the ratio of the two risks.

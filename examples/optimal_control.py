@@ -6,7 +6,7 @@
 The policy is a softmax of four numbers: how sharply it goes to bed by alertness, below which alertness, and the logits
 of coffee and of beer. It begins with all of them 0, which is 12 drinks a day. `hybrid` follows the unbiased gradient;
 `relaxed` that of a world in which one sleeps a third of a night; `pathwise` is `jax.grad`. What they end with is judged
-as what it is, a policy that draws its actions, in whole episodes on fresh dice; beside it stands its likeliest action,
+as what it is, a policy that draws its actions, in whole episodes on fresh noise; beside it stands its likeliest action,
 taken always.
 """
 
@@ -36,7 +36,7 @@ def logits(weights, carry, obs):
 
 
 def likeliest(weights, carry, obs, draw):
-    """The action of the greatest logit: the same policy without its dice."""
+    """The action of the greatest logit: the same policy without its random numbers."""
     values, carry = logits(weights, carry, obs)
     return jnp.argmax(values).astype(jnp.int32), carry
 

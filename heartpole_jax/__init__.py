@@ -27,7 +27,7 @@ from heartpole_jax.heartpole_v0 import (
     transition_info,
 )
 from heartpole_jax.policy import Policy
-from heartpole_jax.rollout import Lanes, Rollout, Transition, everything, rollout, stream
+from heartpole_jax.rollout import Envs, Rollout, Transition, everything, rollout, stream
 from heartpole_jax.saved_policy import load_policy
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
     "EnvParams",
     "EnvState",
     "Environment",
-    "Lanes",
+    "Envs",
     "Noise",
     "Policy",
     "Rollout",

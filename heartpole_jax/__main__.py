@@ -59,15 +59,15 @@ def _fail(error: Exception | str, status: int) -> int:
 
 
 def _leaderboard(options: argparse.Namespace) -> None:
-    worth: Any = evaluation_v1 if options.env == "HeartPole-v1" else evaluation
+    module: Any = evaluation_v1 if options.env == "HeartPole-v1" else evaluation
     params = _params(options)
-    everybody = worth.everybody(params)
-    contestants = {name: validation.look_up(everybody, name, "policy") for name in options.policies or everybody}
+    known = module.default_policies(params)
+    chosen = {name: validation.look_up(known, name, "policy") for name in options.policies or known}
     folder = disk.as_path(options.out) if options.out else None
     if folder:
         validation.check_folder(folder)
-    rows = worth.leaderboard(
-        jax.random.key(options.seed), contestants, params, num_episodes=options.episodes or worth.NUM_EPISODES,
+    rows = module.leaderboard(
+        jax.random.key(options.seed), chosen, params, num_episodes=options.episodes or module.NUM_EPISODES,
         devices=jax.devices(), progress=lambda name: print(f"evaluating {name} ...", file=sys.stderr),
     )  # fmt: skip
     texts = {
@@ -132,8 +132,8 @@ def _episode(options: argparse.Namespace) -> None:
     figure = draw_episode(records, params, title=f"{name}, seed {options.seed}")
     style.save(figure, out)
     counts = ", ".join(f"{row}: {count}" for row, count in zip(rows, actions, strict=True) if row)
-    told = f"{float(result.totals[0]):.3f}, {len(records.action):,} decisions, heart attacks: {attacks}, {counts}"
-    print(printable(f"{name}, seed {options.seed}: return {told}"))
+    text = f"{float(result.totals[0]):.3f}, {len(records.action):,} decisions, heart attacks: {attacks}, {counts}"
+    print(printable(f"{name}, seed {options.seed}: return {text}"))
     print(f"written: {out}")
 
 
@@ -289,14 +289,14 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(f"{message}; see `{self.prog} --help`")
 
 
-def _whole(text: str, low: int, limit: int, told: str) -> int:
+def _whole(text: str, low: int, limit: int, requirement: str) -> int:
     """The whole number in `text`. Raises ArgumentTypeError unless it is at least `low` and below `limit`."""
     try:
         value = int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
     if not low <= value < limit:
-        raise argparse.ArgumentTypeError(f"must be {told}, got {text}")
+        raise argparse.ArgumentTypeError(f"must be {requirement}, got {text}")
     return value
 
 

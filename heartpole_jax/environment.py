@@ -1,6 +1,6 @@
 """Environment: an environment as a bundle of pure functions, and `make`, which finds one by name.
 
-The bundle keeps the dice apart from the dynamics: `step` is `transition` after `sample_noise`. Whoever rolls out,
+The bundle keeps the noise apart from the dynamics: `step` is `transition` after `sample_noise`. Whoever rolls out,
 compares policies on the same noise, or asks what would have happened, draws once and calls `transition`. An
 environment that cannot be taken apart uses the key itself as its noise (`sample_noise=lambda key: key`).
 """
@@ -37,9 +37,9 @@ class Environment:
     num_actions: int
     obs_shape: tuple[int, ...]
     default_params: Any
-    sample_start: Callable[[PRNGKey], ArrayTree]  # key -> start, the dice of a reset
+    sample_start: Callable[[PRNGKey], ArrayTree]  # key -> start, the random numbers of a reset
     initial_state: Callable[[ArrayTree, Any], ArrayTree]  # start, params -> state
-    sample_noise: Callable[[PRNGKey], ArrayTree]  # key -> noise, the dice of a step
+    sample_noise: Callable[[PRNGKey], ArrayTree]  # key -> noise, the random numbers of a step
     transition: Callable[..., tuple]  # state, action, noise, params -> state, obs, reward, done
     transition_info: Callable[..., tuple]  # the same and info, a pytree of whatever else is worth measuring
     observe: Callable[[ArrayTree], Array]  # state -> obs, of shape obs_shape
@@ -132,8 +132,8 @@ def step_autoreset(
 
     `last_obs` is the true observation after the action, whatever `done` says: the one to bootstrap from, unless
     `terminated` says that the episode has truly ended there. `state` and `obs` are those to go on with: after a `done`
-    they belong to the next episode. The dice of the step are those of `threefry.derived_key(key, 0)`, those of the next
-    episode's start of `derived_key(key, 1)`.
+    they belong to the next episode. The step's noise has the key `threefry.derived_key(key, 0)`, the next
+    episode's start `derived_key(key, 1)`.
     """
     # Not `jax.random.split`, whose keys XLA puts into memory: on a GPU twice the bytes of a step.
     step_key, reset_key = (threefry.derived_key(key, purpose) for purpose in (0, 1))

@@ -1,7 +1,7 @@
 """How good is a policy: expected return, regret and their parts, with errors small enough to rank by.
 
 A heart attack costs 100 at 0.12 % a step, so single returns have a standard deviation of 111 while policies differ by
-hundredths. Three things take the luck out (all of them unbiased):
+hundredths. Three things take the noise out (all of them unbiased):
 
 - The noise of the penalty. With R the return, N the heart attacks and M = N - sum of the risks at their draws, M is a
   martingale: E[M] = 0 for every policy. So R + 100 beta M has the mean of R for any fixed beta, and beta =
@@ -10,7 +10,7 @@ hundredths. Three things take the luck out (all of them unbiased):
 - Exact sums. Risks are summed as their excess over risk(0), the rest is a multiple of a known number: in float32 the
   sum of 1000 risks would be wrong by up to 0.00003, the return by 0.003. The excess is a product, risk(h) sigma(6)
   (1 - exp(-h)), in which nothing cancels: exactly 0 for the sober.
-- Common random numbers. All policies of a leaderboard live on the same noise, and differences have paired errors.
+- Common random numbers. All policies of a leaderboard are simulated on the same noise; differences have paired errors.
 """
 
 import dataclasses
@@ -23,7 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 from chex import PRNGKey
 
-from heartpole_jax import arguments, policies, validation
+from heartpole_jax import arguments, validation
+from heartpole_jax import policies as scripted
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.heartpole_v0 import SLEEP_HALF_HOURS, Action, EnvParams
 from heartpole_jax.optimum import heart_attack_floor, resting_risk, return_ceiling, sober_optimum
@@ -31,7 +32,7 @@ from heartpole_jax.policy import Policy, as_policy
 from heartpole_jax.rollout import Transition, rollout
 
 HALF_HOURS_A_DAY = 48
-NUM_EPISODES = 65_536  # tells regrets to 0.00003 among the sober
+NUM_EPISODES = 65_536  # gives regrets to 0.00003 among the sober
 _ENOUGH_ATTACKS = 30  # in half of the episodes, to learn from them what an attack does
 
 
@@ -44,7 +45,7 @@ class Estimate(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What a policy is worth, over `num_episodes` whole episodes of HeartPole-v0."""
+    """The score of a policy, over `num_episodes` whole episodes of HeartPole-v0."""
 
     name: str
     num_episodes: int
@@ -55,7 +56,7 @@ class Evaluation:
     excess_heart_attacks: Estimate  # over the floor that no policy gets below
     drinks_a_day: Estimate  # coffees and beers
     share_asleep: Estimate  # of the half-hours
-    returns: np.ndarray  # (num_episodes,) each episode's return less its luck, for paired comparisons
+    returns: np.ndarray  # (num_episodes,) each return without the noise of heart attacks, for paired comparisons
 
 
 class AcrossSeeds(NamedTuple):
@@ -89,7 +90,7 @@ def evaluate(
 
     Args:
       policy: as for `rollout`.
-      key: the noise; two policies under one key meet the same luck.
+      key: the noise; two policies under one key have the same random numbers.
       params: plain numbers. `expected_penalty` is ignored: it changes no expectation.
       num_episodes: whole episodes of `params.max_steps` decisions, at least 4.
       name: for the table.
@@ -116,15 +117,15 @@ def evaluate(
     score = sums["productivity"] / sums["half_hours"]
     attacks, floor = sums["heart_attacks"], heart_attack_floor(params)
     risks, penalty = floor + sums["excess_risk"], float(params.heart_attack_penalty)
-    returns = without_luck(score - penalty * attacks, attacks, risks, -penalty)
+    returns = without_attack_noise(score - penalty * attacks, attacks, risks, -penalty)
     evaluation = Evaluation(
         name=name,
         num_episodes=num_episodes,
         expected_return=estimate(returns),
         regret=estimate(best - returns),
         score=estimate(score),
-        heart_attacks=estimate(without_luck(attacks, attacks, risks, 1.0)),
-        excess_heart_attacks=estimate(without_luck(attacks - floor, attacks, risks, 1.0)),
+        heart_attacks=estimate(without_attack_noise(attacks, attacks, risks, 1.0)),
+        excess_heart_attacks=estimate(without_attack_noise(attacks - floor, attacks, risks, 1.0)),
         drinks_a_day=estimate(HALF_HOURS_A_DAY * sums["drinks"] / sums["half_hours"]),
         share_asleep=estimate(SLEEP_HALF_HOURS * sums["sleeps"] / sums["half_hours"]),
         returns=returns,
@@ -138,10 +139,10 @@ def evaluate(
     return evaluation
 
 
-@arguments.checked(key=validation.check_key, contestants=Mapping, params=EnvParams)
+@arguments.checked(key=validation.check_key, policies=Mapping, params=EnvParams)
 def leaderboard(
     key: PRNGKey,
-    contestants: Mapping[str, Policy | Callable[..., Any]] | None = None,
+    policies: Mapping[str, Policy | Callable[..., Any]] | None = None,
     params: EnvParams | None = None,
     *,
     num_episodes: int = NUM_EPISODES,
@@ -152,28 +153,28 @@ def leaderboard(
 
     `progress` is called with each name before its turn; the rest is as for `evaluate`.
     """
-    contestants = everybody(params) if contestants is None else contestants
-    judge = functools.partial(evaluate, key=key, params=params, num_episodes=num_episodes, devices=devices)
-    return rank(contestants, judge, progress)
+    policies = default_policies(params) if policies is None else policies
+    evaluate_one = functools.partial(evaluate, key=key, params=params, num_episodes=num_episodes, devices=devices)
+    return rank(policies, evaluate_one, progress)
 
 
 @arguments.checked(params=EnvParams)
-def everybody(params: EnvParams | None = None) -> dict[str, Policy]:
+def default_policies(params: EnvParams | None = None) -> dict[str, Policy]:
     """The scripted policies."""
-    return {name: policies.make(name, params) for name in policies.SCRIPTED}
+    return {name: scripted.make(name, params) for name in scripted.SCRIPTED}
 
 
 @arguments.typed()
 def rank(
-    contestants: Mapping[str, Any], judge: Callable[..., Any], progress: Callable[[str], None] = lambda name: None
+    policies: Mapping[str, Any], evaluate_one: Callable[..., Any], progress: Callable[[str], None] = lambda name: None
 ) -> list[Row]:
-    """A leaderboard, best first: `judge(policy, name=name)` evaluates each, and `progress` hears of it before."""
-    if not contestants:
-        raise ValueError("contestants must name at least one policy, got none")
+    """A leaderboard, best first: `evaluate_one(policy, name=name)` for each, after `progress(name)`."""
+    if not policies:
+        raise ValueError("policies must name at least one policy, got none")
     evaluations = []
-    for name, policy in contestants.items():
+    for name, policy in policies.items():
         progress(name)
-        evaluations.append(judge(policy, name=name))
+        evaluations.append(evaluate_one(policy, name=name))
     evaluations.sort(key=lambda evaluation: -evaluation.expected_return.mean)
     return [Row(evaluation, estimate(evaluations[0].returns - evaluation.returns)) for evaluation in evaluations]
 
@@ -208,8 +209,8 @@ def estimate(values: np.ndarray) -> Estimate:
     risks=validation.check_reals,
     per_attack=validation.check_number,
 )
-def without_luck(values: np.ndarray, attacks: np.ndarray, risks: np.ndarray, per_attack: float) -> np.ndarray:
-    """`values` less beta (`attacks` - `risks`), what luck did to them.
+def without_attack_noise(values: np.ndarray, attacks: np.ndarray, risks: np.ndarray, per_attack: float) -> np.ndarray:
+    """`values` less beta (`attacks` - `risks`), the noise of heart attacks.
 
     beta is by regression on the other half of the episodes. Where they saw too few heart attacks for one it is
     `per_attack`, what an attack does by itself.
@@ -218,7 +219,7 @@ def without_luck(values: np.ndarray, attacks: np.ndarray, risks: np.ndarray, per
       values: of each episode, as are the other two.
       attacks: heart attacks.
       risks: their probabilities, summed; attacks - risks has mean 0 whatever the policy does.
-      per_attack: the beta of a policy that lives on as if nothing had happened.
+      per_attack: the beta of a policy that goes on as if nothing had happened.
 
     Raises:
       TypeError: for what is no number.
@@ -229,14 +230,14 @@ def without_luck(values: np.ndarray, attacks: np.ndarray, risks: np.ndarray, per
             "values, attacks and risks must be of one number an episode, got shapes "
             f"{np.shape(values)}, {np.shape(attacks)} and {np.shape(risks)}"
         )
-    adjusted, luck = np.array(values, np.float64), np.asarray(attacks) - np.asarray(risks)
+    adjusted, martingale = np.array(values, np.float64), np.asarray(attacks) - np.asarray(risks)
     for here, there in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
         beta = per_attack
         if attacks[there].sum() >= _ENOUGH_ATTACKS and np.ptp(attacks[there]) > 0:
             # Centred, though the mean is known to be 0: so a policy that never drinks gets its beta to the digit.
-            centred = luck[there] - luck[there].mean()
+            centred = martingale[there] - martingale[there].mean()
             beta = np.mean(values[there] * centred) / np.mean(centred**2)
-        adjusted[here] -= beta * luck[here]
+        adjusted[here] -= beta * martingale[here]
     return adjusted
 
 
@@ -277,7 +278,7 @@ def coffees_until_heart_attack(
 
     Returns int64 of shape (num_patients,); `max_coffees + 1` for those who survive so many.
     """
-    coffee = policies.always(Action.COFFEE)
+    coffee = scripted.always(Action.COFFEE)
     attacks = rollout(
         coffee, key, params, num_envs=num_patients, num_steps=max_coffees, total=None, record=_heart_attack
     ).records

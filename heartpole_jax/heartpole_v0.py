@@ -1,6 +1,6 @@
-"""HeartPole-v0: be productive without a heart attack. State, parameters, dice, and one pure step.
+"""HeartPole-v0: be productive without a heart attack. State, parameters, random numbers, and one pure step.
 
-    noise = sample_noise(key)                                              the dice
+    noise = sample_noise(key)                                              the random numbers
     state, obs, reward, done = transition(state, action, noise, params)    the body: deterministic
     state, obs, reward, done = step(state, action, key, params)            both
 
@@ -142,7 +142,7 @@ def validate(params: EnvParams) -> None:
 
 
 def sample_noise(key: PRNGKey) -> Noise:
-    """The dice of one step: four independent uniforms from one key (see `threefry.uniforms` for their grain)."""
+    """The noise of one step: four independent uniforms from one key (see `threefry.uniforms` for their grain)."""
     # In the order of the pytree's leaves, so that two neighbours come out of one block (see `rollout._pair`).
     alertness, heart_attack, hypertension, intoxication = threefry.uniforms(key, 4)
     return Noise(alertness=alertness, hypertension=hypertension, intoxication=intoxication, heart_attack=heart_attack)
@@ -154,7 +154,7 @@ def sample_wake_up(key: PRNGKey) -> Array:
 
 
 def initial_state(u: Numeric, params: EnvParams | None = None) -> EnvState:
-    """The state of a patient who has just woken up, `u` in [0, 1) deciding how rested (fact 1). No dice."""
+    """The state of a patient who has just woken up, `u` in [0, 1) deciding how rested (fact 1). No random numbers."""
     params = EnvParams() if params is None else params
     validation.check_type("params", params, EnvParams)
     return awake_state(u, params)
@@ -332,7 +332,7 @@ def work_half_hour(
 def transition(
     state: EnvState, action: Numeric, noise: Noise, params: EnvParams | None = None
 ) -> tuple[EnvState, Array, Array, Array]:
-    """One decision, the dice given: (state, obs, reward, done). Deterministic and differentiable.
+    """One decision, the random numbers given: (state, obs, reward, done). Deterministic and differentiable.
 
     The action, then half an hour of work, then perhaps a heart attack (reward - 100, hypertension 0). The reward is the
     gain in mean productivity W / t, computed as (p - d S) / (t + d), with p the productivity of the step, d its
@@ -359,7 +359,7 @@ def transition(
 def step(
     state: EnvState, action: Numeric, key: PRNGKey, params: EnvParams | None = None
 ) -> tuple[EnvState, Array, Array, Array]:
-    """One decision, with dice from `key`: `transition(state, action, sample_noise(key), params)`."""
+    """One decision, with random numbers from `key`: `transition(state, action, sample_noise(key), params)`."""
     return transition(state, action, sample_noise(key), params)
 
 

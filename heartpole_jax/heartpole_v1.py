@@ -1,6 +1,6 @@
 """HeartPole-v1, the tutorial's homework: a longer menu, and choices that matter. State, parameters, and one pure step.
 
-    noise = sample_noise(key)                                              the dice, HeartPole-v0's
+    noise = sample_noise(key)                                              the random numbers, HeartPole-v0's
     state, obs, reward, done = transition(state, action, noise, params)    the body: deterministic
     state, obs, reward, done = step(state, action, key, params)            both
 
@@ -112,7 +112,7 @@ def validate(params: EnvParams) -> None:
 
 
 def initial_state(u: Numeric, params: EnvParams | None = None) -> EnvState:
-    """The state of a patient who has just woken up, `u` in [0, 1) deciding how rested. No dice."""
+    """The state of a patient who has just woken up, `u` in [0, 1) deciding how rested. No random numbers."""
     params = EnvParams() if params is None else params
     validation.check_type("params", params, EnvParams)
     zero = functools.partial(jnp.zeros, (), jnp.result_type(float))  # an array of its own for each leaf
@@ -243,7 +243,7 @@ def transition_info(
 def transition(
     state: EnvState, action: Numeric, noise: Noise, params: EnvParams | None = None
 ) -> tuple[EnvState, Array, Array, Array]:
-    """One decision, the dice given: (state, obs, reward, done). Deterministic and differentiable.
+    """One decision, the random numbers given: (state, obs, reward, done). Deterministic and differentiable.
 
     In this order: the action's doses (hypertension not below 0), its break, waking up or its dose of alertness, half an
     hour of work, perhaps a heart attack (reward - 100, hypertension 0). The reward is the productivity of the work. The
@@ -271,7 +271,7 @@ def transition(
 def step(
     state: EnvState, action: Numeric, key: PRNGKey, params: EnvParams | None = None
 ) -> tuple[EnvState, Array, Array, Array]:
-    """One decision, with dice from `key`: `transition(state, action, sample_noise(key), params)`."""
+    """One decision, with random numbers from `key`: `transition(state, action, sample_noise(key), params)`."""
     return transition(state, action, sample_noise(key), params)
 
 

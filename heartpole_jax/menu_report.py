@@ -219,7 +219,7 @@ class _Life(NamedTuple):
 
 
 def _live(menu: Menu, lives: Mapping[str, _Life], num_episodes: int) -> list[Loop]:
-    """What each life is worth, all on the same dice and in one program."""
+    """What each life is worth, all on the same noise and in one program."""
     if not lives:
         return []
     env = make("HeartPole-v1", _with_idling(menu))

@@ -18,7 +18,7 @@ def _itself(key: PRNGKey) -> PRNGKey:
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["params", "carry"], meta_fields=["act", "sample"])
 @dataclasses.dataclass(frozen=True)
 class Policy:
-    """A policy for one patient: its dice apart from its decision, as an environment's are.
+    """A policy for one patient: its random numbers apart from its decision, as an environment's are.
 
     A pytree: `params` can be traced, swept and differentiated, and the policy passed through jit. `act` and `sample`
     are static: give the same functions again and the compiled program is found again. It can be pickled where they can:

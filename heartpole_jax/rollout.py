@@ -2,9 +2,9 @@
 
     result = rollout(policy, key, num_envs=16_384)            # result.totals: the return of each patient
 
-Patient i at step t throws dice that depend on `key`, i and t alone. So two policies under one key face the same luck
-(common random numbers), a patient's life does not change with the number of patients, blocks or devices, and a rollout
-that is cut in two goes on with the same dice. Differently compiled programs may round a last digit differently.
+Patient i at step t has random numbers that depend on `key`, i and t alone. So two policies under one key have the same
+noise (common random numbers), a patient's episode does not change with the number of patients, blocks or devices, and a
+rollout that is cut in two goes on with the same noise. Programs that are compiled differently may round differently.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ _NOISE_STEPS = ByPlatform(cpu=10, accelerator=1)
 # writes the patients once. More take longer to compile.
 _UNROLL = ByPlatform(cpu=1, accelerator=4)
 # Patients at a time: on a CPU as many as fit the second-level cache.
-_BLOCK_LANES = ByPlatform(cpu=8192, accelerator=None)
+_BLOCK_ENVS = ByPlatform(cpu=8192, accelerator=None)
 # Whether a block is filled up to an odd number of patients: XLA gives each thread of a GPU four entries of arrays whose
 # length four divides, and the steps of four patients are too much for its registers. Not for records, which would be
 # copied to cut the filling off.
@@ -51,18 +51,18 @@ class Transition:
     done: Array  # bool, the time limit or a true end
     terminated: Array  # bool, a true end
     next_state: ArrayTree  # before any reset
-    next_obs: Array  # the true last observation, whatever `done` says
-    info: ArrayTree  # what the environment's transition_info tells
+    next_obs: Array  # the true last observation, whatever `done` is
+    info: ArrayTree  # what the environment's transition_info returns
 
 
 @struct.dataclass
-class Lanes:
-    """Where the patients of a rollout stand, leaves of shape (num_envs, ...). `rollout(..., start=lanes)` goes on."""
+class Envs:
+    """Where the patients of a rollout stand, leaves of shape (num_envs, ...). `rollout(..., start=envs)` goes on."""
 
     state: ArrayTree
     carry: ArrayTree  # the policy's
     running: Array  # bool; False once an episode is done, always True with autoreset
-    lane: Array  # uint32, which patient: with `time` and the key it names the dice
+    index: Array  # uint32, which patient: with `time` and the key it names the random numbers
     time: Array  # uint32, steps done
 
 
@@ -72,7 +72,7 @@ class Rollout:
 
     totals: ArrayTree
     records: ArrayTree
-    lanes: Lanes
+    envs: Envs
 
 
 @arguments.typed()
@@ -97,13 +97,13 @@ def rollout(
     total: Callable[[Transition], ArrayTree] | None = reward_of,
     record: Callable[[Transition], ArrayTree] | None = None,
     autoreset: bool = False,
-    start: Lanes | None = None,
-    block_lanes: int | None = None,
+    start: Envs | None = None,
+    block_envs: int | None = None,
     devices: Sequence[jax.Device] | None = None,
 ) -> Rollout:
     """Rolls `num_envs` patients out for `num_steps` decisions. Pure; can be jitted, vmapped and differentiated.
 
-    Time and memory are spent only on what is asked for: `totals` alone need no memory that grows with the steps.
+    Time and memory are spent only on what is returned: `totals` alone need no memory that grows with the steps.
 
     Args:
       policy: a `Policy`, or a function `(key, obs) -> action`, for one patient.
@@ -117,8 +117,8 @@ def rollout(
         Without `autoreset` they end with the episode. Pass the same function again to reuse the compiled program.
       record: transition -> anything, stacked over the steps. Steps after an episode's end are recorded too.
       autoreset: begin a new episode where one is done (`Transition.next_obs` stays the true last one).
-      start: `Rollout.lanes` of an earlier call, to go on from there with the same key.
-      block_lanes: patients simulated at a time on a device, unless something is recorded. By default what fits a CPU's
+      start: `Rollout.envs` of an earlier call, to go on from there with the same key.
+      block_envs: patients simulated at a time on a device, unless something is recorded. By default what fits a CPU's
         cache, and on other devices all of them. Changes no result.
       devices: spread the patients over these devices. Changes no result.
 
@@ -145,11 +145,11 @@ def rollout(
         if not devices:
             raise ValueError("devices must name at least one device, got none; leave it out for the default device")
     platform = devices[0].platform if devices else platforms.default_platform()
-    if block_lanes is None:
-        block_lanes = _BLOCK_LANES.on(platform) or num_envs
-    for name, size in (("num_envs", num_envs), ("num_steps", num_steps), ("block_lanes", block_lanes)):
+    if block_envs is None:
+        block_envs = _BLOCK_ENVS.on(platform) or num_envs
+    for name, size in (("num_envs", num_envs), ("num_steps", num_steps), ("block_envs", block_envs)):
         validation.check_size(name, size)
-    num_envs, num_steps, block_lanes = map(int, (num_envs, num_steps, block_lanes))  # NumPy's may be of few bits
+    num_envs, num_steps, block_envs = map(int, (num_envs, num_steps, block_envs))  # NumPy's may be of few bits
     if start is not None:
         _check_start(start, env, policy, params, key, num_envs)
     # Parameters that are plain numbers are compiled in, which makes the program up to twice as fast on a CPU.
@@ -159,31 +159,33 @@ def rollout(
         params, constants = None, _Constants(tuple(leaves), tuple(map(type, leaves)), treedef)
     with contextlib.nullcontext() if devices is None else _mesh_set_aside():
         if devices is not None:
-            place = functools.partial(_placed, mesh=Mesh(np.array(devices), ("lanes",)))
+            place = functools.partial(_placed, mesh=Mesh(np.array(devices), ("envs",)))
             policy, key, params, start = jax.tree.map(place, (policy, key, params, start))
         return _program(constants)(
             policy, key, params, start, env=env, num_envs=num_envs, num_steps=num_steps,
-            total=total, record=record, autoreset=autoreset, block_lanes=block_lanes, devices=devices,
+            total=total, record=record, autoreset=autoreset, block_envs=block_envs, devices=devices,
             noise_steps=_NOISE_STEPS.on(platform), unroll=_UNROLL.on(platform), odd_blocks=_ODD_BLOCKS.on(platform),
         )  # fmt: skip
 
 
-def _check_start(start: Lanes, env: Environment, policy: Policy, params: Any, key: PRNGKey, num_envs: int) -> None:
-    """Raises TypeError or ValueError for lanes of another environment, policy or number."""
-    validation.check_type("start", start, Lanes, "give the `lanes` of a rollout")
+def _check_start(start: Envs, env: Environment, policy: Policy, params: Any, key: PRNGKey, num_envs: int) -> None:
+    """Raises TypeError or ValueError for environments of another environment, policy or number."""
+    validation.check_type("start", start, Envs, "give the `envs` of a rollout")
     arguments.check_arrays("start", start)
-    for name, kind in (("running", bool), ("lane", np.integer), ("time", np.integer)):
+    for name, kind in (("running", bool), ("index", np.integer), ("time", np.integer)):
         values = getattr(start, name)
         if not isinstance(values, jax.Array | np.ndarray) or values.ndim != 1 or not jnp.issubdtype(values.dtype, kind):
-            raise TypeError(f"start.{name} must be of one {kind.__name__} a lane, got {arguments.described(values)}")
+            raise TypeError(
+                f"start.{name} must be of one {kind.__name__} an environment, got {arguments.described(values)}"
+            )
         if values.shape != (num_envs,):
-            raise ValueError(f"start must hold num_envs lanes, got {len(values)} and num_envs {num_envs}")
+            raise ValueError(f"start must hold num_envs environments, got {len(values)} and num_envs {num_envs}")
     fresh = jax.eval_shape(lambda: (env.reset(key, params)[0], policy.carry))
     forms = lambda tree: (jax.tree.structure(tree), [jnp.shape(leaf) for leaf in jax.tree.leaves(tree)])
     for what, own, given in zip(("environment", "policy"), fresh, (start.state, start.carry), strict=True):
         if forms(jax.tree.map(lambda x: jax.ShapeDtypeStruct((num_envs, *x.shape), x.dtype), own)) != forms(given):
             raise ValueError(
-                f"start must hold the lanes of this {what}, got those of another; leave it out to begin anew"
+                f"start must hold the environments of this {what}, got those of another; leave it out to begin anew"
             )
 
 
@@ -197,10 +199,10 @@ def stream(
     """
     validation.check_size("num_steps", num_steps)
     validation.check_size("chunk_steps", chunk_steps)
-    lanes = options.pop("start", None)
+    envs = options.pop("start", None)
     for done in range(0, num_steps, chunk_steps):
-        piece = rollout(policy, key, params, num_steps=min(chunk_steps, num_steps - done), start=lanes, **options)
-        lanes = piece.lanes
+        piece = rollout(policy, key, params, num_steps=min(chunk_steps, num_steps - done), start=envs, **options)
+        envs = piece.envs
         yield piece
 
 
@@ -208,53 +210,53 @@ def stream(
 def _program(constants: "_Constants | None") -> Callable:
     """`_rollout`, compiled, for parameters that are compiled in. What falls out of the cache takes its programs along,
     which jit would keep for ever."""
-    static = ("env", "num_envs", "num_steps", "total", "record", "autoreset", "block_lanes", "devices", "noise_steps",
+    static = ("env", "num_envs", "num_steps", "total", "record", "autoreset", "block_envs", "devices", "noise_steps",
               "unroll", "odd_blocks")  # fmt: skip
     return jax.jit(functools.partial(_rollout, constants), static_argnames=static)
 
 
 def _rollout(
-    constants, policy, key, params, start, *, env, num_envs, num_steps, total, record, autoreset, block_lanes, devices,
+    constants, policy, key, params, start, *, env, num_envs, num_steps, total, record, autoreset, block_envs, devices,
     noise_steps, unroll, odd_blocks,
 ):  # fmt: skip
-    """Divides the lanes into blocks, and the blocks among the devices."""
+    """Divides the environments into blocks, and the blocks among the devices."""
     if constants is not None:
         params = jax.tree.unflatten(constants.treedef, constants.leaves)
     num_devices = 1 if devices is None else len(devices)
-    num_blocks = num_devices * (1 if record else -(-num_envs // (num_devices * block_lanes)))
-    lanes_a_block = -(-num_envs // num_blocks)
+    num_blocks = num_devices * (1 if record else -(-num_envs // (num_devices * block_envs)))
+    envs_a_block = -(-num_envs // num_blocks)
     if odd_blocks and not record:
-        lanes_a_block |= 1
-    padding = num_blocks * lanes_a_block - num_envs
-    dice = _Dice(noise=threefry.fold_in(key, 0), policy=threefry.fold_in(key, 1), start=threefry.fold_in(key, 2))
+        envs_a_block |= 1
+    padding = num_blocks * envs_a_block - num_envs
+    streams = _Streams(noise=threefry.fold_in(key, 0), policy=threefry.fold_in(key, 1), start=threefry.fold_in(key, 2))
     if start is None:
-        start = jax.vmap(lambda i: _fresh_lane(policy, params, dice, i, env))(jnp.arange(num_envs, dtype=jnp.uint32))
+        start = jax.vmap(lambda i: _fresh_env(policy, params, streams, i, env))(jnp.arange(num_envs, dtype=jnp.uint32))
 
     def divide(x):
         padded = jnp.concatenate([x, jnp.repeat(x[-1:], padding, axis=0)])
-        return padded.reshape(num_blocks, lanes_a_block, *x.shape[1:])
+        return padded.reshape(num_blocks, envs_a_block, *x.shape[1:])
 
-    def run(policy, traced, dice, blocks):
+    def run(policy, traced, streams, blocks):
         values = params if constants is not None else traced
         block = functools.partial(
             _run_block, env=env, num_steps=num_steps, total=total, record=record, autoreset=autoreset,
             noise_steps=noise_steps, unroll=unroll,
         )  # fmt: skip
-        return jax.lax.map(lambda lanes: block(policy, values, dice, lanes), blocks)
+        return jax.lax.map(lambda envs: block(policy, values, streams, envs), blocks)
 
     if devices is not None:
-        whole, split = PartitionSpec(), PartitionSpec("lanes")
-        mesh = Mesh(np.array(devices), ("lanes",))
+        whole, split = PartitionSpec(), PartitionSpec("envs")
+        mesh = Mesh(np.array(devices), ("envs",))
         run = jax.shard_map(run, mesh=mesh, in_specs=(whole, whole, whole, split), out_specs=split, check_vma=False)
 
     def unite(x):
         return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])[:num_envs]
 
-    lanes, totals, records = run(policy, params, dice, jax.tree.map(divide, start))
+    envs, totals, records = run(policy, params, streams, jax.tree.map(divide, start))
     result = Rollout(
-        lanes=jax.tree.map(unite, lanes),
+        envs=jax.tree.map(unite, envs),
         totals=jax.tree.map(unite, totals),
-        # From (blocks, steps, lanes) to (steps, lanes). One block a device here, so this copies only between devices.
+        # From (blocks, steps, envs) to (steps, envs). One block a device here, so this copies only between devices.
         records=jax.tree.map(lambda x: jnp.swapaxes(unite(jnp.swapaxes(x, 1, 2)), 0, 1), records),
     )
     validation.check_fits(result, devices or jax.local_devices()[:1])
@@ -270,34 +272,45 @@ class _Constants(NamedTuple):
 
 
 @struct.dataclass
-class _Dice:
-    """Hashed words for each use of chance; `threefry.key_at` makes a key of them for every lane and time."""
+class _Streams:
+    """Hashed words for each use of random numbers; `threefry.key_at` makes keys of them for an environment and time."""
 
     noise: tuple[Array, Array]
     policy: tuple[Array, Array]
     start: tuple[Array, Array]
 
 
-def _fresh_lane(policy: Policy, params, dice: _Dice, lane: Array, env: Environment) -> Lanes:
-    start = env.sample_start(threefry.key_at(dice.start, lane, jnp.uint32(0)))
-    return Lanes(
+def _fresh_env(policy: Policy, params, streams: _Streams, index: Array, env: Environment) -> Envs:
+    start = env.sample_start(threefry.key_at(streams.start, index, jnp.uint32(0)))
+    return Envs(
         state=env.initial_state(start, params),
         carry=jax.tree.map(jnp.asarray, policy.carry),
         running=jnp.array(True),
-        lane=lane,
+        index=index,
         time=jnp.zeros((), jnp.uint32),
     )
 
 
 def _run_block(
-    policy: Policy, params, dice: _Dice, lanes: Lanes, *, env, num_steps, total, record, autoreset, noise_steps, unroll
+    policy: Policy,
+    params,
+    streams: _Streams,
+    envs: Envs,
+    *,
+    env,
+    num_steps,
+    total,
+    record,
+    autoreset,
+    noise_steps,
+    unroll,
 ):
-    """Some lanes through all steps: (lanes, totals, records), records of shape (num_steps, lanes, ...)."""
+    """Some environments through all steps: (envs, totals, records), records of shape (num_steps, envs, ...)."""
 
-    def draw(lane, time):
-        fresh = env.sample_start(threefry.key_at(dice.start, lane, time + 1)) if autoreset else None
-        noise = env.sample_noise(threefry.key_at(dice.noise, lane, time))
-        return noise, policy.sample(threefry.key_at(dice.policy, lane, time)), fresh
+    def draw(index, time):
+        fresh = env.sample_start(threefry.key_at(streams.start, index, time + 1)) if autoreset else None
+        noise = env.sample_noise(threefry.key_at(streams.noise, index, time))
+        return noise, policy.sample(threefry.key_at(streams.policy, index, time)), fresh
 
     def act(state, carry, noise, draw):
         obs = env.observe(state)
@@ -324,32 +337,32 @@ def _run_block(
         return (next_state, next_carry, running, totals), record(transition) if record else None
 
     def step_all(carry, offset):
-        return jax.vmap(step)(*carry, jax.vmap(draw)(lanes.lane, lanes.time + offset))  # type: ignore[call-arg]
+        return jax.vmap(step)(*carry, jax.vmap(draw)(envs.index, envs.time + offset))  # type: ignore[call-arg]
 
     def chunk(carry, offsets):
-        draws = jax.vmap(lambda offset: jax.vmap(draw)(lanes.lane, lanes.time + offset))(offsets)
+        draws = jax.vmap(lambda offset: jax.vmap(draw)(envs.index, envs.time + offset))(offsets)
         draws, unpair = _pair(draws)
         return jax.lax.scan(lambda carry, draws: jax.vmap(step)(*carry, unpair(draws)), carry, draws)  # type: ignore[call-arg]
 
     totals = None
     if total is not None:
         _, transition = jax.eval_shape(
-            jax.vmap(act), lanes.state, lanes.carry, *jax.vmap(draw)(lanes.lane, lanes.time)[:2]
+            jax.vmap(act), envs.state, envs.carry, *jax.vmap(draw)(envs.index, envs.time)[:2]
         )
         shapes = jax.eval_shape(jax.vmap(total), transition)
         totals = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.result_type(float)), shapes)
 
-    carry = (lanes.state, lanes.carry, lanes.running, totals)
+    carry = (envs.state, envs.carry, envs.running, totals)
     offsets = jnp.arange(num_steps, dtype=jnp.uint32)
     if noise_steps == 1:
         carry, records = jax.lax.scan(step_all, carry, offsets, unroll=unroll)
     else:
         carry, records = _scan_chunks(chunk, carry, offsets, noise_steps)
     state, policy_carry, running, totals = carry
-    lanes = dataclasses.replace(
-        lanes, state=state, carry=policy_carry, running=running, time=lanes.time + jnp.uint32(num_steps)
+    envs = dataclasses.replace(
+        envs, state=state, carry=policy_carry, running=running, time=envs.time + jnp.uint32(num_steps)
     )
-    return lanes, totals, records
+    return envs, totals, records
 
 
 def _scan_chunks(chunk: Callable, carry: Any, offsets: Array, chunk_steps: int) -> tuple[Any, ArrayTree]:

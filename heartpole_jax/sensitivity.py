@@ -175,7 +175,7 @@ def as_text(found: Sensitivity, name: str) -> str:
 def _gradients(estimator: str, key: PRNGKey, params: EnvParams, common: dict[str, Any]) -> tuple[Any, Any]:
     """Of the heart attacks, and of the score."""
     if estimator == "finite_differences":
-        # Attacks fall as the dice say: where days shift with a parameter, theirs is not the noise that counts, and a
+        # Attacks are sampled: where days shift with a parameter, theirs is not the noise that counts, and a
         # hundred times as many episodes are better than their integral.
         attacks, score = (
             gradients.finite_differences(objective, key, params, integrate_attacks=False, **common)

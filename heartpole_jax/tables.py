@@ -131,7 +131,7 @@ def _cells_v0(row: Row) -> tuple[str, ...]:
 def _notes_v0(rows: Sequence[Row], params: heartpole_v0.EnvParams) -> list[str]:
     return [
         f"{rows[0].evaluation.num_episodes:,} episodes of {int(params.max_steps):,} decisions for each policy, all on "
-        "the same dice; ± is one standard error.",
+        "the same noise; ± is one standard error.",
         f"Regret is against the best policy without drinks, computed by dynamic programming: "
         f"{sober_optimum(params).expected_return:.3f}.",
         f"No policy at all exceeds {return_ceiling(params):.1f}; none has fewer heart attacks than "
@@ -167,7 +167,7 @@ def _notes_v1(rows: Sequence[Row], params: heartpole_v1.EnvParams) -> list[str]:
     best = evaluation_v1.best_expected_return(params)
     return [
         f"{rows[0].evaluation.num_episodes:,} episodes of {int(params.max_half_hours):,} half-hours for each policy, "
-        "all on the same dice; ± is one standard error.",
+        "all on the same noise; ± is one standard error.",
         "Regret is unknown: this menu cannot be solved."
         if best is None
         else "Regret is against the policy of dynamic programming on a grid, without what intoxicates, in episodes of "

@@ -1,4 +1,4 @@
-"""Dice by counter: Threefry-2x32, the generator behind JAX's own keys, written so that XLA can vectorise it.
+"""Random numbers by counter: Threefry-2x32, the generator behind JAX's own keys, written so that XLA can vectorise it.
 
 Why not `jax.random`: a step of HeartPole is a few hundred operations, and drawing its four uniforms through
 `jax.random.uniform` costs several times that on a CPU (the default generator hashes one block for each word and does it
@@ -126,15 +126,15 @@ def derived_key(key: PRNGKey, purpose: int) -> PRNGKey:
     return key_at(fold_in(key, purpose), jnp.uint32(0), jnp.uint32(0))
 
 
-@arguments.checked(words=_check_words, lane=_check_word, time=_check_word)
-def key_at(words: tuple[Array, Array], lane: Array, time: Array) -> PRNGKey:
-    """The key of one lane at one time, uint32 scalars: distinct for every pair, and free of cost.
+@arguments.checked(words=_check_words, index=_check_word, time=_check_word)
+def key_at(words: tuple[Array, Array], index: Array, time: Array) -> PRNGKey:
+    """The key of one environment at one time, uint32 scalars: distinct for every pair, and free of cost.
 
     `words` must come out of a hash (`fold_in`): two streams then collide with the odds of two random numbers, as all
     keys do. The key itself is no hash, only the input of one.
     """
     # Not `jnp.stack`: XLA sees through a concatenation, and never puts the key into memory.
-    data = jnp.concatenate([(words[0] + lane)[None], (words[1] + time)[None]])
+    data = jnp.concatenate([(words[0] + index)[None], (words[1] + time)[None]])
     return jax.random.wrap_key_data(data, impl="threefry2x32")
 
 

@@ -53,7 +53,7 @@ def leaks_raise():
 def reused_keys_raise():
     """A key that is used twice is an error for one test, as far as JAX sees it.
 
-    Reading a key's words, which is what the library's own dice do, counts as no use; every `jax.random` function does.
+    Reading a key's words, as the library's own noise does, counts as no use; every `jax.random` function does.
     """
     with jax.debug_key_reuse(True):
         yield

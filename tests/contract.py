@@ -36,21 +36,21 @@ def check_environment(env: Environment, params=None, num_steps: int = NUM_STEPS)
 
     reset, step = jax.jit(reset), jax.jit(step)
 
-    def episode(lane):
-        keys = jax.random.wrap_key_data(key_data[lane])
+    def episode(index):
+        keys = jax.random.wrap_key_data(key_data[index])
         state, obs = reset(keys[0], params)
         _check_start(env, state, obs)
         trajectory = []
         for time in range(num_steps):
             before = jax.device_get(state)
-            result = step(state, jnp.asarray(actions[lane, time]), keys[time + 1], params)
+            result = step(state, jnp.asarray(actions[index, time]), keys[time + 1], params)
             _same(before, state, "the state was changed by a step", exact=True)
             _check_step(env, state, result, params, time + 1)
             state = result[0]
             trajectory.append(result)
         return jax.tree.map(lambda *x: np.stack(x), *trajectory)
 
-    looped = jax.tree.map(lambda *x: np.stack(x), *[episode(lane) for lane in range(NUM_LANES)])
+    looped = jax.tree.map(lambda *x: np.stack(x), *[episode(index) for index in range(NUM_LANES)])
     assert traces == {"reset": 1, "step": 1}, f"compiled again for another state, action or key: {traces}"
 
     _check_parts(env, params, key_data[0], actions[0])

@@ -1,6 +1,6 @@
 """Small environments whose values are known, to tell which part of a learner is broken.
 
-Each has something that HeartPole lacks: a true end, a value that follows from one line of arithmetic, dice that can be
+Each has something that HeartPole lacks: a true end, a value that follows from one line of arithmetic, noise that can be
 read. All are `Environment`s for `heartpole_jax.rollout` and for any agent; `gamma` is the learner's discount. Two
 policies go with them.
 """
@@ -135,15 +135,15 @@ def gallery(environments: typing.Sequence[Environment]) -> Environment:
     )
 
 
-def dice() -> Environment:
-    """Shows its dice: `info` is a step's noise (4,), the observation the uniform of the start. One step, then done."""
+def pure_noise() -> Environment:
+    """Shows its noise: `info` is a step's noise (4,), the observation the uniform of the start. One step, then done."""
 
     def transition_info(state, action, noise, params):
         reward, done = jnp.zeros(()), jnp.array(True)
         return state, state[None], reward, done, noise
 
     return Environment(
-        name="dice",
+        name="pure noise",
         num_actions=2**16,
         obs_shape=(1,),
         default_params=Params(max_steps=1),

@@ -13,7 +13,7 @@ import pytest
 import heartpole_jax as hp
 from agents import dqn
 from agents.commands import report
-from agents.common import env_params, networks
+from agents.common import env_params, networks, observations
 from agents.dqn import DQNConfig, Hyperparams
 from agents.runs import recipes, run_folder, scoring
 from agents.sweeps import listed_search, objectives, result_files, results, space, study, study_file, tasks
@@ -115,9 +115,18 @@ TYPED = {
     "keys": (evaluation.interquartile_mean, {"values": jax.random.split(jax.random.key(0))}),
     "one number": (evaluation.interquartile_mean, {"values": np.float64(1.0)}),
     "no numbers": (evaluation.interquartile_mean, {"values": np.zeros((2, 0))}),
-    "contestants": (evaluation.rank, {"contestants": [], "judge": print}),
+    "policies": (evaluation.rank, {"policies": [], "evaluate_one": print}),
     "an estimate": (tables.format_estimate, {"value": (1.0, 2.0, 3.0)}),
+    "num_actions": (gradients.SoftPolicy(logits=print).policy, {"num_actions": "x"}),
+    "config of observations": (observations.check_size, {"config": {}, "env": V0}),
+    "env of observations": (observations.check, {"env": "x", "config": CONFIG}),
+    "a swept name": (space.is_param, {"name": []}),
+    "params of a loss": (objectives.loss, {"params": 3, "mean_return": 1.0, "metric": "regret", "env": V0}),
     "metric": (objectives.metric, {"study": {}}),
+    "objectives of nobody": (
+        tasks.survivors,
+        {"objectives": {}, "parents": {"a": [tasks.Trial(0, 0)]}, "keep_one_in": 2},
+    ),
     "objectives": (tasks.score, {"objectives": np.ones((2, 2))}),
     "params of choices": (moment.choices, {"params": 3}),
     "solve": (optimum_v1.solve, {"drunk": "yes"}),
@@ -188,22 +197,22 @@ def test_a_policy_of_the_wrong_parts_is_refused(policy, message):
         as_policy(policy)
 
 
-LANES = {"state": (), "carry": (), "running": np.ones(2, bool), "lane": np.arange(2), "time": np.zeros(2, int)}
+ENVS = {"state": (), "carry": (), "running": np.ones(2, bool), "index": np.arange(2), "time": np.zeros(2, int)}
 
 
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ({"time": 3}, "start.time must be of one integer a lane, got 3"),
-        ({"time": np.int32(3)}, "start.time must be of one integer a lane, got an array of int32"),
-        ({"lane": np.zeros(2)}, "start.lane must be of one integer a lane, got an array of float64 of shape"),
+        ({"time": 3}, "start.time must be of one integer an environment, got 3"),
+        ({"time": np.int32(3)}, "start.time must be of one integer an environment, got an array of int32"),
+        ({"index": np.zeros(2)}, "start.index must be of one integer an environment, got an array of float64 of shape"),
         ({"running": "x"}, "start.running must be arrays and numbers that JAX can hold, got 'x'"),
-        ({"time": np.zeros(3, int)}, "start must hold num_envs lanes, got 3 and num_envs 2"),
+        ({"time": np.zeros(3, int)}, "start must hold num_envs environments, got 3 and num_envs 2"),
     ],
 )
-def test_lanes_of_the_wrong_parts_are_refused(bad, message):
+def test_environments_of_the_wrong_parts_are_refused(bad, message):
     with pytest.raises((TypeError, ValueError), match=f"^{message}"):
-        hp.rollout(hp.Policy(act=_act), jax.random.key(0), num_envs=2, num_steps=1, start=hp.Lanes(**LANES | bad))
+        hp.rollout(hp.Policy(act=_act), jax.random.key(0), num_envs=2, num_steps=1, start=hp.Envs(**ENVS | bad))
 
 
 FIELDS = {

@@ -23,7 +23,7 @@ PROBES = {
         probe_environments.counter(3),
         probe_environments.delayed_reward(),
         probe_environments.time_limit_only(4),
-        probe_environments.dice(),
+        probe_environments.pure_noise(),
     )
 }
 

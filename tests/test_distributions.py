@@ -1,4 +1,4 @@
-"""The dice of step, reset and rollout, a million draws of each, at fixed seeds.
+"""The random numbers of step, reset and rollout, a million draws of each, at fixed seeds.
 
 Every test has an error rate of ERROR = 1e-6 / 100: with fewer than 100 p-values here, a right library fails one of them
 with a probability below 1e-6 (Bonferroni).
@@ -81,11 +81,11 @@ def test_heart_attacks_are_binomial_at_the_risk_after_the_half_hour(hypertension
 
 @pytest.fixture(scope="module")
 def draws():
-    """The dice of 1000 lanes and 1000 steps of a rollout, each (steps, lanes), as numbers in [0, 1)."""
+    """The random numbers of 1000 envs and 1000 steps of a rollout, each (steps, envs), as numbers in [0, 1)."""
     result = hp.rollout(
         probe_environments.random_policy(2**16),
         jax.random.key(2026),
-        env=probe_environments.dice(),
+        env=probe_environments.pure_noise(),
         num_envs=1000,
         num_steps=1000,
         total=None,

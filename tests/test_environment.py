@@ -85,7 +85,7 @@ def test_an_environment_survives_pickling_and_copying(env):
 
 @pytest.mark.parametrize(
     "kind",
-    [hp.EnvState, hp.EnvParams, hp.Noise, hp.StepInfo, hp.Lanes, hp.Rollout, hp.Transition,
+    [hp.EnvState, hp.EnvParams, hp.Noise, hp.StepInfo, hp.Envs, hp.Rollout, hp.Transition,
      type(V1.default_params), type(V1.default_params.menu), type(V1.default_params.menu.actions[0])],
 )  # fmt: skip
 def test_jax_export_knows_the_types_of_arguments_and_results(kind):

@@ -107,15 +107,15 @@ def test_taking_the_luck_out_changes_no_mean_and_shrinks_the_error(rows):
 def test_luck_is_regressed_out_with_the_other_halfs_coefficient():
     attacks, risks = np.array([17.0, 19.0, 15.0, 14.0]), np.array([16.0, 17.0, 16.0, 16.0])
     values = np.array([3.0, 10.0, 1.0, 2.0])
-    # luck is 1, 2, -1, -2; even episodes: slope of (3, 1) on (1, -1) is 1; odd ones: of (10, 2) on (2, -2) is 2
-    adjusted = evaluation.without_luck(values, attacks, risks, -100.0)
+    # chance is 1, 2, -1, -2; even episodes: slope of (3, 1) on (1, -1) is 1; odd ones: of (10, 2) on (2, -2) is 2
+    adjusted = evaluation.without_attack_noise(values, attacks, risks, -100.0)
     np.testing.assert_allclose(adjusted, [3 - 2 * 1, 10 - 1 * 2, 1 + 2 * 1, 2 + 1 * 2])
 
 
 @pytest.mark.parametrize("attacks", [[1.0, 0.0, 0.0, 2.0], [20.0, 20.0, 20.0, 20.0], [0.0, 0.0, 0.0, 0.0]])
 def test_where_attacks_are_few_or_all_alike_what_one_does_by_itself_is_taken(attacks):
     attacks, risks = np.array(attacks), np.full(4, 1.23631157)
-    adjusted = evaluation.without_luck(5.0 - 100.0 * attacks, attacks, risks, -100.0)
+    adjusted = evaluation.without_attack_noise(5.0 - 100.0 * attacks, attacks, risks, -100.0)
     np.testing.assert_allclose(adjusted, np.full(4, 5.0 - 123.631157), rtol=1e-12)
 
 
@@ -131,9 +131,9 @@ def test_a_few_short_episodes_are_judged_rightly():
 
 
 def test_a_few_episodes_are_enough_where_luck_is_all_there_is():
-    # Returns that are -100 luck and nothing else leave nothing over, whatever the sample's mean luck.
+    # Returns that are -100 chance and nothing else leave nothing over, whatever the sample's mean chance.
     attacks, risks = np.array([12.0, 14.0, 11.0, 9.0, 13.0, 12.0]), np.array([10.7, 12.0, 12.0, 11.5, 12.3, 11.9])
-    adjusted = evaluation.without_luck(3.0 - 100 * (attacks - risks), attacks, risks, 7.0)
+    adjusted = evaluation.without_attack_noise(3.0 - 100 * (attacks - risks), attacks, risks, 7.0)
     np.testing.assert_allclose(adjusted, np.full(6, 3.0), atol=1e-9)
 
 

@@ -62,8 +62,8 @@ def test_a_plain_gradient_sees_no_heart_attack_and_with_risks_instead_is_right_f
     first = 0.97 * 6.0
     likelier = 6.0 * risk(first) * (1.0 - 2.0 * risk(first))
     left_out = -100.0 * likelier * (risk(0.0) - risk(0.97 * first))
-    (pathwise,) = printed["two steps, jax.grad over all dice"]
-    assert pathwise == pytest.approx(slope(2) - left_out, abs=0.01)  # the dice are 10,000
+    (pathwise,) = printed["two steps, jax.grad over all random numbers"]
+    assert pathwise == pytest.approx(slope(2) - left_out, abs=0.01)  # the random numbers are 10,000
     assert pathwise < slope(2) - 10
 
 

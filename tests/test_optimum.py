@@ -58,7 +58,7 @@ def test_the_optimum_is_the_best_of_all_schedules_where_waking_up_is_certain(x64
     scores = jax.jit(jax.vmap(score))(schedules)
     assert sober_optimum(params).score == pytest.approx(float(scores.max()), abs=1e-12)
     # and the policy reads that schedule off its table
-    final = rollout(policies.optimal(params), jax.random.key(0), params, num_envs=1, block_lanes=1).lanes.state
+    final = rollout(policies.optimal(params), jax.random.key(0), params, num_envs=1, block_envs=1).envs.state
     assert float(final.work_done[0] / final.time_elapsed[0]) == pytest.approx(float(scores.max()), abs=1e-6)
 
 

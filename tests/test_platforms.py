@@ -38,18 +38,18 @@ def test_a_rollout_of_an_accelerator_has_the_same_noise_and_results(num_steps, o
         )
 
     def both():
-        dice = roll(
-            probe_environments.random_policy(2**16), probe_environments.dice(), autoreset=True, total=None,
+        sampled = roll(
+            probe_environments.random_policy(2**16), probe_environments.pure_noise(), autoreset=True, total=None,
             record=lambda t: (t.info, t.action, t.obs),
         )  # fmt: skip
         policy, env = probe_environments.random_policy(4), hp.make("HeartPole-v0")
         # Four patients without records are filled up to five.
-        return dice, (roll(policy, env, record=hp.everything), roll(policy, env, num_envs=4, block_lanes=4))
+        return sampled, (roll(policy, env, record=hp.everything), roll(policy, env, num_envs=4, block_envs=4))
 
-    dice, patients = both()
+    sampled, patients = both()
     on_accelerator()
-    dice_again, patients_again = both()
-    close(dice, dice_again, rtol=0)
+    sampled_again, patients_again = both()
+    close(sampled, sampled_again, rtol=0)
     close(patients, patients_again)
 
 

@@ -11,18 +11,18 @@ from hypothesis import example, given, settings
 
 import heartpole_jax as hp
 
-LANES = 32
+ENVS = 32
 STEPS = 60
 # time_elapsed is int32: 17 half-hours a step must fit on top of it.
 LATEST = 2**31 - 1 - 17 * STEPS
 
 
-def numbers(low, high, shape=LANES):
+def numbers(low, high, shape=ENVS):
     return hnp.arrays(np.float32, shape, elements=st.floats(low, high, width=32, allow_subnormal=False))
 
 
 def counts(high):
-    return hnp.arrays(np.int32, LANES, elements=st.integers(0, high))
+    return hnp.arrays(np.int32, ENVS, elements=st.integers(0, high))
 
 
 states = st.builds(
@@ -38,11 +38,11 @@ states = st.builds(
 noises = st.builds(
     hp.Noise,
     **{
-        name: hnp.arrays(np.int32, LANES, elements=st.integers(0, 2**24 - 1)).map(lambda x: (x * 2.0**-24).astype("f4"))
+        name: hnp.arrays(np.int32, ENVS, elements=st.integers(0, 2**24 - 1)).map(lambda x: (x * 2.0**-24).astype("f4"))
         for name in ("alertness", "hypertension", "intoxication", "heart_attack")
     },
 )
-actions = hnp.arrays(np.int32, LANES, elements=st.integers(0, 3))
+actions = hnp.arrays(np.int32, ENVS, elements=st.integers(0, 3))
 
 step_all = jax.jit(jax.vmap(hp.transition_info))
 step_one = jax.jit(hp.transition_info)
@@ -50,7 +50,7 @@ step_one = jax.jit(hp.transition_info)
 
 @jax.jit
 def live(actions, seed):
-    """A whole life of each lane, from waking up: actions (LANES, STEPS) -> obs (LANES, STEPS + 1, 6), rewards, info."""
+    """A whole episode of each environment: actions (ENVS, STEPS) -> obs (ENVS, STEPS + 1, 6), rewards, info."""
 
     def one(actions, start_key, data):
         state, obs = hp.reset(start_key)
@@ -65,11 +65,11 @@ def live(actions, seed):
         return jnp.concatenate([obs[None], later]), rewards, info
 
     start_key, step_key = jax.random.split(jax.random.key(seed))
-    data = jax.random.key_data(jax.random.split(step_key, (LANES, STEPS)))
-    return jax.vmap(one)(actions, jax.random.split(start_key, LANES), data)
+    data = jax.random.key_data(jax.random.split(step_key, (ENVS, STEPS)))
+    return jax.vmap(one)(actions, jax.random.split(start_key, ENVS), data)
 
 
-@given(hnp.arrays(np.int32, (LANES, STEPS), elements=st.integers(0, 3)), st.integers(0, 2**31 - 1))
+@given(hnp.arrays(np.int32, (ENVS, STEPS), elements=st.integers(0, 3)), st.integers(0, 2**31 - 1))
 def test_no_life_breaks_the_ranges_of_the_spec(actions, seed):
     obs, rewards, info = jax.device_get(live(actions, seed))
     _, hypertension, intoxication, awake, time, work = np.moveaxis(obs, -1, 0)
@@ -106,16 +106,16 @@ def test_a_step_from_any_state_is_finite_and_keeps_the_ranges(state, action, noi
 @given(states, actions, noises)
 def test_vmap_is_a_python_loop(state, action, noise):
     together = jax.device_get(step_all(state, action, noise))
-    for lane in range(0, LANES, 5):
-        alone = step_one(*jax.tree.map(lambda x, lane=lane: jnp.asarray(x[lane]), (state, action, noise)))
-        close(jax.tree.map(lambda x, lane=lane: x[lane], together), alone)
+    for index in range(0, ENVS, 5):
+        alone = step_one(*jax.tree.map(lambda x, index=index: jnp.asarray(x[index]), (state, action, noise)))
+        close(jax.tree.map(lambda x, index=index: x[index], together), alone)
 
 
 @settings(max_examples=5)
 @given(states, actions, noises)
 def test_jit_is_no_jit(state, action, noise):
-    for lane in range(0, LANES, 11):
-        arguments = jax.tree.map(lambda x, lane=lane: jnp.asarray(x[lane]), (state, action, noise))
+    for index in range(0, ENVS, 11):
+        arguments = jax.tree.map(lambda x, index=index: jnp.asarray(x[index]), (state, action, noise))
         close(step_one(*arguments), hp.transition_info(*arguments))
 
 

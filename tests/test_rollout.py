@@ -31,8 +31,8 @@ def test_totals_end_with_the_episode_and_records_go_on():
     assert result.records.reward.shape == (25, 3)
     np.testing.assert_allclose(result.totals, result.records.reward[:7].sum(axis=0), rtol=1e-5)
     np.testing.assert_array_equal(result.records.done.sum(axis=0), 25 - 6)
-    assert not result.lanes.running.any()
-    assert (result.lanes.state.num_steps == 25).all()
+    assert not result.envs.running.any()
+    assert (result.envs.state.num_steps == 25).all()
 
 
 def test_a_whole_episode_is_the_default_number_of_steps():
@@ -60,8 +60,8 @@ def test_autoreset_hands_back_the_true_last_observation_and_starts_again():
     np.testing.assert_array_equal(t.next_state.num_steps[ends], 7)
     np.testing.assert_array_equal(t.next_obs[ends][..., 4], t.next_state.time_elapsed[ends])
     assert (t.next_obs[ends][..., 4] >= 7).all()
-    assert result.lanes.running.all()
-    np.testing.assert_array_equal(result.lanes.state.num_steps, 4)
+    assert result.envs.running.all()
+    np.testing.assert_array_equal(result.envs.state.num_steps, 4)
     np.testing.assert_allclose(result.totals, t.reward.sum(axis=0), rtol=1e-5, atol=1e-5)
 
 
@@ -99,16 +99,16 @@ def test_a_policy_remembers_through_its_carry_and_forgets_at_a_reset():
     going_on = everything_of(TURNS, params=hp.EnvParams(max_steps=6))
     expected = np.where(np.arange(25) % 4 == 3, hp.Action.SLEEP, hp.Action.NOTHING)
     np.testing.assert_array_equal(going_on.records.action[:, 0], expected)
-    np.testing.assert_array_equal(going_on.lanes.carry, 25)
+    np.testing.assert_array_equal(going_on.envs.carry, 25)
     anew = everything_of(TURNS, params=hp.EnvParams(max_steps=6), autoreset=True)
     np.testing.assert_array_equal(anew.records.action[:, 1], np.tile([0, 0, 0, 3, 0, 0], 5)[:25])
-    np.testing.assert_array_equal(anew.lanes.carry, 1)
+    np.testing.assert_array_equal(anew.envs.carry, 1)
 
 
 @pytest.mark.slow
 def test_the_carry_survives_a_cut():
     first = everything_of(TURNS, num_steps=25)
-    second = everything_of(TURNS, num_steps=25, start=first.lanes)
+    second = everything_of(TURNS, num_steps=25, start=first.envs)
     np.testing.assert_array_equal(second.records.action[:, 0] == hp.Action.SLEEP, (np.arange(25) + 25) % 4 == 3)
 
 
@@ -176,12 +176,12 @@ def test_parameters_compiled_in_give_what_parameters_as_arrays_give():
 
 def test_parameters_compiled_in_are_told_apart_by_their_type():
     """1 equals 1.0 in Python, but an environment may make an integer of the one and a float of the other."""
-    env = probe_environments.dice()
+    env = probe_environments.pure_noise()
     env = dataclasses.replace(env, initial_state=lambda start, params: jnp.asarray(params.scale))
     for scale, dtype in ((2, jnp.int32), (2.0, jnp.float32)):
         params = probe_environments.Params(scale=scale)
-        lanes = hp.rollout(TURNS, jax.random.key(0), params, env=env, num_envs=2, num_steps=1, total=None).lanes
-        assert lanes.state.dtype == dtype
+        envs = hp.rollout(TURNS, jax.random.key(0), params, env=env, num_envs=2, num_steps=1, total=None).envs
+        assert envs.state.dtype == dtype
 
 
 def test_rollouts_sweep_over_keys():
@@ -193,7 +193,7 @@ def test_rollouts_sweep_over_keys():
 
 
 def test_the_gradient_of_a_rollout_is_its_finite_difference(x64):
-    """With the penalty's noise integrated out, no dice decide what fatigue does to the return."""
+    """With the penalty's noise integrated out, no random numbers decide what fatigue does to the return."""
     params = hp.EnvParams(expected_penalty=1.0, heart_attack_proclivity=0.0)
 
     def mean_return(fatigue_onset):
@@ -254,10 +254,10 @@ def test_a_true_end_is_told_from_a_time_limit():
     assert not terminated.any()
 
 
-def test_lanes_of_another_number_are_refused():
-    lanes = hp.rollout(RANDOM, jax.random.key(0), num_envs=8, num_steps=2).lanes
-    with pytest.raises(ValueError, match="start must hold num_envs lanes, got 8 and num_envs 4"):
-        hp.rollout(RANDOM, jax.random.key(0), num_envs=4, num_steps=2, start=lanes)
+def test_environments_of_another_number_are_refused():
+    envs = hp.rollout(RANDOM, jax.random.key(0), num_envs=8, num_steps=2).envs
+    with pytest.raises(ValueError, match="start must hold num_envs environments, got 8 and num_envs 4"):
+        hp.rollout(RANDOM, jax.random.key(0), num_envs=4, num_steps=2, start=envs)
 
 
 def test_programs_of_parameters_long_gone_are_not_kept():

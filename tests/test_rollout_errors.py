@@ -15,7 +15,7 @@ def roll(policy=NOTHING, seed=0, params=None, **options):
     return hp.rollout(policy, jax.random.key(seed), params, **({"num_envs": 2, "num_steps": 2} | options))
 
 
-@pytest.mark.parametrize("name", ["num_envs", "num_steps", "block_lanes"])
+@pytest.mark.parametrize("name", ["num_envs", "num_steps", "block_envs"])
 @pytest.mark.parametrize(
     ("size", "error"),
     [(0, ValueError), (-3, ValueError), (2**31, ValueError), (True, TypeError), (2.0, TypeError), ("2", TypeError)],
@@ -75,8 +75,8 @@ def test_no_devices_are_refused():
         roll(devices=[])
 
 
-def test_lanes_of_another_number_of_patients_are_refused():
-    lanes = roll(num_envs=4).lanes
+def test_environments_of_another_number_of_patients_are_refused():
+    envs = roll(num_envs=4).envs
     for num_envs in (2, 8):
         with pytest.raises((TypeError, ValueError)):
-            roll(num_envs=num_envs, start=lanes)
+            roll(num_envs=num_envs, start=envs)

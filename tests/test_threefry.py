@@ -101,12 +101,12 @@ def test_a_random_integer_is_the_high_half_of_word_times_size():
             assert int(threefry.random_int(jax.random.key(seed), num)) == int(word) * num >> 32
 
 
-def test_every_purpose_lane_and_time_has_a_key_of_its_own():
+def test_every_purpose_environment_and_time_has_a_key_of_its_own():
     words = [threefry.fold_in(jax.random.key(5), purpose) for purpose in range(3)]
     assert len({(int(x), int(y)) for x, y in words}) == 3
     data = {
-        tuple(jax.random.key_data(threefry.key_at(words[0], jnp.uint32(lane), jnp.uint32(time))).tolist())
-        for lane in (0, 1, 2**31, 2**32 - 1)
+        tuple(jax.random.key_data(threefry.key_at(words[0], jnp.uint32(index), jnp.uint32(time))).tolist())
+        for index in (0, 1, 2**31, 2**32 - 1)
         for time in (0, 1, 2**31, 2**32 - 1)
     }
     assert len(data) == 16

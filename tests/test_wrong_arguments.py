@@ -171,7 +171,7 @@ PUBLIC = {
     "where a menu is": (menu.check, {"where": [], "menu": menu.default()}),
     "rows as marks": (menu.is_one_of, {"chosen": menu.default().actions[:1], "marks": [True]}),
     "sober_optimum": (optimum.sober_optimum, {"params": V1.default_params}),
-    "leaderboard": (evaluation.leaderboard, {"contestants": ["reference"]}),
+    "leaderboard": (evaluation.leaderboard, {"policies": ["reference"]}),
     "estimate": (gradients.estimate, {"wrt": 3}),
     "order": (gradients.estimate, {"order": KEY}),
     "a switch": (gradients.estimate, {"control_variates": np.ones(3)}),
@@ -212,7 +212,10 @@ PUBLIC = {
     "located": (registry.located, {"name": 3}),
     "menu_digest": (registry.menu_digest, {"name": None}),
     "reward_of": (reward_of, {"transition": {}}),
-    "luck": (evaluation.without_luck, {"values": "x", "attacks": np.zeros(4), "risks": np.zeros(4), "per_attack": 1.0}),
+    "chance": (
+        evaluation.without_attack_noise,
+        {"values": "x", "attacks": np.zeros(4), "risks": np.zeros(4), "per_attack": 1.0},
+    ),
     "uniforms": (threefry.uniforms, {"num": 2.5}),
     "a block": (threefry.uniforms, {"first_block": -1, "num": 1}),
     "words": (threefry.random_words, {"num": 0}),
@@ -222,8 +225,8 @@ PUBLIC = {
     "a word": (threefry.as_uniform, {"word": 3}),
     "rounds": (threefry.threefry2x32, {"num_rounds": "x", "key": WORDS, "counter": WORDS}),
     "counter": (threefry.threefry2x32, {"counter": KEY, "key": WORDS}),
-    "words of a key": (threefry.key_at, {"words": KEY, "lane": WORDS[0], "time": WORDS[0]}),
-    "time": (threefry.key_at, {"time": 0, "lane": WORDS[0], "words": WORDS}),
+    "words of a key": (threefry.key_at, {"words": KEY, "index": WORDS[0], "time": WORDS[0]}),
+    "time": (threefry.key_at, {"time": 0, "index": WORDS[0], "words": WORDS}),
 }
 
 
@@ -268,10 +271,17 @@ def test_whole_numbers_of_few_bits_are_whole_numbers():
     np.testing.assert_array_equal(threefry.fold_in(KEY, np.int8(3)), threefry.fold_in(KEY, 3))
 
 
+@pytest.mark.parametrize("action", [2.5, None, "x"])
+def test_a_policy_that_is_differentiated_must_return_whole_numbers(action):
+    policy = lambda key, obs: action
+    with pytest.raises(TypeError, match=r"^action must be an integer in 0 \.\. 3, got "):
+        gradients.estimate("return", KEY, policy=policy, wrt="fatigue_width", num_episodes=4, num_steps=1)
+
+
 def test_a_policy_may_carry_an_array_without_numbers():
     act = lambda params, carry, obs, draw: (jnp.int32(0), carry)
-    lanes = hp.rollout(hp.Policy(act=act, carry=jnp.zeros((3, 0))), KEY, num_envs=2, num_steps=1).lanes
-    assert lanes.carry.shape == (2, 3, 0)
+    envs = hp.rollout(hp.Policy(act=act, carry=jnp.zeros((3, 0))), KEY, num_envs=2, num_steps=1).envs
+    assert envs.carry.shape == (2, 3, 0)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +300,7 @@ def test_each_size_of_the_observations_is_checked():
 
 def test_the_numbers_of_all_episodes_are_needed_to_take_luck_out():
     with pytest.raises(ValueError, match=r"must be of one number an episode, got shapes \(4,\), \(3,\) and \(4,\)"):
-        evaluation.without_luck(np.zeros(4), np.zeros(3), np.zeros(4), 1.0)
+        evaluation.without_attack_noise(np.zeros(4), np.zeros(3), np.zeros(4), 1.0)
 
 
 def test_a_batch_of_states_without_vmap_is_refused(start):
@@ -304,24 +314,24 @@ def _nothing(key, obs):
 
 
 @pytest.fixture(scope="module")
-def lanes():
+def envs():
     return {
-        env.name: hp.rollout(_nothing, KEY, env=env, num_envs=2, num_steps=1).lanes
+        env.name: hp.rollout(_nothing, KEY, env=env, num_envs=2, num_steps=1).envs
         for env in (hp.make("HeartPole-v0"), V1)
     }
 
 
 @pytest.mark.parametrize(("own", "other"), [("HeartPole-v0", "HeartPole-v1"), ("HeartPole-v1", "HeartPole-v0")])
-def test_a_rollout_does_not_go_on_from_lanes_of_another_environment(own, other, lanes):
-    with pytest.raises(ValueError, match="start must hold the lanes of this environment, got those of another"):
-        hp.rollout(_nothing, KEY, env=hp.make(own), num_envs=2, num_steps=1, start=lanes[other])
+def test_a_rollout_does_not_go_on_from_environments_of_another_environment(own, other, envs):
+    with pytest.raises(ValueError, match="start must hold the environments of this environment, got those of another"):
+        hp.rollout(_nothing, KEY, env=hp.make(own), num_envs=2, num_steps=1, start=envs[other])
 
 
-def test_a_rollout_does_not_go_on_from_lanes_of_another_policy_or_from_a_rollout(lanes):
-    with pytest.raises(ValueError, match="start must hold the lanes of this policy, got those of another"):
-        hp.rollout(hp.policies.reference(), KEY, num_envs=2, num_steps=1, start=lanes["HeartPole-v0"])
-    whole = dataclasses.replace(lanes["HeartPole-v0"], carry=np.int32(0))
-    with pytest.raises(ValueError, match="start must hold the lanes of this policy, got those of another"):
+def test_a_rollout_does_not_go_on_from_environments_of_another_policy_or_from_a_rollout(envs):
+    with pytest.raises(ValueError, match="start must hold the environments of this policy, got those of another"):
+        hp.rollout(hp.policies.reference(), KEY, num_envs=2, num_steps=1, start=envs["HeartPole-v0"])
+    whole = dataclasses.replace(envs["HeartPole-v0"], carry=np.int32(0))
+    with pytest.raises(ValueError, match="start must hold the environments of this policy, got those of another"):
         hp.rollout(_nothing, KEY, num_envs=2, num_steps=1, start=whole)
-    with pytest.raises(TypeError, match="start must be a Lanes, got a dict; give the `lanes` of a rollout"):
+    with pytest.raises(TypeError, match="start must be an Envs, got a dict; give the `envs` of a rollout"):
         hp.rollout(_nothing, KEY, num_envs=2, num_steps=1, start={})

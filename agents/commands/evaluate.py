@@ -95,7 +95,7 @@ def leaderboard(options: Leaderboard) -> int:
       OSError: where the tables cannot be written.
     """
     check(options.episodes, options.seed)
-    env, params, agents = _contestants([disk.as_path(run) for run in options.runs])
+    env, params, agents = _policies_of([disk.as_path(run) for run in options.runs])
     folder = disk.as_path(options.out) if options.out else None
     if folder:
         validation.check_folder(folder)
@@ -116,7 +116,7 @@ def leaderboard(options: Leaderboard) -> int:
     return 0
 
 
-def _contestants(folders: Sequence[Path]) -> tuple[Environment, Any, dict[str, Policy]]:
+def _policies_of(folders: Sequence[Path]) -> tuple[Environment, Any, dict[str, Policy]]:
     """The environment of all these runs, HeartPole-v0 for none, its parameters in them, and their policies by name."""
     if not folders:
         env = registry.make("HeartPole-v0")

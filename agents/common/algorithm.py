@@ -59,6 +59,12 @@ class Algorithm:
         return train_state if self.buffer is None else dataclasses.replace(train_state, **{self.buffer: buffer})
 
 
+def check_config(name: str, config: Any) -> None:
+    """Raises TypeError for what says nothing of a network."""
+    if isinstance(config, type) or not (hasattr(config, "hidden_sizes") and hasattr(config, "transform")):
+        raise TypeError(f"{name} must be a configuration, as DQNConfig, got {arguments.described(config)}")
+
+
 def train_state_of(kind: type) -> Callable[[str, Any], None]:
     """A check for `arguments.checked`: a train state of this type, whose leaves JAX can hold."""
 

@@ -17,7 +17,7 @@ import numpy as np
 from chex import Array, ArrayTree, PRNGKey
 from jax.flatten_util import ravel_pytree
 
-from agents.common.algorithm import Config
+from agents.common.algorithm import Config, check_config
 from heartpole_jax import Environment, Policy, arguments, q_network
 from heartpole_jax.environment import HEARTPOLE_V0
 from heartpole_jax.transforms import TRANSFORMS
@@ -70,12 +70,6 @@ class QNetwork(nn.Module):
         heads = Dense(self.num_actions + 1)(x)
         value, advantages = heads[:, :1], heads[:, 1:]
         return value + advantages - advantages.mean(axis=1, keepdims=True)
-
-
-def check_config(name: str, config: Any) -> None:
-    """Raises TypeError for what describes no network."""
-    if isinstance(config, type) or not (hasattr(config, "hidden_sizes") and hasattr(config, "transform")):
-        raise TypeError(f"{name} must be a configuration, as DQNConfig, got {arguments.described(config)}")
 
 
 _typed = arguments.typed(

@@ -3,10 +3,12 @@
 import math
 from typing import Any
 
-from heartpole_jax import Environment
+from agents.common.algorithm import check_config
+from heartpole_jax import Environment, arguments
 from heartpole_jax.transforms import TRANSFORMS
 
 
+@arguments.typed(config=check_config)
 def check_size(config: Any, env: Environment) -> int:
     """How many numbers an observation has. Raises ValueError where the transform takes another number of them."""
     obs_size, expected = math.prod(env.obs_shape), TRANSFORMS[config.transform].obs_size
@@ -16,6 +18,7 @@ def check_size(config: Any, env: Environment) -> int:
     return obs_size
 
 
+@arguments.typed(config=check_config)
 def check(config: Any, env: Environment) -> None:
     """Raises ValueError where the transform is of another environment's observations."""
     expected = TRANSFORMS[config.transform].env

@@ -93,7 +93,7 @@ def leaderboard(
       ValueError: for an agent with the name of a scripted policy, and as `evaluate`.
     """
     params = env.default_params if params is None else params
-    entrants = _module(params).everybody(params)
+    entrants = _module(params).default_policies(params)
     for name, agent in agents.items():
         if name in entrants:
             raise ValueError(f"an agent cannot have the name of a scripted policy, got {name!r}; rename its folder")

@@ -11,7 +11,7 @@ from agents.runs import scoring
 from agents.sweeps import listed_search
 from agents.sweeps import study as studies
 from agents.sweeps.study import Study
-from heartpole_jax import Environment, arguments, registry
+from heartpole_jax import Environment, arguments, registry, validation
 
 
 @arguments.typed()
@@ -44,7 +44,8 @@ def environments_of(study: Study) -> list[dict[str, float]]:
 @arguments.typed()
 def loss(mean_return: float, metric: str, env: Environment, params: Any) -> float:
     """What a trial with this mean return counts as, the lower the better: infinite where its regret is unknown."""
+    validation.look_up(dict.fromkeys(("regret", "return")), metric, "metric")
     if metric == "return":
         return -mean_return
-    regret = scoring.regret(env, mean_return, params)
+    regret = scoring.regret(env, mean_return, env._params(params))
     return math.inf if regret is None else regret

@@ -86,11 +86,13 @@ def names(env: Environment, algorithm: Algorithm) -> dict[str, Any]:
     return params | typing.get_type_hints(algorithm.config) | typing.get_type_hints(algorithm.hyperparams)
 
 
+@arguments.typed()
 def is_static(name: str) -> bool:
     """Whether each value of `name` is a program of its own, since it sets shapes."""
     return any(name in _fields(algorithm.config) for algorithm in algorithms.ALGORITHMS.values())
 
 
+@arguments.typed()
 def is_param(name: str) -> bool:
     """Whether `name`, one that can be swept, is a parameter of the environment."""
     known = any(name in _fields(algorithm.hyperparams) for algorithm in algorithms.ALGORITHMS.values())

@@ -77,9 +77,9 @@ def main(tutorial: Tutorial) -> int:
     print(f"Reward per episode {returns.mean():.2f}±{returns.std():.2f}\n")
     print(tutorial_text.render(records), flush=True)
 
-    contestants = {AGENT: policy} | {name: policies.make(name) for name in policies.SCRIPTED}
+    entrants = {AGENT: policy} | {name: policies.make(name) for name in policies.SCRIPTED}
     rows = evaluation.leaderboard(
-        many_key, contestants, num_episodes=tutorial.num_episodes, devices=jax.devices(),
+        many_key, entrants, num_episodes=tutorial.num_episodes, devices=jax.devices(),
         progress=lambda name: print(f"evaluating {name} ...", file=sys.stderr),
     )  # fmt: skip
     behaviour = behaviour_of(trained.weights, config, many_key, tutorial.num_episodes)
@@ -150,7 +150,7 @@ def behaviour_of(weights: Array, config: DQNConfig, key: PRNGKey, num_episodes: 
     totals = {name: np.asarray(value, np.float64) for name, value in result.totals.items()}
     return Behaviour(
         shares=totals["actions"].mean(axis=0) / (EPISODE_STEPS // 4),
-        alertness_at_the_end=float(np.asarray(result.lanes.state.alertness, np.float64).mean()),
+        alertness_at_the_end=float(np.asarray(result.envs.state.alertness, np.float64).mean()),
         return_deviation=float(totals["return"].std(ddof=1)),
         promise=float(totals["promise"].mean() / EPISODE_STEPS),
         value=float(totals["value"].mean() / EPISODE_STEPS),

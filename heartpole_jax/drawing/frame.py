@@ -28,7 +28,7 @@ except ImportError as missing:
 WIDTH = 800
 HALF_HOURS = 72  # shown, the last ones
 PIXELS = 8  # to a half-hour
-LEFT, HEADER, LANE_HEIGHT = 130, 86, 30
+LEFT, HEADER, ROW_HEIGHT = 130, 86, 30
 RIGHT = LEFT + HALF_HOURS * PIXELS
 NIGHT, NAVY, HAZE = "#1A2050", "#2B3A67", "#CBD3DE"
 _LONG_BREAK = 4  # half-hours, from which on a break is a band, and not a picture alone
@@ -85,16 +85,17 @@ def draw_frame(
     """
     if not moments:
         raise ValueError("a frame shows the last of its moments, got none; begin with the one after reset")
+    arguments.check_type("each of moments", moments[-1], Moment)
     is_v1 = moments[-1].stimulation is not None
     strips = _strips(is_v1, float(heart_attack_threshold), float(anxiety_threshold), float(ballmer_peak))
-    now, shown, lane_top = moments[-1], _shown(moments), _lane_top(strips)
+    now, shown, row_top = moments[-1], _shown(moments), _row_top(strips)
     image = _background(strips).copy()
     draw = ImageDraw.Draw(image)
     _draw_time(image, draw, now, strips)
-    _draw_lane(image, draw, shown, now, lane_top, choices)
+    _draw_row(image, draw, shown, now, row_top, choices)
     for strip in strips:
         _draw_curve(image, draw, shown, now, strip)
-    _draw_attacks(image, draw, shown, now, lane_top)
+    _draw_attacks(image, draw, shown, now, row_top)
     _draw_references(image, strips)
     _draw_values(image, now, strips)
     _draw_header(image, draw, now, _progress(now, limit, limit_is_time), choices)
@@ -130,15 +131,15 @@ def _strips(is_v1: bool, threshold: float, anxiety: float, peak: float) -> tuple
     return tuple(_Strip(HEADER + 12 + i * (height + 12), height, *row) for i, row in enumerate(rows))
 
 
-def _lane_top(strips: tuple[_Strip, ...]) -> int:
+def _row_top(strips: tuple[_Strip, ...]) -> int:
     return strips[-1].top + strips[-1].height + 10
 
 
 @functools.lru_cache(maxsize=8)
 def _background(strips: tuple[_Strip, ...]) -> Image.Image:
     """All that no moment changes."""
-    lane_top = _lane_top(strips)
-    height = (lane_top + LANE_HEIGHT + 42) // 16 * 16  # which videos like
+    row_top = _row_top(strips)
+    height = (row_top + ROW_HEIGHT + 42) // 16 * 16  # which videos like
     image = Image.new("RGB", (WIDTH, height), "white")
     draw = ImageDraw.Draw(image)
     for strip in strips:
@@ -147,16 +148,16 @@ def _background(strips: tuple[_Strip, ...]) -> Image.Image:
         for value, _ in strip.references:
             y = _row(value, strip)
             draw.line((LEFT, y, RIGHT - 1, y), fill="#AAAAAA")
-    draw.rectangle((LEFT, lane_top, RIGHT - 1, lane_top + LANE_HEIGHT - 1), fill=sprites.PANEL)
-    sprites.write(image, (16, lane_top + LANE_HEIGHT / 2), "what was done", 15, GREY, "lm")
-    sprites.write(image, (RIGHT + 10, lane_top + 2), "reward", 11, GREY, "la")
+    draw.rectangle((LEFT, row_top, RIGHT - 1, row_top + ROW_HEIGHT - 1), fill=sprites.PANEL)
+    sprites.write(image, (16, row_top + ROW_HEIGHT / 2), "what was done", 15, GREY, "lm")
+    sprites.write(image, (RIGHT + 10, row_top + 2), "reward", 11, GREY, "la")
     return image
 
 
 def _draw_time(image: Image.Image, draw: ImageDraw.ImageDraw, now: Moment, strips: tuple[_Strip, ...]) -> None:
     """Nights, darker, and the clock below the strips, from the beginning of the episode on."""
-    first, lane = max(int(now.time_elapsed) - HALF_HOURS, 0), (_lane_top(strips), LANE_HEIGHT)
-    bottom = sum(lane)
+    first, row = max(int(now.time_elapsed) - HALF_HOURS, 0), (_row_top(strips), ROW_HEIGHT)
+    bottom = sum(row)
     for time in range(first, int(now.time_elapsed) + 1):
         x, clock = round(_column(time, now)), (time + 16) % 48  # an episode begins at eight
         if clock % 12 == 0:
@@ -165,11 +166,11 @@ def _draw_time(image: Image.Image, draw: ImageDraw.ImageDraw, now: Moment, strip
             sprites.write(image, (x, bottom + 13), name, 12, GREY, "mm")
         if (clock == 44 or (time == first and not 12 <= clock < 44)) and time < now.time_elapsed:
             end = min(x + ((12 - clock) % 48) * PIXELS, RIGHT)  # night is from ten to six
-            for top, height in (*((strip.top, strip.height) for strip in strips), lane):
+            for top, height in (*((strip.top, strip.height) for strip in strips), row):
                 sprites.tint(image, (x, top, end, top + height), NIGHT, 28)
 
 
-def _draw_lane(
+def _draw_row(
     image: Image.Image,
     draw: ImageDraw.ImageDraw,
     shown: Sequence[Moment],
@@ -178,7 +179,7 @@ def _draw_lane(
     choices: Sequence[Choice],
 ) -> None:
     """What was done in each half-hour: a picture, a band for sleep and long breaks, a dot for work alone."""
-    middle = top + LANE_HEIGHT // 2
+    middle = top + ROW_HEIGHT // 2
     for moment in shown:
         x = round(_column(moment.time_elapsed, now))
         if moment.action is None or x <= LEFT:
@@ -187,7 +188,7 @@ def _draw_lane(
         width = (choice.half_hours + 1) * PIXELS  # the half-hour of work after a break included
         left = max(x - width, LEFT)
         if choice.wakes_up or choice.half_hours >= _LONG_BREAK:
-            band = (left + 1, top + 4, x - 2, top + LANE_HEIGHT - 5)
+            band = (left + 1, top + 4, x - 2, top + ROW_HEIGHT - 5)
             draw.rectangle(band, fill=NAVY if choice.wakes_up else HAZE)
         if choice.idles:
             draw.rectangle((x - 5, middle - 1, x - 4, middle), fill=GREY)
@@ -237,13 +238,13 @@ def _draw_curve(
 
 
 def _draw_attacks(
-    image: Image.Image, draw: ImageDraw.ImageDraw, shown: Sequence[Moment], now: Moment, lane_top: int
+    image: Image.Image, draw: ImageDraw.ImageDraw, shown: Sequence[Moment], now: Moment, row_top: int
 ) -> None:
     """A red line, a heart on its top, for each heart attack of the strip."""
     for moment in shown:
         x = round(_column(moment.time_elapsed, now))
         if moment.heart_attack and x > LEFT:
-            draw.line((x - 1, HEADER + 6, x - 1, lane_top + LANE_HEIGHT - 1), fill=sprites.RED, width=2)
+            draw.line((x - 1, HEADER + 6, x - 1, row_top + ROW_HEIGHT - 1), fill=sprites.RED, width=2)
             sprites.place(image, sprites.icon("heart", 14, sprites.RED), x - 1, HEADER + 9)
 
 
@@ -271,7 +272,7 @@ def _draw_values(image: Image.Image, now: Moment, strips: tuple[_Strip, ...]) ->
         if strip.field in notes:
             sprites.write(image, (16, strip.top + 28), notes[strip.field], 13, GREY, "la", LEFT - 22)
     reward = _number(now.reward, "{:+.4f}")
-    sprites.write(image, (RIGHT + 10, _lane_top(strips) + 21), reward, 15, INK, "lm", 66)
+    sprites.write(image, (RIGHT + 10, _row_top(strips) + 21), reward, 15, INK, "lm", 66)
 
 
 def _progress(now: Moment, limit: int, limit_is_time: bool) -> tuple[str, float]:

@@ -4,8 +4,8 @@
     figure = draw_episode(records)
     figure.savefig("episode.png")
 
-Actions lie in lanes at the top, the body below them, the score and the return at the bottom. Episodes of HeartPole-v0
-and HeartPole-v1 are drawn, the latter with a lane for each row of the menu.
+Actions lie in rows at the top, the body below them, the score and the return at the bottom. Episodes of HeartPole-v0
+and HeartPole-v1 are drawn, the latter with a row for each row of the menu.
 """
 
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ _RECORD_IT = "take rollout(policy, key, num_envs=1, record=everything).records"
 _MARGINS = {"left": 0.08, "right": 0.93, "top": 0.875, "bottom": 0.085, "hspace": 0.42}
 # Of what is neither sleep nor idling, in the order of the menu.
 _COLOURS = (style.INK, style.ORANGE, style.GREEN, style.BLUE, style.PURPLE, style.GREY)
-_LETTER = 0.0073  # width of a letter of a lane's name, that of the figure being 1
-_LANE = 0.35  # height of a lane, that of a strip being 1
-_SLIDE_HOLDS = 4 * _LANE + 5  # HeartPole-v0's lanes and strips
+_LETTER = 0.0073  # width of a letter of a row's name, that of the figure being 1
+_ROW = 0.35  # height of a row, that of a strip being 1
+_SLIDE_HOLDS = 4 * _ROW + 5  # HeartPole-v0's rows and strips
 
 
 class _Strip(NamedTuple):
@@ -39,7 +39,7 @@ class _Strip(NamedTuple):
     steps: bool = False  # whether the value jumps at the end of a step, rather than drifting there
 
 
-class _Lane(NamedTuple):
+class _Row(NamedTuple):
     number: int  # of the action
     choice: Choice
     colour: str
@@ -73,19 +73,19 @@ def draw_episode(
     """
     is_v1 = isinstance(getattr(records, "state", None), heartpole_v1.EnvState)
     params = style.scalar_params(params, heartpole_v1.EnvParams if is_v1 else heartpole_v0.EnvParams)
-    lanes = _lanes(choices(params))
+    rows = _rows(choices(params))
     name = "HeartPole-v1" if is_v1 else "HeartPole-v0"
-    records = _one_patient(records, len(lanes), name)
+    records = _one_patient(records, len(rows), name)
     days = _course(records, "time_elapsed") / _HALF_HOURS_A_DAY
     short = days[-1] - days[0] < _SHORT
     strips = _strips(records, params)
 
-    ratios = [_LANE * len(lanes)] + [1.0] * len(strips)
+    ratios = [_ROW * len(rows)] + [1.0] * len(strips)
     taller = max(sum(ratios) / _SLIDE_HOLDS, 1.0)  # than a slide; the margins stay as wide
     figure = style.new_figure((style.SLIDE[0], style.SLIDE[1] * taller))
     margins = {
         **_MARGINS,
-        "left": max(_MARGINS["left"], _LETTER * (2 + max(len(lane.choice.label) for lane in lanes))),
+        "left": max(_MARGINS["left"], _LETTER * (2 + max(len(row.choice.label) for row in rows))),
         "top": 1 - (1 - _MARGINS["top"]) / taller,
         "bottom": _MARGINS["bottom"] / taller,
     }
@@ -98,7 +98,7 @@ def draw_episode(
     for axes in all_axes:
         style.clean(axes)
         axes.tick_params(axis="x", bottom=False, labelbottom=False)
-    _draw_actions(all_axes[0], backdrop, lanes, records.action, days[:-1], short)
+    _draw_actions(all_axes[0], backdrop, rows, records.action, days[:-1], short)
     for axes, strip in zip(all_axes[1:], strips, strict=True):
         _draw_strip(axes, strip, days)
     _draw_heart_attacks(backdrop, days[1:][records.info.heart_attack])
@@ -121,19 +121,19 @@ def _course(records: Transition, name: str) -> np.ndarray:
     return np.concatenate(states).astype(np.float64)
 
 
-def _lanes(choices: Sequence[Choice]) -> list[_Lane]:
-    """From the bottom lane up: what happens most often, and says least, lies lowest; then sleep; the last row of the
+def _rows(choices: Sequence[Choice]) -> list[_Row]:
+    """From the bottom row up: what happens most often, and says least, lies lowest; then sleep; the last row of the
     menu before the first."""
-    idle: list[_Lane] = []
-    asleep: list[_Lane] = []
-    others: list[_Lane] = []
+    idle: list[_Row] = []
+    asleep: list[_Row] = []
+    others: list[_Row] = []
     for number, choice in enumerate(choices):
         if choice.idles:
-            idle.append(_Lane(number, choice, style.PALE, 0.35))
+            idle.append(_Row(number, choice, style.PALE, 0.35))
         elif choice.wakes_up:
-            asleep.append(_Lane(number, choice, style.SKY, 0.8))
+            asleep.append(_Row(number, choice, style.SKY, 0.8))
         else:
-            others.append(_Lane(number, choice, _COLOURS[len(others) % len(_COLOURS)], 0.8))
+            others.append(_Row(number, choice, _COLOURS[len(others) % len(_COLOURS)], 0.8))
     return idle + asleep + others[::-1]
 
 
@@ -191,31 +191,31 @@ def _one_patient(records: Transition, num_actions: int, name: str) -> Transition
 
 
 def _draw_actions(
-    axes: style.Axes, backdrop: style.Axes, lanes: Sequence[_Lane], action: np.ndarray, days: np.ndarray, short: bool
+    axes: style.Axes, backdrop: style.Axes, rows: Sequence[_Row], action: np.ndarray, days: np.ndarray, short: bool
 ) -> None:
-    """A lane of blocks for each action, begun at `days`; sleep shades the strips below as well.
+    """A row of blocks for each action, begun at `days`; sleep shades the strips below as well.
 
     A block is the break, or the half-hour of work where there is none.
     """
-    for place, lane in enumerate(lanes):
-        duration = max(lane.choice.half_hours, 1) / _HALF_HOURS_A_DAY
-        blocks = [(start, duration) for start in days[action == lane.number]]
+    for place, row in enumerate(rows):
+        duration = max(row.choice.half_hours, 1) / _HALF_HOURS_A_DAY
+        blocks = [(start, duration) for start in days[action == row.number]]
         # In a long episode a half-hour is narrower than a pixel, and its outline is what keeps it visible.
-        edge, width = ("white", 1.5) if short else (lane.colour, 0.0 if lane.choice.idles else 0.6)
-        vertically = (place - lane.height / 2, lane.height)
-        axes.broken_barh(blocks, vertically, facecolor=lane.colour, edgecolor=edge, linewidth=width)
-        if lane.choice.wakes_up:
+        edge, width = ("white", 1.5) if short else (row.colour, 0.0 if row.choice.idles else 0.6)
+        vertically = (place - row.height / 2, row.height)
+        axes.broken_barh(blocks, vertically, facecolor=row.colour, edgecolor=edge, linewidth=width)
+        if row.choice.wakes_up:
             backdrop.broken_barh(
-                blocks, (0, 1), transform=backdrop.get_xaxis_transform(), facecolor=lane.colour, alpha=0.13,
+                blocks, (0, 1), transform=backdrop.get_xaxis_transform(), facecolor=row.colour, alpha=0.13,
                 linewidth=0,
                 snap=False,  # to whole pixels, which would make stripes of many nights
             )  # fmt: skip
-    axes.set_ylim(-0.5, len(lanes) - 0.5)
-    axes.set_yticks(range(len(lanes)), [style.plain(lane.choice.label) for lane in lanes])
+    axes.set_ylim(-0.5, len(rows) - 0.5)
+    axes.set_yticks(range(len(rows)), [style.plain(row.choice.label) for row in rows])
     axes.tick_params(axis="y", length=0)
     axes.spines[["left", "bottom"]].set_visible(False)
-    for place, lane in enumerate(lanes):
-        count = int(np.sum(action == lane.number))
+    for place, row in enumerate(rows):
+        count = int(np.sum(action == row.number))
         style.beside(axes, place, f"{count:,} \N{MULTIPLICATION SIGN}", style.GREY if count else style.PALE)
 
 

@@ -1,4 +1,4 @@
-"""One episode on the same noise of dice, as a differentiable function of parameters: what every estimator is made of.
+"""One episode on given noise, as a differentiable function of parameters: what every estimator is made of.
 
 outcome = simulate(actor, params, sequence, objective, env)          heart attacks are sampled
 outcome = marginalise(actor, params, sequence, objective, env)       heart attacks integrated out, exactly
@@ -40,7 +40,7 @@ class Outcome:
     steps: Array  # the objective of each decision
     final: Array  # (), of the end
     action_log_prob: Array  # 0 where the policy draws nothing
-    attack_log_prob: Array  # of what the dice said, attack or none
+    attack_log_prob: Array  # of what was sampled, attack or none
     risk: Array
 
 
@@ -78,8 +78,8 @@ def _simulate(
     actor: Actor, params: Any, sequence: NoiseSequence, objective: Objective, env: Environment, recorded: bool
 ) -> tuple:
 
-    def decide(episode: _Episode, dice: tuple) -> tuple[_Episode, tuple]:
-        noise, draw = dice
+    def decide(episode: _Episode, sampled: tuple) -> tuple[_Episode, tuple]:
+        noise, draw = sampled
         obs = env.observe(episode.state)
         choice, log_prob, carry = actor.choose(actor.params, episode.carry, obs, draw)
         next_state, transition = _transition(actor, episode.state, obs, choice, noise, params, env)
@@ -121,8 +121,8 @@ def marginalise(
     num_steps = jax.tree.leaves(sequence.noise)[0].shape[0]
     slots = num_steps + 1 if window is None else min(window, num_steps + 1)
 
-    def decide(carried: tuple, dice: tuple) -> tuple[tuple, Outcome]:
-        (episode, hypertension, weight), (noise, draw, time) = carried, dice
+    def decide(carried: tuple, sampled: tuple) -> tuple[tuple, Outcome]:
+        (episode, hypertension, weight), (noise, draw, time) = carried, sampled
         obs = env.observe(episode.state)
         choice, log_prob, carry = actor.choose(actor.params, episode.carry, obs, draw)
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, PRNGKey
 
-from heartpole_jax import heartpole_v0, struct, threefry, validation
+from heartpole_jax import arguments, heartpole_v0, struct, threefry, validation
 from heartpole_jax.heartpole_v0 import EnvParams, EnvState, Noise, StepInfo
 from heartpole_jax.policy import Policy
 
@@ -24,6 +24,7 @@ class SoftPolicy:
     params: Any = ()
     carry: Any = ()
 
+    @arguments.checked(num_actions=validation.check_size)
     def policy(self, num_actions: int = heartpole_v0.NUM_ACTIONS) -> Policy:
         """The same as a `Policy`, for rollouts and evaluation: it draws its actions."""
         sample = _sampler(num_actions)

@@ -4,8 +4,8 @@
 
     trace = identification.make_trace(actions, alertness=..., hypertension=..., heart_attacks=...)
     identification.check_trace(trace, params, noise)                        # is it possible?
-    identification.infer_noise(state, action, next_state)                   # the dice of a step
-    identification.counterfactual(trace, other_actions, params, key=key)    # other actions, the same luck
+    identification.infer_noise(state, action, next_state)                   # the random numbers of a step
+    identification.counterfactual(trace, other_actions, params, key=key)    # other actions, the same noise
     identification.fit(traces, names, observation_noise=noise)              # parameters, intervals, what cannot be told
     identification.residuals(trace, params, noise)                          # does it fit?
 

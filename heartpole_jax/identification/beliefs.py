@@ -1,10 +1,10 @@
-"""Gaussian beliefs with uniform dice: what is known of a patient's state, given what was seen.
+"""Gaussian beliefs with uniform noise: what is known of a patient's state, given what was seen.
 
-A dose is low + (high - low) u with u uniform in [0, 1). The belief is a Gaussian over the state and the latest die u of
+A dose is low + (high - low) u with u uniform in [0, 1). The belief is a Gaussian over the state and the latest u of
 each kind, as if u were Gaussian of the same mean 1/2 and variance 1/12: then every observation is a Kalman update. That
 u is uniform is made up for afterwards: `uniformity` weighs the two densities of u against each other, which is a
 one-dimensional integral. So everything seen between two doses counts with the exact shape of the first, edges included;
-only when the next dose comes is the die settled, and what is left of it is taken as Gaussian.
+only when the next dose comes is the noise settled, and what is left of it is taken as Gaussian.
 """
 
 from typing import NamedTuple
@@ -16,8 +16,8 @@ from chex import Array, Numeric
 
 from heartpole_jax import struct
 
-_DIE_MEAN, _DIE_VARIANCE = 0.5, 1.0 / 12.0
-# 24 Gauss-Legendre points over what matters of the die's density, down to exp(-30) of its top: 3e-9 of its integral.
+_NOISE_MEAN, _NOISE_VARIANCE = 0.5, 1.0 / 12.0
+# 24 Gauss-Legendre points over what matters of the noise's density, down to exp(-30) of its top: 3e-9 of its integral.
 _NUM_NODES, _DEPTH = 24, 30.0
 _NODES, _WEIGHTS = (
     0.5 * (x + shift) for x, shift in zip(np.polynomial.legendre.leggauss(_NUM_NODES), (1, 0), strict=True)
@@ -26,7 +26,7 @@ _NODES, _WEIGHTS = (
 
 @struct.dataclass
 class Belief:
-    """A Gaussian over n quantities, some of them dice, and the log-likelihood of what was seen, the dice Gaussian."""
+    """A Gaussian over n quantities, some of them noise, and the log-likelihood of what was seen, the noise Gaussian."""
 
     mean: Array  # (n,)
     covariance: Array  # (n, n)
@@ -34,32 +34,32 @@ class Belief:
 
 
 class Uniformity(NamedTuple):
-    """What changes about a die when its prior is uniform and not Gaussian, given all that was seen since its throw."""
+    """What changes about a noise when its prior is uniform and not Gaussian, given all that was seen since its dose."""
 
     log_likelihood: Array  # to add
     shift: Array  # of its mean
     spread: Array  # of its variance
-    nodes: Array  # (24,) points of the die
+    nodes: Array  # (24,) points of the noise
     weights: Array  # (24,) their posterior probabilities
 
 
-def unknown_dice(num_quantities: int, dice: tuple[int, ...]) -> Belief:
-    """All quantities known to be 0, but for the dice, of which nothing is known."""
-    is_die = np.isin(np.arange(num_quantities), dice)
-    mean = jnp.asarray(np.where(is_die, _DIE_MEAN, 0.0))
+def unknown_noise(num_quantities: int, noise: tuple[int, ...]) -> Belief:
+    """All quantities known to be 0, but for the noise, of which nothing is known."""
+    is_noise = np.isin(np.arange(num_quantities), noise)
+    mean = jnp.asarray(np.where(is_noise, _NOISE_MEAN, 0.0))
     return Belief(
-        mean=mean, covariance=jnp.diag(jnp.asarray(np.where(is_die, _DIE_VARIANCE, 0.0))),
+        mean=mean, covariance=jnp.diag(jnp.asarray(np.where(is_noise, _NOISE_VARIANCE, 0.0))),
         log_likelihood=jnp.zeros((), mean.dtype),
     )  # fmt: skip
 
 
-def throw(belief: Belief, quantity: int, die: int, low: Numeric, width: Numeric, thrown: Array) -> Belief:
-    """`quantity` + low + width u, with a fresh die u; as it was where not `thrown`. The old die must be settled."""
-    fresh = jnp.where(thrown, 1.0 - _one(belief, die), 1.0)
-    column = jnp.where(thrown, _DIE_VARIANCE * (_one(belief, die) + width * _one(belief, quantity)), 0.0)
-    mean = jnp.where(thrown, belief.mean * fresh + _one(belief, die) * _DIE_MEAN, belief.mean)
-    mean = mean + jnp.where(thrown, low + width * _DIE_MEAN, 0.0) * _one(belief, quantity)
-    covariance = belief.covariance * jnp.outer(fresh, fresh) + jnp.outer(column, column) / _DIE_VARIANCE
+def add_dose(belief: Belief, quantity: int, noise: int, low: Numeric, width: Numeric, dosed: Array) -> Belief:
+    """`quantity` + low + width u, with a fresh noise u; as it was where not `dosed`. The old noise must be settled."""
+    fresh = jnp.where(dosed, 1.0 - _one(belief, noise), 1.0)
+    column = jnp.where(dosed, _NOISE_VARIANCE * (_one(belief, noise) + width * _one(belief, quantity)), 0.0)
+    mean = jnp.where(dosed, belief.mean * fresh + _one(belief, noise) * _NOISE_MEAN, belief.mean)
+    mean = mean + jnp.where(dosed, low + width * _NOISE_MEAN, 0.0) * _one(belief, quantity)
+    covariance = belief.covariance * jnp.outer(fresh, fresh) + jnp.outer(column, column) / _NOISE_VARIANCE
     return Belief(mean=mean, covariance=covariance, log_likelihood=belief.log_likelihood)
 
 
@@ -119,11 +119,11 @@ def add_to(belief: Belief, quantity: int, gain: Numeric, slopes: Array, variance
     return Belief(mean=belief.mean + one * gain, covariance=covariance, log_likelihood=belief.log_likelihood)
 
 
-def uniformity(belief: Belief, die: int) -> Uniformity:
-    """The integral over a die of its uniform density in the place of the Gaussian one, and the moments it then has."""
-    mean, variance = belief.mean[die], belief.covariance[die, die]
+def uniformity(belief: Belief, noise: int) -> Uniformity:
+    """The integral over a noise of its uniform density in place of the Gaussian one, and the moments it then has."""
+    mean, variance = belief.mean[noise], belief.covariance[noise, noise]
     # The exponent of the ratio of densities is slope u - precision u^2 / 2, up to a constant.
-    slope, precision = mean / variance - _DIE_MEAN / _DIE_VARIANCE, 1.0 / variance - 1.0 / _DIE_VARIANCE
+    slope, precision = mean / variance - _NOISE_MEAN / _NOISE_VARIANCE, 1.0 / variance - 1.0 / _NOISE_VARIANCE
     bent = jnp.maximum(precision, 1e-9)
     top = jnp.clip(slope / bent, 0.0, 1.0)
     steepness = jnp.abs(slope - precision * top)
@@ -131,20 +131,20 @@ def uniformity(belief: Belief, die: int) -> Uniformity:
     # Where to integrate changes nothing about the integral, so no derivative goes through it.
     low, high = jax.lax.stop_gradient((jnp.maximum(top - reach, 0.0), jnp.minimum(top + reach, 1.0)))
     nodes = low + (high - low) * jnp.asarray(_NODES, mean.dtype)
-    exponents = 0.5 * (jnp.square(nodes - _DIE_MEAN) / _DIE_VARIANCE - jnp.square(nodes - mean) / variance)
+    exponents = 0.5 * (jnp.square(nodes - _NOISE_MEAN) / _NOISE_VARIANCE - jnp.square(nodes - mean) / variance)
     highest = jax.lax.stop_gradient(jnp.max(exponents))
     masses = jnp.asarray(_WEIGHTS, mean.dtype) * jnp.exp(exponents - highest)
     total = jnp.sum(masses)
     weights = masses / total
     settled = jnp.sum(weights * nodes)
-    log_likelihood = highest + jnp.log(total * (high - low)) + 0.5 * jnp.log(_DIE_VARIANCE / variance)
+    log_likelihood = highest + jnp.log(total * (high - low)) + 0.5 * jnp.log(_NOISE_VARIANCE / variance)
     spread = jnp.sum(weights * jnp.square(nodes - settled)) - variance
     return Uniformity(log_likelihood, settled - mean, spread, nodes, weights)
 
 
-def settle(belief: Belief, die: int, found: Uniformity, settled: Array) -> Belief:
-    """The belief with the moments that the die has as a uniform, where `settled`; the others follow along with it."""
-    column = belief.covariance[:, die] / belief.covariance[die, die]
+def settle(belief: Belief, noise: int, found: Uniformity, settled: Array) -> Belief:
+    """The belief with the moments that the noise has as a uniform, where `settled`; the others follow along with it."""
+    column = belief.covariance[:, noise] / belief.covariance[noise, noise]
     return Belief(
         mean=belief.mean + column * jnp.where(settled, found.shift, 0.0),
         covariance=belief.covariance + jnp.outer(column, column) * jnp.where(settled, found.spread, 0.0),

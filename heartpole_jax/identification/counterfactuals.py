@@ -1,10 +1,10 @@
-"""What if they had not drunk that coffee: the same patient, the same luck, other actions.
+"""What if they had not drunk that coffee: the same patient, the same noise, other actions.
 
     what_if = counterfactual(trace, other_actions, key=key)
     what_if.other.states.work_done[:, -1] - what_if.factual.states.work_done[:, -1]
 
-Three steps (Pearl, Causality, 2009, section 7.1): abduction infers the dice of every step from what happened
-(`infer_noise`), action replaces the actions, prediction replays with the same dice. Dice that left no mark are drawn
+Three steps (Pearl, Causality, 2009, section 7.1): abduction infers the random numbers of every step from what happened
+(`infer_noise`), action replaces the actions, prediction replays with the same noise. Noise that left no mark is drawn
 from what is left of their prior: the answer is a distribution, and exact as far as the trace determines it.
 """
 
@@ -34,10 +34,10 @@ class Course:
 
 @struct.dataclass
 class Counterfactual:
-    """What happened and what would have, for each sample of the dice: leaves have a leading axis of num_samples.
+    """What happened and what would have, for each sample of the noise: leaves have a leading axis of num_samples.
 
     Samples of `factual` differ in nothing but what the trace leaves open: heart attacks that would have left no mark,
-    and with `expected_penalty` the risk of a dose that a heart attack wiped out. Sample i of `other` has the dice of
+    and with `expected_penalty` the risk of a dose that a heart attack wiped out. Sample i of `other` has the noise of
     sample i of `factual`, so that differences are paired.
     """
 
@@ -50,7 +50,7 @@ class Counterfactual:
 def counterfactual(
     trace: Trace, other_actions: Array, params: EnvParams | None = None, *, key: PRNGKey, num_samples: int = 256
 ) -> Counterfactual:
-    """What would have happened under `other_actions`, on the dice that made `trace`: a `Counterfactual`.
+    """What would have happened under `other_actions`, with the noise that made `trace`: a `Counterfactual`.
 
     Up to the first other action the trace is taken as recorded, so that its own actions give back exactly itself.
 
@@ -59,7 +59,7 @@ def counterfactual(
         hypertension where they are unknown.
       other_actions: (T,) whole numbers, see `heartpole_v0.Action`.
       params: those that made the trace.
-      key: for the dice that the trace does not determine.
+      key: for the random numbers that the trace does not determine.
       num_samples: how often they are drawn.
 
     Raises:
@@ -74,7 +74,7 @@ def counterfactual(
         gaps = np.flatnonzero(np.isnan(getattr(trace, name)))
         if gaps.size:
             raise ValueError(
-                f"a counterfactual needs a trace without gaps, got {name} missing in row {gaps[0]}; what the dice were "
+                f"a counterfactual needs a trace without gaps, got {name} missing in row {gaps[0]}; what the noise was "
                 "cannot be told across it"
             )
     if other_actions.shape != trace.actions.shape:

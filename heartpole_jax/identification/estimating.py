@@ -53,7 +53,7 @@ def estimate(
         data = jax.tree.map(jnp.asarray, rows)
     num_sets = rows.actions.shape[0]
     evaluate = maximising.evaluation(
-        lambda thetas, lanes: _slopes(thetas, lanes, data, space.fixed, space.names, unknown_attacks),
+        lambda thetas, rows: _slopes(thetas, rows, data, space.fixed, space.names, unknown_attacks),
         num_sets,
         evaluated,
     )
@@ -81,8 +81,8 @@ def estimate(
 
 
 @functools.partial(jax.jit, static_argnames=("names", "unknown_attacks"))
-def _slopes(thetas: Array, lanes: Array, data: Rows, fixed: dict, names: tuple[str, ...], unknown_attacks: bool):
-    """The `Slope` of each data set of `lanes` at its point."""
+def _slopes(thetas: Array, rows: Array, data: Rows, fixed: dict, names: tuple[str, ...], unknown_attacks: bool):
+    """The `Slope` of each data set of `rows` at its point."""
     body, _ = coordinates.split(names)
 
     def one(theta, rows):
@@ -94,7 +94,7 @@ def _slopes(thetas: Array, lanes: Array, data: Rows, fixed: dict, names: tuple[s
 
         return maximising.slope(log_likelihoods, theta)
 
-    return jax.vmap(one)(thetas, jax.tree.map(lambda x: x[lanes], data))
+    return jax.vmap(one)(thetas, jax.tree.map(lambda x: x[rows], data))
 
 
 @functools.partial(jax.jit, static_argnames="names")

@@ -1,8 +1,8 @@
 """The likelihood of a trace, one row after the other: two filters over the body, given what was done.
 
 Given the actions, hypertension goes its own way; alertness and intoxication meet only in the work that is done. So
-there are two beliefs (see `beliefs`): over alertness, intoxication, work done and the latest dice of the first two, and
-over hypertension and its latest die. A row counts with the probability of what it shows given the rows before it. The
+there are two beliefs (`beliefs`): over alertness, intoxication, work done and the latest noise of the first two, and
+over hypertension and its latest noise. A row counts with the probability of what it shows given the rows before it. The
 sum of the logarithms is the log-likelihood of the trace; each of them is differentiable in every parameter.
 
 Where heart attacks are unknown, hypertension has one belief for each time at which it may last have fallen to 0.
@@ -22,8 +22,8 @@ from heartpole_jax.identification import beliefs
 from heartpole_jax.identification.beliefs import Belief, Uniformity
 from heartpole_jax.identification.traces import OBSERVED, ObservationNoise, Trace, half_hours_awake
 
-_ALERTNESS, _INTOXICATION, _WORK, _ALERTNESS_DIE, _INTOXICATION_DIE = range(5)
-_HYPERTENSION, _HYPERTENSION_DIE = range(2)
+_ALERTNESS, _INTOXICATION, _WORK, _ALERTNESS_NOISE, _INTOXICATION_NOISE = range(5)
+_HYPERTENSION, _HYPERTENSION_NOISE = range(2)
 _IMPOSSIBLE = -1e30  # the logarithm of a probability of 0 that has a gradient
 # Five Gauss-Hermite points carry productivity's mean, slope and spread over a belief.
 _HERMITE, _HERMITE_WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
@@ -99,7 +99,7 @@ def predictions(rows: Rows, params: EnvParams, noise: ObservationNoise) -> dict[
 def _body(rows: Rows, params: EnvParams, noise: ObservationNoise, predict: bool):
     """Of alertness, intoxication and work: log-likelihoods (T + 1,), predictions by name."""
     variances = {name: jnp.square(getattr(noise, name)) for name in OBSERVED}
-    start = beliefs.unknown_dice(5, (_ALERTNESS_DIE, _INTOXICATION_DIE))
+    start = beliefs.unknown_noise(5, (_ALERTNESS_NOISE, _INTOXICATION_NOISE))
     start = _woken(start, params, jnp.array(True))
     start, first = _see_body(start, rows.values[0], rows.seen[0], 0.0, 1.0, variances, predict)
     found = _uniformities(start)
@@ -108,20 +108,20 @@ def _body(rows: Rows, params: EnvParams, noise: ObservationNoise, predict: bool)
         belief, found, total = carry
         action, awake, values, seen = inputs
         coffee, beer, sleep = action == Action.COFFEE, action == Action.BEER, action == Action.SLEEP
-        belief = beliefs.settle(belief, _ALERTNESS_DIE, found[0], coffee | beer | sleep)
-        belief = beliefs.settle(belief, _INTOXICATION_DIE, found[1], beer)
+        belief = beliefs.settle(belief, _ALERTNESS_NOISE, found[0], coffee | beer | sleep)
+        belief = beliefs.settle(belief, _INTOXICATION_NOISE, found[1], beer)
         asleep = jnp.where(sleep, params.intoxication_decay**SLEEP_HALF_HOURS, 1.0)
         belief = beliefs.rescale(belief, _factors(_INTOXICATION, asleep))
         belief = _woken(belief, params, sleep)
-        belief = beliefs.throw(
-            belief, _ALERTNESS, _ALERTNESS_DIE,
+        belief = beliefs.add_dose(
+            belief, _ALERTNESS, _ALERTNESS_NOISE,
             jnp.where(beer, -params.beer_alertness_loss_low, params.coffee_alertness_low),
             jnp.where(beer, params.beer_alertness_loss_low - params.beer_alertness_loss_high,
                       params.coffee_alertness_high - params.coffee_alertness_low),
             coffee | beer,
         )  # fmt: skip
         width = params.beer_intoxication_high - params.beer_intoxication_low
-        belief = beliefs.throw(belief, _INTOXICATION, _INTOXICATION_DIE, params.beer_intoxication_low, width, beer)
+        belief = beliefs.add_dose(belief, _INTOXICATION, _INTOXICATION_NOISE, params.beer_intoxication_low, width, beer)
         # At work, but already with what is seen half an hour later: nothing happens to the body in between.
         fatigue = physiology.alertness_decay(awake, params.fatigue_onset, params.fatigue_width)
         belief, predicted = _see_body(
@@ -142,17 +142,17 @@ def _body(rows: Rows, params: EnvParams, noise: ObservationNoise, predict: bool)
 def _see_body(belief, values, seen, fatigue, decay, variances, predict, work=lambda belief: belief):
     """The belief after a row, alertness and intoxication first, then the work that they do, then the work as seen."""
     see = {}
-    for name, quantity, die, factor, offset in (
-        ("alertness", _ALERTNESS, _ALERTNESS_DIE, 1.0, -fatigue),
-        ("intoxication", _INTOXICATION, _INTOXICATION_DIE, decay, 0.0),
-        ("work_done", _WORK, _ALERTNESS_DIE, 1.0, 0.0),
+    for name, quantity, noise, factor, offset in (
+        ("alertness", _ALERTNESS, _ALERTNESS_NOISE, 1.0, -fatigue),
+        ("intoxication", _INTOXICATION, _INTOXICATION_NOISE, decay, 0.0),
+        ("work_done", _WORK, _ALERTNESS_NOISE, 1.0, 0.0),
     ):
         column = OBSERVED.index(name)
         if name == "work_done":
             belief = work(belief)
         args = values[column], seen[column], variances[name], factor, offset
         if predict:
-            see[name] = _predict(belief, quantity, die, *args)
+            see[name] = _predict(belief, quantity, noise, *args)
         belief = beliefs.observe(belief, quantity, *args)
     return belief, see
 
@@ -160,7 +160,7 @@ def _see_body(belief, values, seen, fatigue, decay, variances, predict, work=lam
 def _woken(belief: Belief, params: EnvParams, woken: Array) -> Belief:
     belief = beliefs.forget(belief, _ALERTNESS, woken)
     low, high = params.wake_up_alertness_low, params.wake_up_alertness_high
-    return beliefs.throw(belief, _ALERTNESS, _ALERTNESS_DIE, low, high - low, woken)
+    return beliefs.add_dose(belief, _ALERTNESS, _ALERTNESS_NOISE, low, high - low, woken)
 
 
 def _work(belief: Belief, params: EnvParams) -> Belief:
@@ -198,15 +198,15 @@ def _heart(rows: Rows, params: EnvParams, noise: ObservationNoise, unknown_attac
     variance = jnp.square(noise.hypertension)
     column = OBSERVED.index("hypertension")
     values, seen = rows.values[:, column], rows.seen[:, column]
-    nothing = beliefs.unknown_dice(2, (_HYPERTENSION_DIE,))
+    nothing = beliefs.unknown_noise(2, (_HYPERTENSION_NOISE,))
     start = beliefs.observe(nothing, _HYPERTENSION, values[0], seen[0], variance)
     first = {}
     if predict:
         first["hypertension"] = _predict(
-            nothing, _HYPERTENSION, _HYPERTENSION_DIE, values[0], seen[0], variance, 1.0, 0.0
+            nothing, _HYPERTENSION, _HYPERTENSION_NOISE, values[0], seen[0], variance, 1.0, 0.0
         )
         first["heart_attack_risk"] = _risk_prediction(jnp.zeros_like(start.log_likelihood))
-    found = beliefs.uniformity(start, _HYPERTENSION_DIE)
+    found = beliefs.uniformity(start, _HYPERTENSION_NOISE)
     live = functools.partial(_half_hour, params=params, variance=variance, predict=predict)
 
     def step(carry, inputs):
@@ -216,7 +216,7 @@ def _heart(rows: Rows, params: EnvParams, noise: ObservationNoise, unknown_attac
         struck = beliefs.observe(nothing, _HYPERTENSION, value, seen, variance)
         struck = Belief(struck.mean, struck.covariance, struck.log_likelihood + log_attack)
         belief = jax.tree.map(functools.partial(jnp.where, flag == 1), struck, left)
-        found = beliefs.uniformity(belief, _HYPERTENSION_DIE)
+        found = beliefs.uniformity(belief, _HYPERTENSION_NOISE)
         new_total = belief.log_likelihood + found.log_likelihood
         return (belief, found, new_total), (new_total - total, predicted)
 
@@ -235,7 +235,7 @@ def _heart(rows: Rows, params: EnvParams, noise: ObservationNoise, unknown_attac
         belief = jax.tree.map(
             lambda new, old: jnp.where(born.reshape(-1, *[1] * new.ndim), new[None], old), struck, left
         )
-        found = jax.vmap(beliefs.uniformity, (0, None))(belief, _HYPERTENSION_DIE)
+        found = jax.vmap(beliefs.uniformity, (0, None))(belief, _HYPERTENSION_NOISE)
         new_total = jax.nn.logsumexp(belief.log_likelihood + found.log_likelihood)
         return (belief, found, new_total), (new_total - total, predicted)
 
@@ -256,21 +256,21 @@ def _half_hour(belief, found, inputs, value, seen, flag, *, params, variance, pr
     """One step of a belief over hypertension: itself without a heart attack, the log-likelihood with one."""
     action, counted = inputs
     coffee, beer, sleep = action == Action.COFFEE, action == Action.BEER, action == Action.SLEEP
-    belief = beliefs.settle(belief, _HYPERTENSION_DIE, found, coffee | beer)
+    belief = beliefs.settle(belief, _HYPERTENSION_NOISE, found, coffee | beer)
     low = jnp.where(beer, params.beer_hypertension_low, params.coffee_hypertension_low)
     high = jnp.where(beer, params.beer_hypertension_high, params.coffee_hypertension_high)
-    belief = beliefs.throw(belief, _HYPERTENSION, _HYPERTENSION_DIE, low, high - low, coffee | beer)
+    belief = beliefs.add_dose(belief, _HYPERTENSION, _HYPERTENSION_NOISE, low, high - low, coffee | beer)
     decay = params.hypertension_decay
     decay = jnp.where(sleep, decay ** (SLEEP_HALF_HOURS + 1), decay)
     belief = beliefs.rescale(belief, jnp.stack([decay, jnp.ones_like(decay)]))
 
-    # A heart attack wipes out what a later row could have told of the die: it is settled with what is known by now.
-    settled = beliefs.settle(belief, _HYPERTENSION_DIE, found, ~(coffee | beer))
+    # A heart attack wipes out what a later row could have told of the noise: it is settled with what is known by now.
+    settled = beliefs.settle(belief, _HYPERTENSION_NOISE, found, ~(coffee | beer))
     struck = beliefs.weigh(settled, _HYPERTENSION, _log_risk(settled.mean[_HYPERTENSION], params), counted)
     predicted = {}
     if predict:
         predicted["hypertension"] = _predict(
-            belief, _HYPERTENSION, _HYPERTENSION_DIE, value, seen & (flag == 0), variance, 1.0, 0.0
+            belief, _HYPERTENSION, _HYPERTENSION_NOISE, value, seen & (flag == 0), variance, 1.0, 0.0
         )
         risk = jnp.exp(struck.log_likelihood - settled.log_likelihood)
         predicted["heart_attack_risk"] = _risk_prediction(jnp.where(counted, risk, 0.0))
@@ -301,16 +301,16 @@ def _risk_prediction(risk: Array) -> Prediction:
 
 
 def _uniformities(belief: Belief) -> tuple[Uniformity, Uniformity]:
-    return beliefs.uniformity(belief, _ALERTNESS_DIE), beliefs.uniformity(belief, _INTOXICATION_DIE)
+    return beliefs.uniformity(belief, _ALERTNESS_NOISE), beliefs.uniformity(belief, _INTOXICATION_NOISE)
 
 
-def _predict(belief: Belief, quantity: int, die: int, value, seen, variance, factor: Numeric, offset: Numeric):
-    """What is expected of factor * quantity + offset + error: Gaussian for every value of the die, which is uniform."""
-    found = beliefs.uniformity(belief, die)
+def _predict(belief: Belief, quantity: int, noise: int, value, seen, variance, factor: Numeric, offset: Numeric):
+    """What is expected of factor * quantity + offset + error: Gaussian for each value of the uniform noise."""
+    found = beliefs.uniformity(belief, noise)
     column = belief.covariance[:, quantity] * factor
-    slope = column[die] / belief.covariance[die, die]
-    means = belief.mean[quantity] * factor + offset + slope * (found.nodes - belief.mean[die])
-    spread = jnp.sqrt(jnp.maximum(column[quantity] * factor - slope * column[die], 0.0) + variance)
+    slope = column[noise] / belief.covariance[noise, noise]
+    means = belief.mean[quantity] * factor + offset + slope * (found.nodes - belief.mean[noise])
+    spread = jnp.sqrt(jnp.maximum(column[quantity] * factor - slope * column[noise], 0.0) + variance)
     mean = jnp.sum(found.weights * means)
     deviation = jnp.sqrt(jnp.sum(found.weights * jnp.square(means - mean)) + jnp.square(spread))
     quantile = jnp.sum(found.weights * jax.scipy.stats.norm.cdf((value - means) / spread))

@@ -63,13 +63,13 @@ def evaluation(
     """
     size = min(_CHUNK, num_sets)
 
-    def evaluate(thetas, lanes):
+    def evaluate(thetas, rows):
         parts = []
-        for first in range(0, len(lanes), size):
-            here = np.arange(first, min(first + size, len(lanes)))
+        for first in range(0, len(rows), size):
+            here = np.arange(first, min(first + size, len(rows)))
             padded = np.resize(here, size)
             with jax.enable_x64(True):
-                part = chunk(jnp.asarray(thetas[padded], float), jnp.asarray(lanes[padded]))
+                part = chunk(jnp.asarray(thetas[padded], float), jnp.asarray(rows[padded]))
             parts.append(Slope(*(x[: len(here)] for x in jax.device_get(part))))
         evaluated()
         return Slope(*(np.concatenate(x) for x in zip(*parts, strict=True)))
@@ -86,19 +86,19 @@ def maximise(evaluate: Evaluate, theta: np.ndarray, low: np.ndarray, high: np.nd
     evaluations = 1
     for _ in range(_SCORING_STEPS):
         _, gain = _step(theta, here.gradient, here.information, 0 * damping, low, high)
-        lanes = np.flatnonzero(gain > _NEARLY)
-        if not lanes.size:
+        rows = np.flatnonzero(gain > _NEARLY)
+        if not rows.size:
             break
         step, _ = _step(theta, here.gradient, here.information, damping, low, high)
-        better = _try(evaluate, theta, here, step, lanes)
+        better = _try(evaluate, theta, here, step, rows)
         evaluations += 1
         damping[better] = np.maximum(damping[better] / 4, 1e-4)
-        worse = np.setdiff1d(lanes, better)
+        worse = np.setdiff1d(rows, better)
         damping[worse] = np.minimum(damping[worse] * 8, 1e8)
     # The end by Newton's steps, a few to a Hessian.
-    observed, lanes = np.zeros_like(here.information), every
+    observed, rows = np.zeros_like(here.information), every
     for _ in range(_HESSIANS):
-        observed[lanes] = observed_information(evaluate, theta, here.information, lanes)
+        observed[rows] = observed_information(evaluate, theta, here.information, rows)
         evaluations += 2 * theta.shape[1]
         shares = np.ones(len(theta))
         for _ in range(_NEWTON_STEPS):
@@ -111,31 +111,31 @@ def maximise(evaluate: Evaluate, theta: np.ndarray, low: np.ndarray, high: np.nd
             shares[better] = np.minimum(2 * shares[better], 1.0)
             shares[np.setdiff1d(trying, better)] /= 4
         _, gain = _step(theta, here.gradient, _positive(observed), 0 * damping, low, high)
-        lanes = np.flatnonzero(gain > _ENDED)
-        if not lanes.size:
+        rows = np.flatnonzero(gain > _ENDED)
+        if not rows.size:
             break
     return Maximum(theta, here.value, observed, here.information, gain, evaluations)
 
 
-def _try(evaluate: Evaluate, theta: np.ndarray, here: Slope, step: np.ndarray, lanes: np.ndarray) -> np.ndarray:
-    """Takes the steps of `lanes` that lead uphill, in place; returns which."""
-    there = evaluate((theta + step)[lanes], lanes)
-    uphill = np.isfinite(there.value) & (there.value > here.value[lanes])
-    better = lanes[uphill]
+def _try(evaluate: Evaluate, theta: np.ndarray, here: Slope, step: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Takes the steps of `rows` that lead uphill, in place; returns which."""
+    there = evaluate((theta + step)[rows], rows)
+    uphill = np.isfinite(there.value) & (there.value > here.value[rows])
+    better = rows[uphill]
     theta[better] += step[better]
     for old, new in zip(here, there, strict=True):
         old[better] = new[uphill]
     return better
 
 
-def observed_information(evaluate: Evaluate, theta: np.ndarray, scores: np.ndarray, lanes: np.ndarray) -> np.ndarray:
-    """Minus the Hessian of `lanes`, by central differences of the gradient over a fiftieth of a standard error."""
-    theta, scores, num_parameters = theta[lanes], scores[lanes], theta.shape[1]
+def observed_information(evaluate: Evaluate, theta: np.ndarray, scores: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Minus the Hessian of `rows`, by central differences of the gradient over a fiftieth of a standard error."""
+    theta, scores, num_parameters = theta[rows], scores[rows], theta.shape[1]
     observed = np.zeros_like(scores)
     for j in range(num_parameters):
         one = np.eye(num_parameters)[j]
         width = np.clip(0.02 / np.sqrt(np.maximum(scores[:, j, j], 1e-300)), 1e-5, 0.02)[:, None]
-        ahead, behind = evaluate(theta + width * one, lanes), evaluate(theta - width * one, lanes)
+        ahead, behind = evaluate(theta + width * one, rows), evaluate(theta - width * one, rows)
         observed[:, j] = -(ahead.gradient - behind.gradient) / (2 * width)
     return 0.5 * (observed + observed.transpose(0, 2, 1))
 

@@ -1,10 +1,10 @@
-"""The dice of a step, inferred from what happened: abduction, the first step of every counterfactual.
+"""The random numbers of a step, inferred from what happened: abduction, the first step of every counterfactual.
 
     inferred = infer_noise(state, action, next_state)
     transition(state, action, inferred.value)                               # next_state again
-    noise = sample_noise_given(key, state, action, next_state)              # the rest of the dice drawn as well
+    noise = sample_noise_given(key, state, action, next_state)              # the rest of the noise drawn as well
 
-A step uses the dice that its action needs, and only those leave a mark: coffee two doses, beer three, sleep one. A
+A step uses the noise that its action needs, and only those leave a mark: coffee two doses, beer three, sleep one. A
 heart attack happens where its die is below the risk, so what happened bounds that die and no more.
 """
 
@@ -59,7 +59,7 @@ def infer_noise(
     params: EnvParams | None = None,
     heart_attack: Numeric | None = None,
 ) -> InferredNoise:
-    """The dice of the step from `state` to `next_state`, as far as it tells: the inverse of `heartpole_v0.transition`.
+    """The noise of the step from `state` to `next_state`, as far as it tells: the inverse of `heartpole_v0.transition`.
 
     Pure and for one patient; can be jitted, vmapped and differentiated. The step is taken as it is: whether it is
     possible at all is the question of `check_trace`.
@@ -118,7 +118,7 @@ def sample_noise_given(
     params: EnvParams | None = None,
     heart_attack: Numeric | None = None,
 ) -> Noise:
-    """The dice of a step, drawn given what happened: those that it determines exactly, the others from what is left.
+    """The noise of a step, drawn given what happened: those that it determines exactly, the others from what is left.
 
     Undetermined uniforms have their prior, U[0, 1); the die of the heart attack is uniform on its side of the risk.
     After a heart attack the dose of hypertension is drawn with a density proportional to the risk that it leads to, by

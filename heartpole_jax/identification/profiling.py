@@ -53,22 +53,22 @@ def interval(
         target = np.maximum(highest + sign * cutoff * error, lowest)
         end, theta = np.full_like(highest, np.nan), best.theta.copy()
         for _ in range(_STEPS):
-            lanes = np.flatnonzero(np.isnan(end))
-            if not lanes.size:
+            rows = np.flatnonzero(np.isnan(end))
+            if not rows.size:
                 break
             theta = _move(theta, target, covariance, valued)
-            theta[lanes], root, settled = _deviance(evaluate, best, theta, covariance, valued, lanes)
+            theta[rows], root, settled = _deviance(evaluate, best, theta, covariance, valued, rows)
             # Where the others have still far to go they go on, at the same value.
-            lanes, root = lanes[settled], root[settled]
-            inside = root < cutoff[lanes]
-            new_inner, new_outer = lanes[inside], lanes[~inside]
+            rows, root = rows[settled], root[settled]
+            inside = root < cutoff[rows]
+            new_inner, new_outer = rows[inside], rows[~inside]
             inner[new_inner], inner_root[new_inner] = target[new_inner], root[inside]
             outer[new_outer], outer_root[new_outer] = target[new_outer], root[~inside]
-            close = np.abs(root - cutoff[lanes]) < _CLOSE
-            end[lanes[close]] = target[lanes[close]]
+            close = np.abs(root - cutoff[rows]) < _CLOSE
+            end[rows[close]] = target[rows[close]]
             end[new_inner[inner[new_inner] <= lowest]] = lowest
             following = np.maximum(_next(highest, inner, inner_root, outer, outer_root, cutoff), lowest)
-            target[lanes] = following[lanes]
+            target[rows] = following[rows]
             end[np.isnan(end) & (np.abs(target - highest) > furthest)] = sign * np.inf
         ends.append(np.where(np.isnan(end), target, end))
     return ends[0], ends[1]
@@ -107,18 +107,18 @@ def _move(theta, target, covariance, valued):
     return theta
 
 
-def _deviance(evaluate, best, theta, covariance, valued, lanes):
-    """Of `lanes`: theta after a Newton step of the other parameters, the root of the deviance after it, and whether
+def _deviance(evaluate, best, theta, covariance, valued, rows):
+    """Of `rows`: theta after a Newton step of the other parameters, the root of the deviance after it, and whether
     that step is short enough to be believed."""
-    here = evaluate(theta[lanes], lanes)
-    slope = valued(theta)[1][lanes]
-    direction = np.einsum("bij,bj->bi", covariance[lanes], slope)
-    newton = np.einsum("bij,bj->bi", covariance[lanes], here.gradient)
+    here = evaluate(theta[rows], rows)
+    slope = valued(theta)[1][rows]
+    direction = np.einsum("bij,bj->bi", covariance[rows], slope)
+    newton = np.einsum("bij,bj->bi", covariance[rows], here.gradient)
     along = np.sum(slope * direction, axis=1)
     newton = newton - direction * (np.sum(slope * newton, axis=1) / np.maximum(along, 1e-300))[:, None]
     gain = 0.5 * np.sum(here.gradient * newton, axis=1)
-    shortfall = best.value[lanes] - here.value - np.maximum(gain, 0.0)
+    shortfall = best.value[rows] - here.value - np.maximum(gain, 0.0)
     known = np.isfinite(shortfall)
-    moved = theta[lanes] + np.where(known[:, None], np.clip(newton, -1.0, 1.0), 0.0)
+    moved = theta[rows] + np.where(known[:, None], np.clip(newton, -1.0, 1.0), 0.0)
     root = np.where(known, np.sqrt(2.0 * np.maximum(shortfall, 0.0)), _OFF)
     return moved, root, ~known | (gain < _SHORT)

@@ -16,8 +16,8 @@ is that wrapper's, is set to the last step of `episode_length`, and the wrapper 
 is that of a whole episode then; `info["episode_metrics"]["length"]` has the true one.
 
 Keys. brax's `step` takes none: `info["rng"]` is split at each. brax's wrappers want raw keys, `jax.random.PRNGKey`. Its
-AutoResetWrapper begins every episode of a lane in the state of the first and gives that observation for the last; the
-dice go on, and `info["final_observation"]` is the true observation after each step.
+AutoResetWrapper begins every episode of an environment in the state of the first and gives that observation for the
+last; the random numbers go on, and `info["final_observation"]` is the true observation after each step.
 """
 
 import functools
@@ -42,7 +42,8 @@ def to_brax(env: str | Environment = "HeartPole-v0", params: Any = None) -> "Bra
     Args:
       env: the name of an environment, or one whose observations have one axis.
       params: its parameters, the environment's own defaults where None. They are `sys` to brax, whose domain
-        randomization gives every lane its own: `randomization_fn(params)` returns (params with an axis of lanes, axes).
+        randomization gives every environment its own: `randomization_fn(params)` returns (params with an axis of
+        environments, axes).
 
     Raises:
       ValueError: for an unknown name, or observations of another number of axes.

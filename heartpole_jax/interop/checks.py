@@ -48,7 +48,7 @@ def env_params(env: Environment, keywords: dict[str, Any]) -> Any:
             validation.look_up(known, name, "parameter")
         except ValueError as unknown:
             raise TypeError(f"{unexpected}: {unknown}") from None
-        if np.ndim(value) > 0:
+        if arguments.as_array(name, value).ndim > 0:
             raise TypeError(f"{name} must be one number, got {shown(value)}")
     dataclasses.replace(env.default_params, **keywords)  # refuses what is no number, or out of range, by its name
     numbers = {name: int(value) if name == limit else float(value) for name, value in keywords.items()}
@@ -74,8 +74,10 @@ def check_actions(actions: Any, num_envs: int, num_actions: int) -> np.ndarray:
             f"actions must be whole numbers of shape ({num_envs},), got shape {array.shape} of dtype {array.dtype}"
         )
     if array.min() < 0 or array.max() >= num_actions:
-        lane = int(np.flatnonzero((array < 0) | (array >= num_actions))[0])
-        raise error.InvalidAction(f"actions must be in 0 .. {num_actions - 1}, got {array[lane]} for lane {lane}")
+        index = int(np.flatnonzero((array < 0) | (array >= num_actions))[0])
+        raise error.InvalidAction(
+            f"actions must be in 0 .. {num_actions - 1}, got {array[index]} for environment {index}"
+        )
     return array.astype(np.int32)
 
 

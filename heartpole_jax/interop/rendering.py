@@ -17,7 +17,7 @@ MOMENTS_KEPT = 128  # more than a frame shows
 
 
 class Renderer:
-    """Follows one lane of HeartPole-v0 or -v1 and shows it as `mode` says: "ansi", "rgb_array" or "human"."""
+    """Follows one environment of HeartPole-v0 or -v1 and shows it as `mode` says: "ansi", "rgb_array" or "human"."""
 
     def __init__(self, env: Environment, params: Any, mode: str):
         self._params, self._mode = params, mode

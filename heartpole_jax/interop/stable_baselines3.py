@@ -1,10 +1,10 @@
-"""HeartPole-v0 and HeartPole-v1 for Stable-Baselines3: a native `VecEnv`, all lanes in one compiled step.
+"""HeartPole-v0 and HeartPole-v1 for Stable-Baselines3: a native `VecEnv`, all environments in one compiled step.
 
     from heartpole_jax.interop.stable_baselines3 import HeartPoleVecEnv
     model = stable_baselines3.PPO("MlpPolicy", HeartPoleVecEnv(num_envs=64))
 
-A lane that ends begins its next episode at once; its info then holds `terminal_observation` and `TimeLimit.truncated`,
-True, so that values are bootstrapped through the time limit.
+An environment that ends begins its next episode at once; its info then holds `terminal_observation` and
+`TimeLimit.truncated`, True, so that values are bootstrapped through the time limit.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class HeartPoleVecEnv(VecEnv):
 
     Raises:
       TypeError: for an unknown keyword.
-      ValueError, TypeError: for a bad number of lanes, an unknown name, a bad menu or bad parameters.
+      ValueError, TypeError: for a bad number of environments, an unknown name, a bad menu or bad parameters.
       gymnasium.error.UnsupportedMode: for a render mode that is neither None nor "rgb_array".
     """
 
@@ -49,13 +49,13 @@ class HeartPoleVecEnv(VecEnv):
         self.render_mode = checks.check_render_mode(render_mode, ["rgb_array"])
         super().__init__(num_envs, checks.observation_space(env, self.params), checks.action_space(env))
         self._num_actions = env.num_actions
-        self._lanes = stepping.Lanes(env, self.params, num_envs, stepping.Autoreset.SAME_STEP)
+        self._envs = stepping.Envs(env, self.params, num_envs, stepping.Autoreset.SAME_STEP)
         self._renderers = [Renderer(env, self.params, render_mode) for _ in range(num_envs)] if render_mode else []
         self._actions = np.zeros(num_envs, np.int32)
         self._is_reset = self._is_closed = False
 
     def reset(self) -> np.ndarray:
-        """First observations, float32 of shape (num_envs, 6 or 8). `seed(s)` before it gives the lanes s, s + 1, ...
+        """First observations, float32 of shape (num_envs, 6 or 8). `seed(s)` before it seeds them with s, s + 1, ...
 
         A closed environment begins again. Raises RuntimeError in a process that was forked after JAX had begun.
         """
@@ -65,16 +65,16 @@ class HeartPoleVecEnv(VecEnv):
         if not self._is_reset:
             entropy = np.random.SeedSequence().generate_state(2 * self.num_envs)
             words = entropy.reshape(self.num_envs, 2).astype(np.uint32)
-        for lane in np.flatnonzero(seeded):
-            words[lane] = stepping.seed_words(checks.check_seed(seeds[lane]))
+        for index in np.flatnonzero(seeded):
+            words[index] = stepping.seed_words(checks.check_seed(seeds[index]))
         everyone = np.ones(self.num_envs, bool)
-        obs = self._lanes.reset(words, seeded if self._is_reset else everyone, everyone)
+        obs = self._envs.reset(words, seeded if self._is_reset else everyone, everyone)
         self._reset_seeds()
         self._reset_options()
-        self.reset_infos: list[dict[str, Any]] = [self._lanes.empty_info() for _ in range(self.num_envs)]
+        self.reset_infos: list[dict[str, Any]] = [self._envs.empty_info() for _ in range(self.num_envs)]
         self._is_reset, self._is_closed = True, False
-        for renderer, lane_obs in zip(self._renderers, obs, strict=False):
-            renderer.begin(lane_obs)
+        for renderer, env_obs in zip(self._renderers, obs, strict=False):
+            renderer.begin(env_obs)
         return obs
 
     def set_options(self, options: Any = None) -> None:
@@ -94,11 +94,11 @@ class HeartPoleVecEnv(VecEnv):
         self._actions = checks.check_actions(actions, self.num_envs, self._num_actions)
 
     def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
-        """(obs, rewards, dones, infos): float32 (num_envs, 6 or 8), float32, bool, and a dict for each lane."""
+        """(obs, rewards, dones, infos): float32 (num_envs, 6 or 8), float32, bool, and a dict for each environment."""
         actions = self._actions
-        outcome = self._lanes.step(actions)
+        outcome = self._envs.step(actions)
         dones = outcome.terminated | outcome.truncated
-        # Written out, since dict(zip(names, values)) for each lane would cost as much as the step.
+        # Written out, since dict(zip(names, values)) for each environment would cost as much as the step.
         told = (
             outcome.info[name].tolist() for name in ("productivity", "half_hours", "heart_attack_risk", "heart_attack")
         )
@@ -112,38 +112,40 @@ class HeartPoleVecEnv(VecEnv):
             }
             for productivity, half_hours, risk, attack, truncated in zip(*told, outcome.truncated.tolist(), strict=True)
         ]
-        for lane in np.flatnonzero(dones).tolist():
-            infos[lane]["terminal_observation"] = outcome.last_obs[lane]  # type: ignore[index]
-        for lane, renderer in enumerate(self._renderers):
-            if dones[lane]:
-                renderer.begin(outcome.obs[lane])
+        for index in np.flatnonzero(dones).tolist():
+            infos[index]["terminal_observation"] = outcome.last_obs[index]  # type: ignore[index]
+        for index, renderer in enumerate(self._renderers):
+            if dones[index]:
+                renderer.begin(outcome.obs[index])
             else:
-                renderer.add(outcome.obs[lane], int(actions[lane]), outcome.reward[lane], infos[lane])
+                renderer.add(outcome.obs[index], int(actions[index]), outcome.reward[index], infos[index])
         return outcome.obs, outcome.reward.astype(np.float32), dones, infos
 
     def close(self) -> None:
         self._is_closed = True
 
     def get_images(self) -> Sequence[np.ndarray | None]:
-        """A frame for each lane, None without `render_mode="rgb_array"`."""
+        """A frame for each environment, None without `render_mode="rgb_array"`."""
         return [renderer.render() for renderer in self._renderers] or [None] * self.num_envs
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """An attribute for each lane; the lanes share all of theirs."""
-        return [getattr(self, attr_name)] * len(self._lanes_of(indices))
+        """An attribute for each environment; the environments share all of theirs."""
+        return [getattr(self, attr_name)] * len(self._envs_of(indices))
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         raise NotImplementedError(
-            f"the lanes are one program and share what they are made of; to set {attr_name!r} make another "
+            f"the environments are one program and share what they are made of; to set {attr_name!r} make another "
             "HeartPoleVecEnv, with its keyword"
         )
 
     def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
-        raise NotImplementedError(f"the lanes are one program and have no methods of their own, got {method_name!r}")
+        raise NotImplementedError(
+            f"the environments are one program and have no methods of their own, got {method_name!r}"
+        )
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
-        """False for each lane: wrap the whole, with Stable-Baselines3's VecEnvWrappers."""
-        return [False] * len(self._lanes_of(indices))
+        """False for each environment: wrap the whole, with Stable-Baselines3's VecEnvWrappers."""
+        return [False] * len(self._envs_of(indices))
 
-    def _lanes_of(self, indices: Any) -> list[int]:
+    def _envs_of(self, indices: Any) -> list[int]:
         return list(self._get_indices(indices))

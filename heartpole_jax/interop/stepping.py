@@ -1,11 +1,12 @@
-"""Environments stepped from Python: lanes that live on the device, one compiled call a step, NumPy out.
+"""Environments stepped from Python: environments that live on the device, one compiled call a step, NumPy out.
 
 What Gymnasium's, Stable-Baselines3's and the tutorial's interfaces have in common. A step of the model takes 50 ns;
 what a host loop waits for is dispatch and copies, a microsecond or more for each array that goes in or comes out. So a
-lane's state and all that a step tells are rows of a few arrays whose columns are lanes (docs/performance.md).
+environment's state and all that a step returns are rows of a few arrays whose columns are environments
+(docs/performance.md).
 
-The dice are those of `rollout`: a lane seeded with s, through all the episodes of its life, is the one lane of
-`rollout(policy, jax.random.key(s), num_envs=1, autoreset=True)`, whatever the mode of resetting.
+The random numbers are those of `rollout`: an environment seeded with s, through all its episodes, is the one
+environment of `rollout(policy, jax.random.key(s), num_envs=1, autoreset=True)`, whatever the mode of resetting.
 """
 
 import dataclasses
@@ -22,14 +23,14 @@ from heartpole_jax import threefry
 from heartpole_jax.environment import Environment
 from heartpole_jax.interop import forking
 
-_NOISE, _START = 0, 2  # the purposes of dice in `rollout`
+_NOISE, _START = 0, 2  # the purposes of random numbers in `rollout`
 # XLA on a CPU makes one kernel of a stack of up to eight rows, which computes what they share anew for each, and one
-# for each row of a larger stack. Four are the fastest at 64 lanes.
+# for each row of a larger stack. Four are the fastest at 64 environments.
 _ROWS = 4
 
 
 class Autoreset(enum.Enum):
-    """What becomes of a lane whose episode has ended."""
+    """What becomes of an environment whose episode has ended."""
 
     NEXT_STEP = "next step"  # its next step begins an episode, whatever the action
     SAME_STEP = "same step"  # the step that ended the episode has begun the next one
@@ -37,19 +38,19 @@ class Autoreset(enum.Enum):
 
 
 class Outcome(NamedTuple):
-    """What a step of all lanes tells, NumPy arrays of the caller's own, of shape (num_envs, ...)."""
+    """What a step of all environments returns, NumPy arrays of the caller's own, of shape (num_envs, ...)."""
 
     obs: np.ndarray  # float32, to go on with
     reward: np.ndarray  # float64
     terminated: np.ndarray  # bool, a true end
     truncated: np.ndarray  # bool, the time limit
-    stepped: np.ndarray  # bool, False where the lane began an episode instead (NEXT_STEP)
+    stepped: np.ndarray  # bool, False where the environment began an episode instead (NEXT_STEP)
     info: dict[str, np.ndarray]  # what the environment tells of the step
-    last_obs: np.ndarray | None  # float32, the true last observations; None where no lane was reset (SAME_STEP)
+    last_obs: np.ndarray | None  # float32, the true last observations; None where no environment was reset (SAME_STEP)
 
 
 class LoneOutcome(NamedTuple):
-    """What a step of a single lane tells, in Python's own numbers."""
+    """What a step of a single environment returns, in Python's own numbers."""
 
     obs: np.ndarray  # float32
     reward: float
@@ -58,14 +59,14 @@ class LoneOutcome(NamedTuple):
     info: dict[str, Any]
 
 
-class Lanes:
-    """`num_envs` lanes of an environment, stepped together.
+class Envs:
+    """`num_envs` environments of an environment, stepped together.
 
     Args:
       env: the environment.
       params: its parameters, a pytree of numbers.
-      num_envs: how many lanes.
-      autoreset: what becomes of a lane whose episode has ended.
+      num_envs: how many environments.
+      autoreset: what becomes of an environment whose episode has ended.
     """
 
     def __init__(self, env: Environment, params: Any, num_envs: int, autoreset: Autoreset = Autoreset.NEVER):
@@ -77,12 +78,12 @@ class Lanes:
         self._is_placed = False  # nothing is on a device before a reset: a process may fork until then
 
     def reset(self, seeds: np.ndarray, seeded: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        """Begins an episode in the `chosen` lanes; the observations of all, float32 of shape (num_envs, ...).
+        """Begins an episode in the `chosen` environments; the observations of all, float32 of shape (num_envs, ...).
 
         Args:
-          seeds: two words of a key for each lane, uint32 of shape (num_envs, 2), see `seed_words`.
-          seeded: which lanes take them, bool of shape (num_envs,); the others go on with the dice they have.
-          chosen: which lanes begin, bool of shape (num_envs,); the others stay as they are.
+          seeds: two words of a key for each environment, uint32 of shape (num_envs, 2), see `seed_words`.
+          seeded: which environments take them, bool of shape (num_envs,); the others go on with the keys they have.
+          chosen: which environments begin, bool of shape (num_envs,); the others stay as they are.
         """
         forking.check()
         if not self._is_placed:
@@ -91,7 +92,7 @@ class Lanes:
         return _columns(self._values(), self._layout.obs)
 
     def step(self, actions: np.ndarray) -> Outcome:
-        """One step of every lane; `actions` are int32 of shape (num_envs,), each in range."""
+        """One step of every environment; `actions` are int32 of shape (num_envs,), each in range."""
         forking.check()
         layout = self._layout
         self._arrays = _step(layout, self._params, self._arrays, actions)
@@ -109,7 +110,7 @@ class Lanes:
         )
 
     def step_lone(self, action: int) -> LoneOutcome:
-        """One step of the only lane; `action` is in range."""
+        """One step of the only environment; `action` is in range."""
         forking.check()
         layout = self._layout
         self._arrays = _step(layout, self._params, self._arrays, self._actions[action])
@@ -123,20 +124,20 @@ class Lanes:
             {name: type_(values[row]) for name, row, type_ in layout.info},
         )
 
-    def state(self, lane: int = 0) -> ArrayTree:
-        """The environment's state in a lane, with scalars of NumPy's as leaves."""
-        columns = (np.concatenate(pieces)[:, lane] for pieces in self._arrays)
+    def state(self, index: int = 0) -> ArrayTree:
+        """The environment's state in an environment, with scalars of NumPy's as leaves."""
+        columns = (np.concatenate(pieces)[:, index] for pieces in self._arrays)
         return self._layout.read(*columns)[0]
 
     def empty_info(self) -> dict[str, Any]:
-        """Zeros in the place of what a step tells of one lane, for a reset; after one."""
+        """Zeros in the place of what a step returns for one environment, for a reset; after one."""
         return {name: type_(0) for name, _, type_ in self._layout.info}
 
     def _place(self) -> None:
         """Puts on the device what waits there."""
         self._layout = _layout(self._env, self._unpack, self._autoreset)
         self._params = self._unpack.pack(self._leaves)
-        # A lone lane's actions wait on the device: handing in a number costs a microsecond and a half.
+        # A lone environment's actions wait on the device: handing in a number costs a microsecond and a half.
         self._actions = [jax.device_put(np.array([action], np.int32)) for action in range(self._env.num_actions)]
         self._arrays = self._layout.empty(self.num_envs)
         self._is_placed = True
@@ -154,29 +155,29 @@ def seed_words(seed: int) -> np.ndarray:
 
 
 def _columns(values: np.ndarray, rows: slice) -> np.ndarray:
-    """Some rows of (rows, lanes) as a new float32 array of shape (lanes, rows)."""
+    """Some rows of (rows, environments) as a new float32 array of shape (environments, rows)."""
     return np.array(values[rows].T, np.float32, order="C")
 
 
 class _Arrays(NamedTuple):
-    """All lanes: their rows in pieces of shape (rows, num_envs), see `_stacked`."""
+    """All environments: their rows in pieces of shape (rows, num_envs), see `_stacked`."""
 
     floats: tuple[Array, ...]
     integers: tuple[Array, ...]
 
 
-class _Life(NamedTuple):
-    """What a lane knows besides the environment's state, scalars."""
+class _Episode(NamedTuple):
+    """What an environment knows besides the environment's state, scalars."""
 
     over: Array  # bool, its last step ended the episode
     fresh: Array  # bool, it has made no step since the last reset
-    tick: Array  # uint32, steps since it was seeded: with the words it names the dice
+    tick: Array  # uint32, steps since it was seeded: with the words it names the random numbers
     start_words: tuple[Array, Array]
     noise_words: tuple[Array, Array]
 
 
-class _Told(NamedTuple):
-    """What a step of one lane tells."""
+class _Output(NamedTuple):
+    """What a step of one environment returns."""
 
     obs: Array
     reward: Array
@@ -206,7 +207,7 @@ class _Unpack:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Layout:
-    """The environment, and which row is what. Hashable: jit compiles once for all `Lanes` of the same."""
+    """The environment, and which row is what. Hashable: jit compiles once for all `Envs` of the same."""
 
     env: Environment
     unpack: _Unpack
@@ -222,7 +223,7 @@ class _Layout:
     last_obs: slice  # SAME_STEP alone
 
     def empty(self, num_envs: int) -> _Arrays:
-        """The arrays of lanes that have yet to be reset."""
+        """The arrays of environments that have yet to be reset."""
         num_integers = sum(dtype.kind != "f" for dtype in self.dtypes) + 7
         zeros = (
             jnp.zeros((self.last_obs.stop, num_envs)),
@@ -230,40 +231,51 @@ class _Layout:
         )
         return _stacked(*(tuple(rows) for rows in zeros))
 
-    def read(self, floats, integers) -> tuple[ArrayTree, _Life]:
-        """A lane's state and life from its columns."""
+    def read(self, floats, integers) -> tuple[ArrayTree, _Episode]:
+        """An environment's state and episode from its columns."""
         floats, integers = iter(floats), iter(integers)
         leaves = [next(floats) if dtype.kind == "f" else next(integers).astype(dtype) for dtype in self.dtypes]
         over, fresh, tick, *words = integers
         tick, *words = (x.astype(np.uint32) for x in (tick, *words))
-        life = _Life(over != 0, fresh != 0, tick, tuple(words[:2]), tuple(words[2:]))
-        return jax.tree.unflatten(self.treedef, leaves), life
+        episode = _Episode(over != 0, fresh != 0, tick, tuple(words[:2]), tuple(words[2:]))
+        return jax.tree.unflatten(self.treedef, leaves), episode
 
-    def write(self, state: ArrayTree, life: _Life, told: _Told) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """A lane's columns, as tuples of scalars."""
+    def write(
+        self, state: ArrayTree, episode: _Episode, output: _Output
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """An environment's columns, as tuples of scalars."""
         leaves = list(zip(jax.tree.leaves(state), self.dtypes, strict=True))
-        told_rows = [*told.obs.ravel(), told.reward, told.terminated, told.truncated, told.stepped, *told.info]
+        output_rows = [
+            *output.obs.ravel(),
+            output.reward,
+            output.terminated,
+            output.truncated,
+            output.stepped,
+            *output.info,
+        ]
         if self.autoreset is Autoreset.SAME_STEP:
-            told_rows += [*told.last_obs.ravel()]
-        floats = [leaf for leaf, dtype in leaves if dtype.kind == "f"] + told_rows
-        integers = [leaf for leaf, dtype in leaves if dtype.kind != "f"] + jax.tree.leaves(life)
+            output_rows += [*output.last_obs.ravel()]
+        floats = [leaf for leaf, dtype in leaves if dtype.kind == "f"] + output_rows
+        integers = [leaf for leaf, dtype in leaves if dtype.kind != "f"] + jax.tree.leaves(episode)
         return tuple(x.astype(jnp.result_type(float)) for x in floats), tuple(x.astype(jnp.int32) for x in integers)
 
-    def begin(self, params: Any, life: _Life) -> tuple[ArrayTree, _Life, _Told]:
-        """A lane at the start of an episode, `life` naming its dice."""
-        start = self.env.sample_start(threefry.key_at(life.start_words, jnp.uint32(0), life.tick))
+    def begin(self, params: Any, episode: _Episode) -> tuple[ArrayTree, _Episode, _Output]:
+        """An environment at the start of an episode, `episode` naming its random numbers."""
+        start = self.env.sample_start(threefry.key_at(episode.start_words, jnp.uint32(0), episode.tick))
         state = self.env.initial_state(start, params)
         obs, nothing = self.env.observe(state), jnp.zeros(())
-        told = _Told(obs, nothing, nothing, nothing, nothing, (nothing,) * len(self.info), obs)
-        return state, life._replace(over=jnp.array(False), fresh=jnp.array(True)), told
+        output = _Output(obs, nothing, nothing, nothing, nothing, (nothing,) * len(self.info), obs)
+        return state, episode._replace(over=jnp.array(False), fresh=jnp.array(True)), output
 
-    def step(self, params: Any, state: ArrayTree, life: _Life, action: Array) -> tuple[ArrayTree, _Life, _Told]:
-        """A lane after a step."""
-        noise = self.env.sample_noise(threefry.key_at(life.noise_words, jnp.uint32(0), life.tick))
+    def step(
+        self, params: Any, state: ArrayTree, episode: _Episode, action: Array
+    ) -> tuple[ArrayTree, _Episode, _Output]:
+        """An environment after a step."""
+        noise = self.env.sample_noise(threefry.key_at(episode.noise_words, jnp.uint32(0), episode.tick))
         state, obs, reward, done, info = self.env.transition_info(state, action, noise, params)
         terminated = self.env.terminated(state)
-        told = _Told(obs, reward, terminated, done & ~terminated, jnp.array(True), tuple(vars(info).values()), obs)
-        return state, life._replace(over=done, fresh=jnp.array(False), tick=life.tick + 1), told
+        output = _Output(obs, reward, terminated, done & ~terminated, jnp.array(True), tuple(vars(info).values()), obs)
+        return state, episode._replace(over=done, fresh=jnp.array(False), tick=episode.tick + 1), output
 
 
 @functools.lru_cache(maxsize=256)
@@ -301,36 +313,39 @@ def _python_type(leaf: Any) -> type:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _reset(layout: _Layout, params, arrays: _Arrays, seeds, seeded, chosen) -> _Arrays:
-    """The arrays after a reset of the chosen lanes, of which the seeded ones take new dice."""
+    """The arrays after a reset of the chosen environments, of which the seeded ones take new keys."""
 
-    def lane(floats, integers, seed, seeded, chosen):
-        state, life = layout.read(floats, integers)
+    def one(floats, integers, seed, seeded, chosen):
+        state, episode = layout.read(floats, integers)
         key = jax.random.wrap_key_data(seed, impl="threefry2x32")
-        sown = _Life(life.over, life.fresh, jnp.uint32(0), threefry.fold_in(key, _START), threefry.fold_in(key, _NOISE))
+        sown = _Episode(
+            episode.over, episode.fresh, jnp.uint32(0), threefry.fold_in(key, _START), threefry.fold_in(key, _NOISE)
+        )
         # Two resets in a row are two episodes: the second goes one tick on.
         begun = layout.begin(
-            layout.unpack(params), _where(seeded, sown, life._replace(tick=life.tick + life.fresh.astype(jnp.uint32)))
+            layout.unpack(params),
+            _where(seeded, sown, episode._replace(tick=episode.tick + episode.fresh.astype(jnp.uint32))),
         )
-        told = begun[2]._replace(obs=layout.env.observe(state))  # the others' observation stays what it was
-        return layout.write(*_where(chosen, begun, (state, life, told)))
+        output = begun[2]._replace(obs=layout.env.observe(state))  # the others' observation stays what it was
+        return layout.write(*_where(chosen, begun, (state, episode, output)))
 
-    return _stacked(*jax.vmap(lane)(*_rows(arrays), seeds, seeded, chosen))
+    return _stacked(*jax.vmap(one)(*_rows(arrays), seeds, seeded, chosen))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _step(layout: _Layout, params, arrays: _Arrays, actions) -> _Arrays:
-    """The arrays after a step of every lane."""
+    """The arrays after a step of every environment."""
     params = layout.unpack(params)
 
-    def lane(floats, integers, action):
-        state, life = layout.read(floats, integers)
-        stepped = layout.step(params, state, life, action)
+    def one(floats, integers, action):
+        state, episode = layout.read(floats, integers)
+        stepped = layout.step(params, state, episode, action)
         if layout.autoreset is Autoreset.NEXT_STEP:
-            stepped = _where(life.over, layout.begin(params, life), stepped)
+            stepped = _where(episode.over, layout.begin(params, episode), stepped)
         elif layout.autoreset is Autoreset.SAME_STEP:
-            state, life, told = stepped
-            begun = layout.begin(params, life)
-            stepped = _where(life.over, (*begun[:2], told._replace(obs=begun[2].obs)), stepped)
+            state, episode, output = stepped
+            begun = layout.begin(params, episode)
+            stepped = _where(episode.over, (*begun[:2], output._replace(obs=begun[2].obs)), stepped)
         return layout.write(*stepped)
 
     rows = _rows(arrays)
@@ -338,9 +353,9 @@ def _step(layout: _Layout, params, arrays: _Arrays, actions) -> _Arrays:
         # A loop of one round, as the compiler cannot know: it runs its kernels on the calling thread, one after the
         # other, where outside of loops they are handed to other threads, at ten times the cost of such small ones.
         once = jnp.minimum(actions[0], 0) + 1
-        rows = jax.lax.fori_loop(0, once, lambda _, rows: jax.vmap(lane)(rows[0], rows[1], actions), rows)
+        rows = jax.lax.fori_loop(0, once, lambda _, rows: jax.vmap(one)(rows[0], rows[1], actions), rows)
     else:
-        rows = jax.vmap(lane)(rows[0], rows[1], actions)
+        rows = jax.vmap(one)(rows[0], rows[1], actions)
     return _stacked(*rows)
 
 
@@ -350,7 +365,7 @@ def _rows(arrays: _Arrays) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
 
 
 def _stacked(floats: tuple[Array, ...], integers: tuple[Array, ...]) -> _Arrays:
-    """The rows in pieces: of a lone lane in one, where each array counts; else of `_ROWS`, where each kernel does.
+    """The rows in pieces: of a lone environment one, since each array counts; else of `_ROWS`, since each kernel does.
 
     Outside of vmap, which would stack along the second axis and then transpose.
     """

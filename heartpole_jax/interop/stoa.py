@@ -45,7 +45,7 @@ def to_stoa(env: str | Environment = "HeartPole-v0", params: Any = None) -> "Sto
 
 
 class StoaEnvironment(stoa.Environment):
-    """What `to_stoa` makes. Its state is `AdapterStateWithKey`, stoa's own: ours, and the key of all dice to come."""
+    """What `to_stoa` makes. Its state is `AdapterStateWithKey`, stoa's own: ours, and the key of all noise to come."""
 
     def __init__(self, env: Environment, params: Any):
         self.env = env

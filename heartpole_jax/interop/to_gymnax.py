@@ -5,7 +5,7 @@
     obs, state = env.reset(reset_key, params)
     obs, state, reward, terminated, truncated, info = env.step(step_key, state, action, params)
 
-The dice are ours: `step_env(key, ...)` is `Environment.step` and `reset_env(key)` is `Environment.reset` of that key.
+The noise is ours: `step_env(key, ...)` is `Environment.step` and `reset_env(key)` is `Environment.reset` of that key.
 gymnax's own `step` splits its key, steps with the first half and begins the next episode with the second.
 
 HeartPole is never `terminated`: its time limit is `truncated`, and the value of `info["final_observation"]` is to be
@@ -159,7 +159,7 @@ class GymnaxEnvironment(GymnaxBase):
 
     @_typed
     def reset_env(self, key: PRNGKey, params: Params | None = None) -> tuple[Array, State]:
-        """(obs, state) at the start of an episode, with the dice of `Environment.reset`."""
+        """(obs, state) at the start of an episode, with the random numbers of `Environment.reset`."""
         env_state, obs = self.env.reset(key, self._own(params))
         return obs, State(env_state=env_state, time=jnp.zeros((), jnp.int32), truncated=jnp.zeros((), bool))
 
@@ -167,7 +167,7 @@ class GymnaxEnvironment(GymnaxBase):
     def step_env(
         self, key: PRNGKey, state: State, action: Numeric, params: Params | None = None
     ) -> tuple[Array, State, Array, Array, dict[str, Any]]:
-        """(obs, state, reward, terminated, info) with the dice of `Environment.step`; never resets.
+        """(obs, state, reward, terminated, info) with the random numbers of `Environment.step`; never resets.
 
         `info` is what the environment tells of a step, for HeartPole the fields of `StepInfo`, and `discount`: 0 after
         a true end, 1 otherwise, the time limit included.

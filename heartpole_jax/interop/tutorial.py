@@ -89,7 +89,7 @@ class HeartPole(gymnasium.Env):
         self._num_forgotten = 0
         self._words: np.ndarray | None = None
         self._obs: Any = None
-        self._make_lanes()
+        self._make_envs()
 
     @property
     def state(self) -> dict[str, float]:
@@ -111,7 +111,7 @@ class HeartPole(gymnasium.Env):
         self._num_forgotten = 0
 
     def seed(self, seed: int | None = None) -> list[int]:
-        """Seeds the dice from the next reset on, as old Gym's `seed`; None takes entropy."""
+        """Seeds the random numbers from the next reset on, as old Gym's `seed`; None takes entropy."""
         if seed is None:
             seed = int(np.random.SeedSequence().entropy)  # type: ignore[arg-type]
         self._words = stepping.seed_words(checks.check_seed(seed))
@@ -127,13 +127,13 @@ class HeartPole(gymnasium.Env):
         """A new patient's observation, alone, as in old Gym; the log goes on."""
         checks.check_options(options, known=())
         if (self.heart_attack_proclivity, self.max_steps) != self._made_of:
-            self._make_lanes()
+            self._make_envs()
         if seed is not None or (self._words is None and self._obs is None):
             self.seed(seed)
         one = np.ones(1, bool)
         words, self._words = self._words, None
         seeded = one if words is not None else ~one
-        self._obs = self._lanes.reset(np.zeros((1, 2), np.uint32) if words is None else words[None], seeded, one)[0]
+        self._obs = self._envs.reset(np.zeros((1, 2), np.uint32) if words is None else words[None], seeded, one)[0]
         return self._obs.copy()
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, dict]:  # type: ignore[override]
@@ -145,7 +145,7 @@ class HeartPole(gymnasium.Env):
         """
         action = checks.check_action(action, HEARTPOLE_V0.num_actions)
         self._check_reset()
-        outcome = self._lanes.step_lone(action)
+        outcome = self._envs.step_lone(action)
         self._obs = outcome.obs
         self._num_forgotten += len(self._lines) == LOGGED_DECISIONS
         self._lines.append((action, outcome.info["heart_attack"], outcome.obs))
@@ -163,13 +163,13 @@ class HeartPole(gymnasium.Env):
         state = {name: int(x) if name in _COUNTERS else x for name, x in zip(OBS_NAMES, obs.tolist(), strict=True)}
         return f"Chosen action: {self.actions[action].__name__}\n" + "HEART ATTACK\n" * heart_attack + f"{state}\n"
 
-    def _make_lanes(self) -> None:
+    def _make_envs(self) -> None:
         self._made_of = (self.heart_attack_proclivity, self.max_steps)
         params = checks.env_params(
             HEARTPOLE_V0, {"heart_attack_proclivity": self.heart_attack_proclivity, "max_steps": self.max_steps}
         )
-        self._lanes = stepping.Lanes(HEARTPOLE_V0, params, num_envs=1)
-        if self._obs is not None and self._words is None:  # the new lanes have no dice yet
+        self._envs = stepping.Envs(HEARTPOLE_V0, params, num_envs=1)
+        if self._obs is not None and self._words is None:  # the new environments have no random numbers yet
             self._words = self._later_words.integers(0, 2**32, 2, np.uint32)
 
     def _check_reset(self) -> None:

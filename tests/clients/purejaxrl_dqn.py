@@ -1,7 +1,7 @@
 """A DQN in PureJaxRL's pattern, for tests: the whole of training in one scan over gymnax's five values and log wrapper.
 
 Not the original, which is no package: its shape and its demands on an environment, in the fewest lines. One environment
-step for all lanes, then one gradient step; a ring of transitions; an end masked as death, whatever `info` says.
+step for all envs, then one gradient step; a ring of transitions; an end masked as death, whatever `info` says.
 """
 
 from typing import Any, NamedTuple
@@ -76,8 +76,8 @@ def make_train(env: Any, env_params: Any, config: Config):
             buffer = jax.tree.map(lambda x, y: x.at[count % config.buffer_rows].set(y), buffer, row)
             num_rows = jnp.minimum(count + 1, config.buffer_rows)
             rows = jax.random.randint(row_key, (config.batch_size,), 0, num_rows)
-            lanes = jax.random.randint(lane_key, (config.batch_size,), 0, config.num_envs)
-            state, loss = learn(state, target_params, jax.tree.map(lambda x: x[rows, lanes], buffer))
+            envs = jax.random.randint(lane_key, (config.batch_size,), 0, config.num_envs)
+            state, loss = learn(state, target_params, jax.tree.map(lambda x: x[rows, envs], buffer))
             due = state.step % config.target_period == 0
             target_params = jax.tree.map(lambda new, old: jnp.where(due, new, old), state.params, target_params)
             metrics = {name: info[name] for name in info if name.startswith("returned")} | {"loss": loss}

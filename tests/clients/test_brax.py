@@ -117,7 +117,7 @@ def test_brax_tells_the_limit_as_a_truncation_and_begins_again():
             np.testing.assert_allclose(state.info["episode_metrics"]["half_hours"], [51.0, 51.0])
         else:
             np.testing.assert_array_equal(state.obs, state.info["final_observation"])
-    assert len(np.unique(np.round(rewards, 6))) == 14  # the dice go on
+    assert len(np.unique(np.round(rewards, 6))) == 14  # the random numbers go on
 
 
 def test_brax_tells_version_1s_limit_of_time_as_a_truncation_whenever_it_comes():
@@ -162,14 +162,14 @@ def test_repeated_actions_and_evaluation_add_up():
     assert state.info["final_observation"][:, 4].tolist() == [4.0] * 3
 
 
-def test_domain_randomization_gives_every_lane_parameters_of_its_own():
+def test_domain_randomization_gives_every_environment_parameters_of_its_own():
     def randomize(params):
-        lanes = jax.tree.map(lambda x: jnp.broadcast_to(x, (2,)), params)
-        return lanes.replace(intoxication_decay=jnp.array([0.5, 1.0])), 0
+        envs = jax.tree.map(lambda x: jnp.broadcast_to(x, (2,)), params)
+        return envs.replace(intoxication_decay=jnp.array([0.5, 1.0])), 0
 
     plain = to_brax()
     env = training.wrap(plain, episode_length=10, randomization_fn=randomize)
-    state = env.reset(jnp.tile(jax.random.PRNGKey(0), (2, 1)))  # the same dice for both
+    state = env.reset(jnp.tile(jax.random.PRNGKey(0), (2, 1)))  # the same noise for both
     state = jax.jit(env.step)(state, preference(hp.Action.BEER, 2))
     np.testing.assert_allclose(2 * state.obs[0, 2], state.obs[1, 2], rtol=1e-6)
     assert state.obs[0, 2] > 0

@@ -46,7 +46,7 @@ def check_returns(returns):
     score = np.asarray(returns) + 100 * attacks
     assert (attacks >= 0).all()
     assert ((score > -20.0) & (score < 3.0)).all(), (score.min(), score.max())
-    assert len(np.unique(score)) > len(score.ravel()) / 2  # each with dice of its own
+    assert len(np.unique(score)) > len(score.ravel()) / 2  # each with random numbers of its own
 
 
 def test_rejax_trains_its_dqn(their_habits):
@@ -67,11 +67,11 @@ def test_rejax_trains_its_dqn(their_habits):
     assert lengths.shape == returns.shape == (3, 128)
     np.testing.assert_array_equal(lengths, MAX_STEPS)
     check_returns(returns)
-    # 512 iterations of four lanes, of which the first 65 find no more than 256 steps done and do not learn.
+    # 512 iterations of four envs, of which the first 65 find no more than 256 steps done and do not learn.
     assert int(state.global_step) == 2048
     assert int(state.q_ts.step) == 512 - 65
     assert changed(start.q_ts.params, state.q_ts.params)
-    # The last 256 iterations are in the buffer: four lanes end at the 300th, 350th, ..., 500th.
+    # The last 256 iterations are in the buffer: four envs end at the 300th, 350th, ..., 500th.
     buffer = state.replay_buffer.data
     assert buffer.done.sum() == 4 * 5
     np.testing.assert_array_equal(buffer.next_obs[buffer.done][:, 1:], 0.0)
@@ -98,7 +98,7 @@ def test_rejax_trains_its_ppo_of_several_seeds(their_habits):
     start, (state, (lengths, returns)) = jax.jit(jax.vmap(both))(keys)
     np.testing.assert_array_equal(lengths, np.full((2, 2, 128), MAX_STEPS))
     check_returns(returns)
-    # 8 iterations of 32 steps of 8 lanes; two epochs of four minibatches each.
+    # 8 iterations of 32 steps of 8 envs; two epochs of four minibatches each.
     np.testing.assert_array_equal(state.global_step, [2048, 2048])
     np.testing.assert_array_equal(state.actor_ts.step, [8 * 2 * 4] * 2)
     np.testing.assert_array_equal(state.env_state.time, np.full((2, 8), 8 * 32 % MAX_STEPS))
@@ -173,7 +173,7 @@ def test_gymnaxs_gym_wrapper_steps_and_tells_its_spaces():
     assert [(bool(end), bool(limit)) for end, limit in ends] == [(False, False), (False, True)] * 2
 
 
-def test_gymnaxs_vector_gym_wrapper_ends_all_lanes_at_the_limit(their_habits):
+def test_gymnaxs_vector_gym_wrapper_ends_all_environments_at_the_limit(their_habits):
     params = to_gymnax().default_params.replace(max_steps_in_episode=2)
     env = wrappers.GymnaxToVectorGymWrapper(to_gymnax(), num_envs=3, params=params, seed=3)
     obs, _ = env.reset(seed=3)

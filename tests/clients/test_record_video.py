@@ -24,7 +24,7 @@ def test_a_video_of_an_episode_can_be_recorded(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(gymnasium.wrappers.vector, "RecordVideo"), reason="Gymnasium 1.1 has none for vectors")
-def test_a_video_of_all_lanes_can_be_recorded(tmp_path):
+def test_a_video_of_all_environments_can_be_recorded(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # moviepy's
         envs = gymnasium.make_vec(NAME, num_envs=2, render_mode="rgb_array", max_steps=3)

@@ -72,7 +72,7 @@ def test_the_native_vec_env_of_version_1_is_its_own_of_single_environments():
             assert info["TimeLimit.truncated"] == expected_info["TimeLimit.truncated"]
         num_ended += got[2]
     assert num_ended.tolist() == [9, 0, 1]
-    with pytest.raises(error.InvalidAction, match=r"in 0 \.\. 7, got 8 for lane 2"):
+    with pytest.raises(error.InvalidAction, match=r"in 0 \.\. 7, got 8 for environment 2"):
         ours.step(np.array([0, 0, 8]))
 
 
@@ -112,7 +112,7 @@ def test_its_wrappers_and_evaluation_work():
     assert -900 < mean < 10
 
 
-def test_a_seed_repeats_and_lanes_differ():
+def test_a_seed_repeats_and_environments_differ():
     def first(seed):
         envs = HeartPoleVecEnv(3)
         envs.seed(seed)
@@ -123,7 +123,7 @@ def test_a_seed_repeats_and_lanes_differ():
     assert (HeartPoleVecEnv(3).reset()[:, 0] != HeartPoleVecEnv(3).reset()[:, 0]).all()
 
 
-def test_frames_come_from_every_lane():
+def test_frames_come_from_every_environment():
     envs = HeartPoleVecEnv(2, render_mode="rgb_array", max_steps=2)
     envs.reset()
     for _ in range(3):
@@ -136,7 +136,7 @@ def test_bad_input_is_refused():
     with pytest.raises(error.ResetNeeded):
         envs.step(np.array([0, 0]))
     envs.reset()
-    with pytest.raises(error.InvalidAction, match="got 4 for lane 1"):
+    with pytest.raises(error.InvalidAction, match="got 4 for environment 1"):
         envs.step(np.array([0, 4]))
     with pytest.raises(error.InvalidAction, match="float"):
         envs.step(np.array([0.0, 1.0]))

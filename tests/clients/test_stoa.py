@@ -132,7 +132,7 @@ def test_autoreset_and_metrics_lose_nothing_at_the_limit():
             left = jax.random.split(old_state.rng_key)[1]
             reset_key = jax.random.split(jax.random.split(left)[0])[0]
             np.testing.assert_allclose(timestep.observation, hp.reset(reset_key)[1], rtol=1e-6)
-    assert len({round(reward, 6) for reward in rewards}) == 7  # the dice go on
+    assert len({round(reward, 6) for reward in rewards}) == 7  # the random numbers go on
 
 
 @keys_are_used_again
@@ -148,7 +148,7 @@ def test_autoreset_tells_a_true_end_from_the_limit():
 
 
 @keys_are_used_again
-def test_lanes_in_a_scan_end_together_and_each_has_its_dice():
+def test_environments_in_a_scan_end_together_and_each_has_its_dice():
     env = stoa.AutoResetWrapper(to_stoa(params=hp.EnvParams(max_steps=4)), next_obs_in_extras=True)
     env = VmapWrapper(stoa.RecordEpisodeMetrics(env), num_envs=3)
     state, _ = env.reset(jax.random.key(0))
@@ -165,7 +165,7 @@ def test_lanes_in_a_scan_end_together_and_each_has_its_dice():
     np.testing.assert_array_equal(lengths[:, 0], [0, 0, 0, 4, 4, 4, 4, 4, 4])
 
 
-def test_lanes_can_have_parameters_of_their_own():
+def test_environments_can_have_parameters_of_their_own():
     env = VmapWrapper(to_stoa(), vectorize_over_env_params=True)
     params = jax.tree.map(lambda x: jnp.broadcast_to(x, (2,)), hp.EnvParams()).replace(max_steps=jnp.array([1, 2]))
     state, _ = env.reset(jax.random.split(jax.random.key(0), 2), params)

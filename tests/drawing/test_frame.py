@@ -22,7 +22,7 @@ STRIPS = [
     ("hypertension", 202, 0.0, 9.0, VERMILLION),
     ("intoxication", 306, 0.0, 0.2, ORANGE),
 ]
-STRIP_HEIGHT, NOW, LANE = 92, 706, slice(408, 438)
+STRIP_HEIGHT, NOW, ROW = 92, 706, slice(408, 438)
 # HeartPole-v1's, of which two strips are new and all are lower.
 START_V1 = dataclasses.replace(START, stimulation=0.5, impairment=0.25)
 CHOICES_V1 = choices(EnvParamsV1())
@@ -146,14 +146,14 @@ def test_numbers_of_any_length_stay_within_their_place():
 
 
 def test_every_action_looks_different():
-    lanes = [frame(START, after(17, action=action))[LANE].tobytes() for action in range(4)]
+    rows = [frame(START, after(17, action=action))[ROW].tobytes() for action in range(4)]
     headers = [frame(START, after(17, action=action))[:86].tobytes() for action in range(4)]
-    assert len(set(lanes)) == len(set(headers)) == 4
+    assert len(set(rows)) == len(set(headers)) == 4
 
 
 def test_sleep_is_a_band_of_seventeen_half_hours():
-    lane = frame(START, after(5), after(22, action=3), after(24))[LANE][6]
-    band = np.flatnonzero(is_colour(lane, (0x2B, 0x3A, 0x67)))
+    row = frame(START, after(5), after(22, action=3), after(24))[ROW][6]
+    band = np.flatnonzero(is_colour(row, (0x2B, 0x3A, 0x67)))
     assert (band[0], band[-1]) == (NOW - 19 * 8 + 1, NOW - 2 * 8 - 2)
 
 
@@ -228,9 +228,9 @@ def chosen(action, time=17):
 @pytest.mark.parametrize("heart_attack", [False, True])
 def test_every_action_of_version_1_looks_different(heart_attack):
     moments = [dataclasses.replace(chosen(action), heart_attack=heart_attack) for action in range(8)]
-    lanes = {frame_v1(START_V1, moment)[LANE_V1].tobytes() for moment in moments}
+    rows = {frame_v1(START_V1, moment)[LANE_V1].tobytes() for moment in moments}
     headers = {frame_v1(START_V1, moment)[:86].tobytes() for moment in moments}
-    assert len(lanes) == len(headers) == 8
+    assert len(rows) == len(headers) == 8
 
 
 def test_what_no_picture_is_known_of_stands_on_a_card_and_long_breaks_are_bands():
@@ -240,11 +240,11 @@ def test_what_no_picture_is_known_of_stands_on_a_card_and_long_breaks_are_bands(
         Choice("hike", 7, wakes_up=False, idles=False),
         Choice("siesta", 3, wakes_up=True, idles=False),
     )
-    lanes = [frame_v1(START_V1, chosen(action), chosen(0, 18), shown=shown)[LANE_V1] for action in range(4)]
-    assert len({lane.tobytes() for lane in lanes}) == 4
+    rows = [frame_v1(START_V1, chosen(action), chosen(0, 18), shown=shown)[LANE_V1] for action in range(4)]
+    assert len({row.tobytes() for row in rows}) == 4
     # 8 half-hours, work after the hike included, that end one half-hour ago; of the siesta 4.
-    for lane, colour, first in ((lanes[2], (0xCB, 0xD3, 0xDE), 9), (lanes[3], (0x2B, 0x3A, 0x67), 5)):
-        band = np.flatnonzero(is_colour(lane[6], colour))
+    for row, colour, first in ((rows[2], (0xCB, 0xD3, 0xDE), 9), (rows[3], (0x2B, 0x3A, 0x67), 5)):
+        band = np.flatnonzero(is_colour(row[6], colour))
         assert (band[0], band[-1]) == (NOW - first * 8 + 1, NOW - 8 - 2)
 
 

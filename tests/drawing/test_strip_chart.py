@@ -88,12 +88,12 @@ def course_drawn(axes):
 
 
 def blocks(figure, action):
-    """The (start, end) of the blocks in the lane named after `action`, in half-hours."""
+    """The (start, end) of the blocks in the row named after `action`, in half-hours."""
     axes = action_axes(figure)
-    lanes = {label.get_text(): lane for lane, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)}
-    lane = lanes[action.name.lower()]
+    rows = {label.get_text(): row for row, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)}
+    row = rows[action.name.lower()]
     extents = [path.get_extents() for collection in axes.collections for path in collection.get_paths()]
-    return [(e.x0 * 48, e.x1 * 48) for e in extents if e.y0 < lane < e.y1]
+    return [(e.x0 * 48, e.x1 * 48) for e in extents if e.y0 < row < e.y1]
 
 
 def heart_attack_days(figure):
@@ -142,7 +142,7 @@ def test_sleep_is_a_block_of_sixteen_half_hours_and_the_others_of_one(figure):
     np.testing.assert_allclose(blocks(figure, Action.BEER), [(19, 20)])
 
 
-def test_the_lanes_count_the_actions():
+def test_the_rows_count_the_actions():
     figure = draw_episode(episode([Action.COFFEE, Action.COFFEE, Action.NOTHING], [0, 1, 2, 3], [False] * 3))
     counts = dict(
         zip(

@@ -1,4 +1,4 @@
-"""Strip charts of HeartPole-v1, of episodes written by hand: its lanes, its strips, and the command that draws them."""
+"""Strip charts of HeartPole-v1, of episodes written by hand: its rows, its strips, and the command that draws them."""
 
 import dataclasses
 
@@ -43,7 +43,7 @@ def test_version_1_has_strips_of_its_own(name, expected, figure_v1):
     np.testing.assert_allclose(values, expected, rtol=1e-6)
 
 
-def test_version_1_has_a_lane_for_each_row_of_the_menu_and_breaks_as_blocks(figure_v1):
+def test_version_1_has_a_row_for_each_row_of_the_menu_and_breaks_as_blocks(figure_v1):
     names = [label.get_text() for label in action_axes(figure_v1).get_yticklabels()]
     assert names == ["nothing", "sleep", "cannabis", "energy drink", "exercise", "nap", "beer", "coffee"]
     extents = [
@@ -57,7 +57,7 @@ def test_version_1_has_a_lane_for_each_row_of_the_menu_and_breaks_as_blocks(figu
     assert "HeartPole-v1: one episode" in words(figure_v1)
 
 
-def test_the_names_of_lanes_stay_in_the_figure():
+def test_the_names_of_rows_stay_in_the_figure():
     row = menus.default().actions[1]
     for name in ("energy drink", "a long name indeed, of 40 letters or more"):
         menu = menus.Menu((dataclasses.replace(row, name=name),))

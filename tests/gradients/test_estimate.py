@@ -1,4 +1,4 @@
-"""What `estimate` takes and refuses, and that it is a function as others: jit, vmap, blocks, the dice of `rollout`."""
+"""What `estimate` takes and refuses, and that it is a function as others: jit, vmap, blocks, the noise of `rollout`."""
 
 import dataclasses
 
@@ -112,7 +112,7 @@ def test_jaxs_default_generator_changes_no_estimate():
 
 
 def test_values_are_those_of_rollout_under_the_same_key(reused_keys_raise):
-    """As many expected attacks on the same dice: 4 lanes of `rollout` with the same key."""
+    """As many expected attacks on the same noise: 4 envs of `rollout` with the same key."""
     risk = lambda transition: transition.info.heart_attack_risk
     lived = rollout(COFFEE, KEY, PARAMS, num_envs=4, total=risk).totals
     found = estimate()

@@ -49,12 +49,12 @@ def inputs(generator):
         **{name: jnp.asarray(x, jnp.int32) for name, x in counters.items()},
         num_steps=jnp.asarray(counters["time_elapsed"] // 2, jnp.int32),
     )
-    dice = {
+    sampled = {
         name: jnp.asarray(mixed("noise", generator.random(NUM)), jnp.float32)
         for name in ("alertness", "hypertension", "intoxication", "heart_attack")
     }
     params = {name: jnp.asarray(generator.choice(values, NUM), jnp.float32) for name, values in PARAMS.items()}
-    return state, Noise(**dice), params
+    return state, Noise(**sampled), params
 
 
 @pytest.mark.parametrize("action", range(4))

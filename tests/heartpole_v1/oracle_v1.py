@@ -77,8 +77,8 @@ def step(state, row, noise):
 def live(u, actions, noise):
     """A life from waking up with `u`: states (T + 1, 8), rewards, risks and heart attacks (T,)."""
     rows, states, steps = list(MENU.values()), [wake_up(u)], []
-    for action, dice in zip(actions, noise, strict=True):
-        state, *rest = step(states[-1], rows[action], dice)
+    for action, sampled in zip(actions, noise, strict=True):
+        state, *rest = step(states[-1], rows[action], sampled)
         states.append(state)
         steps.append(rest)
     return np.array(states), *(np.array(column) for column in zip(*steps, strict=True))
@@ -93,10 +93,10 @@ def write_traces(num_steps=200):
     actions += [generator.choice(num_actions, num_steps, p=leaning) for _ in range(2)]
     actions += [np.full(num_steps, action) for action in range(num_actions)]
     actions = np.array(actions, np.int32)
-    # Exact in float32, so that both precisions throw the same dice.
+    # Exact in float32, so that both precisions throw the same noise.
     noise = generator.integers(2**24, size=(*actions.shape, 4)) * 2.0**-24
     starts = generator.integers(2**24, size=len(actions)) * 2.0**-24
-    lives = [live(u, life, dice) for u, life, dice in zip(starts, actions, noise, strict=True)]
+    lives = [live(u, life, sampled) for u, life, sampled in zip(starts, actions, noise, strict=True)]
     states, rewards, risks, attacks = (np.array(column) for column in zip(*lives, strict=True))
     # A die that lies closer to the risk than float32 can tell would make two different lives.
     assert (np.abs(noise[..., 3] - risks) > 1e-6).all()

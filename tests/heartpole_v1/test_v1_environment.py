@@ -63,7 +63,7 @@ def test_a_rollout_ends_with_the_half_hours_and_not_with_the_decisions():
     np.testing.assert_array_equal(result.totals[0], 20)
     np.testing.assert_array_equal(result.records.done[:, 0], np.arange(20) >= 9)
     np.testing.assert_allclose(result.totals[1], result.records.reward[:10].sum(axis=0), rtol=1e-5)
-    assert not result.lanes.running.any()
+    assert not result.envs.running.any()
     np.testing.assert_allclose(
         result.records.obs[..., 6:], jnp.stack([result.records.state.stimulation, result.records.state.impairment], -1)
     )
@@ -74,8 +74,8 @@ def test_a_rollout_takes_as_many_decisions_as_an_episode_can_have():
     params = heartpole_v1.EnvParams(max_half_hours=20)
     decisions = lambda transition: transition.info.half_hours > 0
     result = hp.rollout(nap_always, jax.random.key(KEY), params, env=ENV, num_envs=2, total=decisions)
-    assert int(result.lanes.time[0]) == params.max_steps == 20
-    assert not result.lanes.running.any()
+    assert int(result.envs.time[0]) == params.max_steps == 20
+    assert not result.envs.running.any()
     assert result.totals.tolist() == [10, 10]
 
 

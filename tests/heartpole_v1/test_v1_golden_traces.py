@@ -1,4 +1,4 @@
-"""HeartPole-v1 against 16 lives of the NumPy oracle, on the same dice."""
+"""HeartPole-v1 against 16 lives of the NumPy oracle, on the same noise."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ def golden():
 
 
 def replay(golden):
-    """Ours through the same actions and dice: states (16, 201, 8), rewards (16, 200), StepInfo of (16, 200)."""
+    """Ours through the same actions and noise: states (16, 201, 8), rewards (16, 200), StepInfo of (16, 200)."""
 
     def life(wake_up, actions, noise):
         def step(state, action_and_noise):

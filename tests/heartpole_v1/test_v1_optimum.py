@@ -28,7 +28,7 @@ def linear(state):
 
 
 def by_the_oracle(name, state):
-    """The reward of an action and `linear` of what it leads to, a mean over the dice, the heart attack by its risk."""
+    """The reward of an action and `linear` of what it leads to, a mean over the noise, the heart attack by its risk."""
     total = 0.0
     for u in UNIFORMS:
         for v in UNIFORMS:
@@ -42,7 +42,7 @@ def by_the_oracle(name, state):
 
 @pytest.mark.parametrize("name", ["nothing", "coffee", "beer", "sleep", "nap", "exercise", "energy_drink"])
 def test_an_actions_value_is_the_mean_over_its_dice(name):
-    """At points of the grid; where blood alcohol and doses are coupled in the oracle's dice they are independent."""
+    """At points of the grid; where blood alcohol and doses are coupled in the oracle's noise they are independent."""
     grid = grid_v1.Grid(
         alertness=np.linspace(-3.0, 2.5, 12), hypertension=np.linspace(0.0, 3.0, 7),
         stimulation=np.linspace(0.0, 4.0, 9), intoxication=np.array([0.0, 0.02, 0.05, 0.1, 0.2]), longest_day=60,

@@ -45,7 +45,7 @@ def live(policy, key):
     """(who has not come to the end, totals of each episode)."""
     result = hp.rollout(policy, key, heartpole_v1.EnvParams(expected_penalty=1.0), env=ENV, num_envs=NUM_EPISODES,
                         num_steps=1344, total=parts)  # fmt: skip
-    return result.lanes.running, result.totals
+    return result.envs.running, result.totals
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -1,4 +1,4 @@
-"""Each operation on a belief against sums over a fine grid of a two-dimensional Gaussian or a die, in NumPy."""
+"""Each operation on a belief against sums over a fine grid of a two-dimensional Gaussian or a noise, in NumPy."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -57,7 +57,7 @@ def test_what_was_not_seen_or_does_not_count_changes_nothing(belief):
     no = jnp.array(False)
     parts = tuple(jnp.asarray(part) for part in (-0.7, 0.6, -0.8))
     for found in (beliefs.observe(belief, 0, jnp.asarray(0.9), no, 0.3), beliefs.weigh(belief, 1, parts, no),
-                  beliefs.throw(belief, 0, 1, 0.1, 0.5, no), beliefs.forget(belief, 0, no)):  # fmt: skip
+                  beliefs.add_dose(belief, 0, 1, 0.1, 0.5, no), beliefs.forget(belief, 0, no)):  # fmt: skip
         np.testing.assert_array_equal(found.mean, belief.mean)
         np.testing.assert_array_equal(found.covariance, belief.covariance)
         assert float(found.log_likelihood) == -1.5
@@ -65,7 +65,7 @@ def test_what_was_not_seen_or_does_not_count_changes_nothing(belief):
 
 def test_a_throw_adds_a_uniform_and_forgets_the_old_die(belief):
     """low + width u has the mean low + width / 2, the variance width^2 / 12 and the covariance width / 12 with u."""
-    found = beliefs.throw(belief, 0, 1, 0.1, 0.6, YES)
+    found = beliefs.add_dose(belief, 0, 1, 0.1, 0.6, YES)
     np.testing.assert_allclose(found.mean, [0.3 + 0.1 + 0.3, 0.5], rtol=1e-12)
     np.testing.assert_allclose(found.covariance, [[0.5 + 0.03, 0.05], [0.05, 1 / 12]], rtol=1e-12)
 
@@ -82,7 +82,7 @@ def test_adding_a_line_adds_its_variance_and_covariance(belief):
     ("mean", "deviation"), [(0.5, np.sqrt(1 / 12)), (0.4, 0.2), (0.02, 0.03), (0.97, 0.1), (1.1, 0.05), (0.5, 1e-3)]
 )
 def test_a_die_is_made_uniform_exactly(mean, deviation, x64):
-    """The Gaussian of a die after some observations is its prior N(1/2, 1/12) times a likelihood: the likelihood's
+    """The Gaussian of a noise after some observations is its prior N(1/2, 1/12) times a likelihood: the likelihood's
     integral over [0, 1), and the moments that it has there, on a grid of 400,000 points."""
     belief = Belief(mean=jnp.array([mean]), covariance=jnp.array([[deviation**2]]), log_likelihood=jnp.zeros(()))
     found = beliefs.uniformity(belief, 0)
@@ -97,7 +97,7 @@ def test_a_die_is_made_uniform_exactly(mean, deviation, x64):
 
 
 def test_settling_a_die_takes_the_others_along(belief):
-    """Given the die the rest is Gaussian with the same line and spread: the law of total variance."""
+    """Given the noise the rest is Gaussian with the same line and spread: the law of total variance."""
     found = beliefs.Uniformity(jnp.asarray(0.25), jnp.asarray(0.1), jnp.asarray(-0.15), jnp.zeros(24), jnp.zeros(24))
     settled = beliefs.settle(belief, 1, found, YES)
     np.testing.assert_allclose(settled.mean, [0.3 + 0.5 * 0.1, -0.1], rtol=1e-12)

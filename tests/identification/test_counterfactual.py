@@ -1,4 +1,4 @@
-"""The same luck, other actions: exact where the trace tells, a distribution where it does not."""
+"""The same chance, other actions: exact where the trace tells, a distribution where it does not."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ COFFEE, BEER, SLEEP, NOTHING = hp.Action.COFFEE, hp.Action.BEER, hp.Action.SLEEP
 
 
 def live(actions, noise, params=None, wake_up=0.5):
-    """Every state (T + 1,), reward and heart attack (T,) of a life with the dice (T, 4)."""
+    """Every state (T + 1,), reward and heart attack (T,) of a life with the random numbers (T, 4)."""
     params = hp.EnvParams() if params is None else params
 
     def step(state, inputs):
@@ -58,7 +58,7 @@ def test_the_same_actions_give_back_exactly_the_same_trace(golden_trace, x64):
 
 
 def test_the_drawn_dice_alone_replay_the_trace_to_1e_9(golden_trace, x64):
-    """Not only because the trace is taken as recorded: the dice, played from the start, land on it."""
+    """Not only because the trace is taken as recorded: the random numbers, played from the start, land on it."""
     trace, _ = golden_trace
     what_if = identification.counterfactual(trace, trace.actions, key=jax.random.key(0), num_samples=2)
     noise = jnp.stack([getattr(what_if.noise, name)[1] for name in ("alertness", "hypertension", "intoxication",
@@ -72,7 +72,7 @@ def test_the_drawn_dice_alone_replay_the_trace_to_1e_9(golden_trace, x64):
 
 
 def test_what_would_have_happened_is_what_does_happen_on_the_same_dice(x64):
-    """Actions that use a subset of the dice, so all of it is determined: one coffee less in six."""
+    """Actions that use a subset of the random numbers, so all of it is determined: one coffee less in six."""
     actions = np.array([COFFEE, NOTHING, COFFEE, BEER, SLEEP, COFFEE])
     noise = np.full((6, 4), 0.9) * np.linspace(0.3, 1.0, 6)[:, None]
     noise[:, 3] = 0.99  # no heart attack at any risk of at most 0.5
@@ -81,7 +81,7 @@ def test_what_would_have_happened_is_what_does_happen_on_the_same_dice(x64):
     other_actions = actions.copy()
     other_actions[2] = NOTHING
     expected, expected_rewards, _ = live(other_actions, noise)
-    # Its heart attacks are dice within bounds; at these risks none would have struck in nearly all of the samples.
+    # Its heart attacks have noise within bounds; at these risks none would have struck in nearly all of the samples.
     what_if = identification.counterfactual(trace, other_actions, key=jax.random.key(0), num_samples=40)
     calm = ~np.asarray(what_if.other.heart_attacks).any(axis=1)
     assert calm.sum() >= 30

@@ -1,4 +1,4 @@
-"""The dice of a step, inferred: the golden traces' own dice come back, and what is not determined is said to be so."""
+"""Noise inferred from steps: known numbers come back, and what is not determined is said to be so."""
 
 import dataclasses
 

@@ -229,7 +229,7 @@ def test_a_rollout_adds_rewards_up_to_the_true_end():
     fallen = np.abs(result.records.next_obs[..., 2]) > 12 * 2 * np.pi / 360
     np.testing.assert_array_equal(result.totals, 1 + fallen.argmax(axis=0))
     np.testing.assert_array_equal(result.records.terminated.argmax(axis=0), fallen.argmax(axis=0))
-    assert len(set(np.asarray(result.records.obs[0, :, 0]).tolist())) == 5  # every lane starts elsewhere
+    assert len(set(np.asarray(result.records.obs[0, :, 0]).tolist())) == 5  # every environment starts elsewhere
 
 
 def test_autoreset_begins_the_next_episode_and_hands_back_the_true_last_observation():

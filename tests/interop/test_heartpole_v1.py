@@ -79,7 +79,7 @@ def test_the_spaces_are_the_menus(menu_file):
 
 
 def test_an_episode_is_the_pure_steps_number_for_number_up_to_the_time_limit():
-    """With the dice that the seed names. 3 rounds of all actions are 3 x 28 half-hours; the limit falls in a night."""
+    """With the noise that the seed names. 3 rounds of all actions are 3 x 28 half-hours; the limit falls in a night."""
     core = hp.make("HeartPole-v1")
     words = threefry.fold_in(jax.random.key(5), 0)
     env = make(max_half_hours=60, heart_attack_proclivity=1.0, heart_attack_threshold=1.0)
@@ -111,7 +111,7 @@ def test_an_episode_is_the_pure_steps_number_for_number_up_to_the_time_limit():
 
 
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
-def test_lanes_end_by_the_clock_each_at_its_own_step(mode):
+def test_environments_end_by_the_clock_each_at_its_own_step(mode):
     """Against Gymnasium's vector environment of single ones: nights end an episode of 34 half-hours in 2 steps."""
     ours = gymnasium.make_vec(NAME, num_envs=3, autoreset_mode=mode, max_half_hours=34)
     theirs = SyncVectorEnv([lambda: make(max_half_hours=34)] * 3, autoreset_mode=mode)
@@ -207,7 +207,7 @@ def test_actions_that_are_not_on_the_menu_are_refused():
             env.step(action)
     with pytest.raises(error.InvalidAction, match=r"whole number in 0 \.\. 7, got 1\.0"):
         env.step(1.0)
-    with pytest.raises(error.InvalidAction, match=r"in 0 \.\. 7, got 8 for lane 1"):
+    with pytest.raises(error.InvalidAction, match=r"in 0 \.\. 7, got 8 for environment 1"):
         envs.step(np.array([7, 8]))
 
 

@@ -1,4 +1,4 @@
-"""Lanes stepped from Python: the dice and numbers of `hp.rollout`, through episodes and in every mode of resetting."""
+"""Environments stepped from Python: the numbers of `hp.rollout`, through episodes, in every mode of resetting."""
 
 import functools
 
@@ -21,14 +21,14 @@ PARAMS = hp.EnvParams(max_steps=MAX_STEPS, heart_attack_proclivity=1.0, heart_at
 
 
 def lone_lane(autoreset=stepping.Autoreset.NEVER, seed=5, params=PARAMS):
-    lanes = stepping.Lanes(HEARTPOLE_V0, params, 1, autoreset)
-    return lanes, reset(lanes, seed)
+    envs = stepping.Envs(HEARTPOLE_V0, params, 1, autoreset)
+    return envs, reset(envs, seed)
 
 
-def reset(lanes, seed=None):
+def reset(envs, seed=None):
     one = np.ones(1, bool)
     words = np.zeros((1, 2), np.uint32) if seed is None else stepping.seed_words(seed)[None]
-    return lanes.reset(words, one if seed is not None else ~one, one)
+    return envs.reset(words, one if seed is not None else ~one, one)
 
 
 def actions(seed=0, num=NUM_STEPS):
@@ -36,34 +36,34 @@ def actions(seed=0, num=NUM_STEPS):
 
 
 @pytest.mark.parametrize("action", list(hp.Action))
-def test_a_lone_lane_that_is_reset_when_it_ends_is_the_one_lane_of_a_rollout(action):
+def test_a_lone_environment_that_is_reset_when_it_ends_is_the_one_environment_of_a_rollout(action):
     policy = hp.Policy(act=lambda params, carry, obs, draw: (params, carry), params=jnp.int32(action))
     records = hp.rollout(
         policy, jax.random.key(5), PARAMS, num_envs=1, num_steps=NUM_STEPS, record=hp.everything, autoreset=True
     ).records
-    lanes, obs = lone_lane()
+    envs, obs = lone_lane()
     for t in range(NUM_STEPS):
         np.testing.assert_allclose(obs, records.obs[t], rtol=2e-5, atol=1e-6)
-        outcome = lanes.step_lone(int(action))
+        outcome = envs.step_lone(int(action))
         np.testing.assert_allclose(outcome.obs, records.next_obs[t, 0], rtol=2e-5, atol=1e-6)
         np.testing.assert_allclose(outcome.reward, records.reward[t, 0], rtol=2e-5, atol=1e-6)
         assert outcome.truncated == bool(records.done[t, 0]) == ((t + 1) % MAX_STEPS == 0)
         assert outcome.info["heart_attack"] == bool(records.info.heart_attack[t, 0])
         assert outcome.terminated is False
-        obs = reset(lanes) if outcome.truncated else outcome.obs[None]
+        obs = reset(envs) if outcome.truncated else outcome.obs[None]
     if action is hp.Action.COFFEE:
         assert records.info.heart_attack.sum() >= 2
 
 
 def test_a_step_is_the_functional_cores_for_the_same_key():
     words = threefry.fold_in(jax.random.key(5), 0)
-    lanes, _ = lone_lane()
-    state = lanes.state()
+    envs, _ = lone_lane()
+    state = envs.state()
     step = jax.jit(hp.transition_info)
     for t, action in enumerate(actions(num=MAX_STEPS)):
         key = threefry.key_at(words, jnp.uint32(0), jnp.uint32(t))
         state, obs, reward, done, info = step(state, int(action), hp.sample_noise(key), PARAMS)
-        outcome = lanes.step_lone(int(action))
+        outcome = envs.step_lone(int(action))
         np.testing.assert_allclose(outcome.obs, obs, rtol=2e-6, atol=1e-6)
         np.testing.assert_allclose(outcome.reward, reward, rtol=2e-6, atol=1e-6)
         assert outcome.truncated == bool(done)
@@ -77,13 +77,13 @@ def test_a_step_is_the_functional_cores_for_the_same_key():
 
 @pytest.mark.parametrize("autoreset", [stepping.Autoreset.NEXT_STEP, stepping.Autoreset.SAME_STEP])
 def test_the_modes_of_resetting_live_the_same_episodes(autoreset):
-    """A lane that waits, reset by hand, against one that resets by itself: the same numbers, nothing lost."""
+    """An environment that waits, reset by hand, against one that resets by itself: the same numbers, nothing lost."""
     by_hand, first = lone_lane()
-    lanes, obs = lone_lane(autoreset)
+    envs, obs = lone_lane(autoreset)
     np.testing.assert_array_equal(first, obs)
     for action in actions():
         expected = by_hand.step_lone(int(action))
-        outcome = lanes.step(np.array([action], np.int32))
+        outcome = envs.step(np.array([action], np.int32))
         assert outcome.reward[0] == close(expected.reward)
         assert outcome.truncated[0] == expected.truncated
         assert {name: values[0] for name, values in outcome.info.items()} == close(expected.info)
@@ -95,45 +95,45 @@ def test_the_modes_of_resetting_live_the_same_episodes(autoreset):
             assert outcome.last_obs[0] == close(expected.obs)
         else:
             assert outcome.obs[0] == close(expected.obs)
-            outcome = lanes.step(np.array([3], np.int32))
+            outcome = envs.step(np.array([3], np.int32))
             assert not outcome.stepped[0]
             assert outcome.reward[0] == 0
             assert not outcome.truncated[0]
         np.testing.assert_array_equal(outcome.obs, begun)
 
 
-def test_lanes_are_as_many_lone_lanes():
+def test_environments_are_as_many_lone_environments():
     words = np.stack([stepping.seed_words(seed) for seed in (3, 1, 4)])
     everyone = np.ones(3, bool)
-    lanes = stepping.Lanes(HEARTPOLE_V0, PARAMS, 3)
-    obs = lanes.reset(words, everyone, everyone)
+    envs = stepping.Envs(HEARTPOLE_V0, PARAMS, 3)
+    obs = envs.reset(words, everyone, everyone)
     alone = [lone_lane(seed=seed) for seed in (3, 1, 4)]
     np.testing.assert_allclose(obs, np.concatenate([obs for _, obs in alone]), rtol=1e-6)
     batch = np.array([1, 2, 3], np.int32)
     for _ in range(5):
-        outcome = lanes.step(batch)
-        for i, (lane, _) in enumerate(alone):
-            expected = lane.step_lone(int(batch[i]))
+        outcome = envs.step(batch)
+        for i, (index, _) in enumerate(alone):
+            expected = index.step_lone(int(batch[i]))
             np.testing.assert_allclose(outcome.obs[i], expected.obs, rtol=2e-6, atol=1e-6)
             np.testing.assert_allclose(outcome.reward[i], expected.reward, rtol=2e-6, atol=1e-6)
 
 
-def test_a_reset_of_some_lanes_leaves_the_others_alone():
-    lanes = stepping.Lanes(HEARTPOLE_V0, PARAMS, 2)
+def test_a_reset_of_some_environments_leaves_the_others_alone():
+    envs = stepping.Envs(HEARTPOLE_V0, PARAMS, 2)
     words, everyone = np.stack([stepping.seed_words(seed) for seed in (0, 1)]), np.ones(2, bool)
-    lanes.reset(words, everyone, everyone)
-    before = lanes.step(np.array([1, 1], np.int32)).obs
-    obs = lanes.reset(words, ~everyone, np.array([True, False]))
+    envs.reset(words, everyone, everyone)
+    before = envs.step(np.array([1, 1], np.int32)).obs
+    obs = envs.reset(words, ~everyone, np.array([True, False]))
     np.testing.assert_array_equal(obs[1], before[1])
     assert obs[0, 4] == 0
     assert before[1, 4] == 1
 
 
 def test_two_resets_in_a_row_are_two_episodes_and_a_seed_begins_anew():
-    lanes, first = lone_lane()
-    second, third = reset(lanes), reset(lanes)
+    envs, first = lone_lane()
+    second, third = reset(envs), reset(envs)
     assert len({obs[0, 0] for obs in (first, second, third)}) == 3
-    np.testing.assert_array_equal(reset(lanes, seed=5), first)
+    np.testing.assert_array_equal(reset(envs, seed=5), first)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 12345, 2**31 - 1])
@@ -149,12 +149,12 @@ def test_seeds_of_any_size_differ():
 
 
 def test_sixty_four_bits_give_the_same_to_float32(x64):
-    lanes, obs = lone_lane()
+    envs, obs = lone_lane()
     with jax.enable_x64(False):
         others, _ = lone_lane()
         expected = others.step_lone(1)
     assert obs.dtype == np.float32
-    outcome = lanes.step_lone(1)
+    outcome = envs.step_lone(1)
     assert outcome.obs.dtype == np.float32
     assert np.isfinite(outcome.reward)
     assert expected.truncated == outcome.truncated
@@ -163,6 +163,6 @@ def test_sixty_four_bits_give_the_same_to_float32(x64):
 def test_a_second_instance_of_other_parameters_compiles_nothing_new():
     lone_lane()[0].step_lone(1)
     before = stepping._step._cache_size(), stepping._reset._cache_size()
-    lanes, _ = lone_lane(params=hp.EnvParams(max_steps=3, heart_attack_proclivity=0.25))
-    assert [lanes.step_lone(0).truncated for _ in range(3)] == [False, False, True]
+    envs, _ = lone_lane(params=hp.EnvParams(max_steps=3, heart_attack_proclivity=0.25))
+    assert [envs.step_lone(0).truncated for _ in range(3)] == [False, False, True]
     assert (stepping._step._cache_size(), stepping._reset._cache_size()) == before

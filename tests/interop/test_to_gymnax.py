@@ -161,7 +161,7 @@ def test_parameters_can_be_swept_under_vmap():
     np.testing.assert_allclose(2 * info["final_observation"][0, 2], info["final_observation"][1, 2], rtol=1e-6)
 
 
-def test_lanes_in_a_scan_end_together_at_the_limit():
+def test_environments_in_a_scan_end_together_at_the_limit():
     env = to_gymnax()
     params = env.default_params.replace(max_steps_in_episode=4)
     _, states = jax.vmap(env.reset, in_axes=(0, None))(jax.random.split(jax.random.key(0), 3), params)
@@ -174,7 +174,7 @@ def test_lanes_in_a_scan_end_together_at_the_limit():
     states, (truncated, reward) = jax.lax.scan(body, states, jax.random.split(jax.random.key(1), 9))
     np.testing.assert_array_equal(truncated, np.tile([[t in (3, 7)] for t in range(9)], (1, 3)))
     assert states.time.tolist() == [1, 1, 1]
-    assert len(set(reward[0].tolist())) == 3  # every lane has its own dice
+    assert len(set(reward[0].tolist())) == 3  # every environment has its own random numbers
 
 
 def test_gradients_stop_at_a_step_until_they_are_asked_for():

@@ -77,7 +77,7 @@ def test_equal_environments_are_compiled_once():
     assert to_gymnax() != env
 
 
-def test_lanes_can_be_mapped_with_an_axis_of_parameters():
+def test_environments_can_be_mapped_with_an_axis_of_parameters():
     env = to_gymnax_legacy()
 
     def done(max_steps, key):

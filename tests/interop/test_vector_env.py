@@ -55,7 +55,7 @@ def test_make_vec_gives_the_native_one():
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_native_one_is_gymnasiums_of_single_environments(mode):
-    """Heart attacks, resets of all lanes at once, masked resets, and reseeding on the way."""
+    """Heart attacks, resets of all envs at once, masked resets, and reseeding on the way."""
     keywords = {"max_steps": 5, "heart_attack_proclivity": 1.0, "heart_attack_threshold": 1.5}
     ours, theirs = make_vec(autoreset_mode=mode, **keywords), make_sync(mode=mode, **keywords)
     assert_same(ours.reset(seed=7), theirs.reset(seed=7))
@@ -77,8 +77,8 @@ def test_the_native_one_is_gymnasiums_of_single_environments(mode):
 
 
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
-def test_lanes_that_end_at_different_steps_are_gymnasiums_too(mode):
-    """Made to end apart by beginning apart, which a reset of single lanes allows."""
+def test_environments_that_end_at_different_steps_are_gymnasiums_too(mode):
+    """Made to end apart by beginning apart, which a reset of single envs allows."""
     ours, theirs = make_vec(autoreset_mode=mode, max_steps=4), make_sync(mode=mode, max_steps=4)
     assert_same(ours.reset(seed=1), theirs.reset(seed=1))
     ended = []
@@ -137,12 +137,12 @@ def test_disabled_by_hand():
     envs.step(np.array([0, 0]))
     obs, _, _, truncated, _ = envs.step(np.array([0, 0]))
     assert truncated.all()
-    with pytest.raises(error.ResetNeeded, match=r"lanes \[0, 1\] have ended"):
+    with pytest.raises(error.ResetNeeded, match=r"environments \[0, 1\] have ended"):
         envs.step(np.array([0, 0]))
     after, _ = envs.reset(options={"reset_mask": np.array([True, False])})
     assert after[0, 4] == 0
     np.testing.assert_array_equal(after[1], obs[1])
-    with pytest.raises(error.ResetNeeded, match=r"lanes \[1\] have ended"):
+    with pytest.raises(error.ResetNeeded, match=r"environments \[1\] have ended"):
         envs.step(np.array([0, 0]))
 
 
@@ -153,7 +153,7 @@ def test_seeding_twice_gives_the_same_bits_and_other_seeds_others():
         return np.stack(obs + [envs.step(np.array([0, 1, 2, 3]))[0] for _ in range(10)] + [envs.reset()[0]])
 
     np.testing.assert_array_equal(life(3), life(3))
-    np.testing.assert_array_equal(life(3)[0, 1:], life(4)[0, :-1])  # lane i has the seed + i
+    np.testing.assert_array_equal(life(3)[0, 1:], life(4)[0, :-1])  # index i has the seed + i
     assert not np.array_equal(life(3)[0], life(9)[0])
 
 
@@ -179,7 +179,7 @@ def test_gymnasiums_vector_wrappers_work():
     np.testing.assert_allclose(results[-1][4]["episode"]["r"], sum(result[1] for result in results), rtol=1e-6)
 
 
-def test_frames_of_all_lanes():
+def test_frames_of_all_environments():
     envs = make_vec(2, render_mode="rgb_array", max_steps=2)
     envs.reset(seed=0)
     for _ in range(4):
@@ -205,8 +205,8 @@ def test_make_vecs_max_episode_steps_is_max_steps():
         (np.zeros((3, 1), int), r"got shape \(3, 1\)"),
         (np.array([0.0, np.nan, 1.0]), "float64"),
         (1, r"got shape \(\)"),
-        ([0, 4, 1], "got 4 for lane 1"),
-        ([0, 1, -1], "got -1 for lane 2"),
+        ([0, 4, 1], "got 4 for environment 1"),
+        ([0, 1, -1], "got -1 for environment 2"),
     ],
 )
 def test_bad_actions_are_refused(actions, message):
@@ -221,14 +221,14 @@ def test_bad_resets_are_refused():
     mask = np.array([True, False, False])
     with pytest.raises(error.ResetNeeded, match="step was called before reset"):
         envs.step(np.zeros(3, int))
-    with pytest.raises(error.ResetNeeded, match="the first reset must be of all lanes"):
+    with pytest.raises(error.ResetNeeded, match="the first reset must be of all environments"):
         envs.reset(options={"reset_mask": mask})
     envs.reset(seed=0)
     for options, kind, message in (
         ({"reset_mask": [True, False, False]}, TypeError, "NumPy array of bool"),
         ({"reset_mask": mask.astype(int)}, TypeError, "NumPy array of bool"),
         ({"reset_mask": mask[:2]}, ValueError, r"shape \(3,\), got \(2,\)"),
-        ({"reset_mask": ~mask & mask}, ValueError, "at least one lane"),
+        ({"reset_mask": ~mask & mask}, ValueError, "at least one environment"),
         ({"masks": mask}, ValueError, "unknown option 'masks'; known: reset_mask"),
     ):
         with pytest.raises(kind, match=message):

@@ -8,10 +8,10 @@ Observations are the six raw numbers, eight of HeartPole-v1, float32; `terminate
 time limit. `info` tells heart_attack, heart_attack_risk, productivity and half_hours of the step. Every constant of
 `EnvParams` is a keyword, and so is HeartPole-v1's menu. What is handed out is NumPy's, and the caller's own.
 
-Seeds: `reset(seed=s)` fixes all that follows until the next seed; a reset without one begins another episode. The lanes
-of a vector environment take s, s + 1, ..., as those of Gymnasium's `SyncVectorEnv` do, and agree with them but for the
-last digit. The one lane of `hp.rollout(policy, jax.random.key(s), num_envs=1, autoreset=True)` throws the same
-dice.
+Seeds: `reset(seed=s)` fixes all that follows until the next seed; a reset without one begins another episode. The
+environments of a vector environment take s, s + 1, ..., as those of Gymnasium's `SyncVectorEnv` do, and agree with them
+but for the last digit. The one environment of `hp.rollout(policy, jax.random.key(s), num_envs=1, autoreset=True)` has
+the same random numbers.
 """
 
 try:

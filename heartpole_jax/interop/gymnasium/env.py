@@ -45,7 +45,7 @@ class Env(gymnasium.Env):
         self.observation_space = checks.observation_space(env, self.params)
         self.action_space = checks.action_space(env)
         self._num_actions = env.num_actions
-        self._lanes = stepping.Lanes(env, self.params, num_envs=1)
+        self._envs = stepping.Envs(env, self.params, num_envs=1)
         self._renderer = Renderer(env, self.params, render_mode) if render_mode else None
         self._is_reset = self._is_closed = False
 
@@ -66,11 +66,11 @@ class Env(gymnasium.Env):
         elif not self._is_reset:
             words[0] = self.np_random.integers(0, 2**32, 2, np.uint32)
         one = np.ones(1, bool)
-        obs = self._lanes.reset(words, one if seed is not None or not self._is_reset else ~one, one)[0]
+        obs = self._envs.reset(words, one if seed is not None or not self._is_reset else ~one, one)[0]
         self._is_reset, self._is_closed = True, False
         if self._renderer:
             self._renderer.begin(obs)
-        return obs, self._lanes.empty_info()
+        return obs, self._envs.empty_info()
 
     def step(self, action: Any):
         """(obs, reward, terminated, truncated, info) after a decision, see the module.
@@ -84,7 +84,7 @@ class Env(gymnasium.Env):
             action = checks.check_action(action, self._num_actions)
         if not self._is_reset or self._is_closed:
             checks.refuse_step(self._is_closed)
-        outcome = self._lanes.step_lone(action)
+        outcome = self._envs.step_lone(action)
         if self._renderer:
             self._renderer.add(outcome.obs, action, outcome.reward, outcome.info)
         return outcome
@@ -125,4 +125,4 @@ class Env(gymnasium.Env):
         """The patient's state, for looking into; scalars of NumPy's as leaves. ResetNeeded before the first reset."""
         if not self._is_reset:
             raise error.ResetNeeded("state was read before reset; call env.reset() first")
-        return self._lanes.state()
+        return self._envs.state()

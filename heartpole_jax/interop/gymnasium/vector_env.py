@@ -39,7 +39,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
     Raises:
       gymnasium.error.UnsupportedMode: for another render mode or autoreset mode.
       TypeError: for an unknown keyword.
-      ValueError, TypeError: for an unknown name, a bad menu, bad parameters or a bad number of lanes.
+      ValueError, TypeError: for an unknown name, a bad menu, bad parameters or a bad number of environments.
     """
 
     _spec: Any = None
@@ -75,13 +75,13 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._num_actions = env.num_actions
-        lanes = range(self.num_envs if render_mode else 0)
-        self._renderers = [Renderer(env, self.params, render_mode) for _ in lanes]  # type: ignore[arg-type]
+        environments = range(self.num_envs if render_mode else 0)
+        self._renderers = [Renderer(env, self.params, render_mode) for _ in environments]  # type: ignore[arg-type]
         own: Any = self.params
         if max_episode_steps is not None and max_episode_steps < own.max_steps:
             env = step_limit.with_step_limit(env)
             own = step_limit.Params(own=own, max_steps=int(max_episode_steps))
-        self._lanes = stepping.Lanes(env, own, self.num_envs, _AUTORESET[self.autoreset_mode])
+        self._envs = stepping.Envs(env, own, self.num_envs, _AUTORESET[self.autoreset_mode])
         self._is_reset = False
         self._ended = np.zeros(self.num_envs, bool)
 
@@ -91,11 +91,12 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         """New episodes, after `close` as well: (obs of shape (num_envs, 6 or 8), infos of zeros).
 
         Args:
-          seed: an int seeds the lanes with seed, seed + 1, ...; a sequence each lane with its own, None going on.
-          options: {"reset_mask": bool array (num_envs,)} resets these lanes alone; the others' observations stay.
+          seed: an int seeds the environments with seed, seed + 1, ...; a sequence each environment with its own, None
+            going on.
+          options: {"reset_mask": bool array (num_envs,)} resets these alone; the others' observations stay.
 
         Raises:
-          ValueError: for another option, a mask or a list of seeds of another length, a mask without a lane.
+          ValueError: for another option, a mask or a list of seeds of another length, a mask without an environment.
           TypeError: for a mask that is no bool array.
           gymnasium.error.ResetNeeded: for a mask before the first reset.
           RuntimeError: in a process that was forked after JAX had begun.
@@ -108,24 +109,24 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         words = np.zeros((self.num_envs, 2), np.uint32)
         if not self._is_reset:
             words = self.np_random.integers(0, 2**32, (self.num_envs, 2), np.uint32)
-        for lane in np.flatnonzero(seeded):
-            words[lane] = stepping.seed_words(int(seeds[lane]))  # type: ignore[arg-type]
-        obs = self._lanes.reset(words, seeded if self._is_reset else np.ones(self.num_envs, bool), chosen)
+        for index in np.flatnonzero(seeded):
+            words[index] = stepping.seed_words(int(seeds[index]))  # type: ignore[arg-type]
+        obs = self._envs.reset(words, seeded if self._is_reset else np.ones(self.num_envs, bool), chosen)
         self._is_reset, self.closed = True, False
         self._ended = self._ended & ~chosen
-        for lane in np.flatnonzero(chosen) if self._renderers else ():
-            self._renderers[lane].begin(obs[lane])
-        return obs, _masked({name: np.full(self.num_envs, x) for name, x in self._lanes.empty_info().items()}, chosen)
+        for index in np.flatnonzero(chosen) if self._renderers else ():
+            self._renderers[index].begin(obs[index])
+        return obs, _masked({name: np.full(self.num_envs, x) for name, x in self._envs.empty_info().items()}, chosen)
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """One decision in every lane: (obs, rewards, terminations, truncations, infos), of length num_envs.
+        """One decision in every environment: (obs, rewards, terminations, truncations, infos), of length num_envs.
 
-        `infos` has an array and a mask (`_heart_attack`) for each thing that is told. In the mode "SameStep" the lanes
-        that ended have `final_obs` and `final_info`; the observation is then the next episode's first.
+        `infos` has an array and a mask (`_heart_attack`) for each name. In the mode "SameStep" the
+        environments that ended have `final_obs` and `final_info`; the observation is then the next episode's first.
 
         Raises:
           gymnasium.error.InvalidAction: for anything but numbers of actions, of shape (num_envs,).
-          gymnasium.error.ResetNeeded: before the first reset, or (mode "Disabled") for a lane that has ended.
+          gymnasium.error.ResetNeeded: before the first reset, or (mode "Disabled") for an environment that has ended.
           gymnasium.error.ClosedEnvironmentError: after `close`, until the next reset.
         """
         actions = checks.check_actions(actions, self.num_envs, self._num_actions)
@@ -133,17 +134,17 @@ class VectorEnv(gymnasium.vector.VectorEnv):
             checks.refuse_step(self.closed)
         if self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any():
             raise error.ResetNeeded(
-                f"lanes {np.flatnonzero(self._ended)[:10].tolist()} have ended and autoreset is disabled; "
+                f"environments {np.flatnonzero(self._ended)[:10].tolist()} have ended and autoreset is disabled; "
                 "call reset(options={'reset_mask': mask}) first"
             )
-        outcome = self._lanes.step(actions)
+        outcome = self._envs.step(actions)
         self._ended = outcome.terminated | outcome.truncated
         if self._renderers:
             self._record(actions, outcome)
         return outcome.obs, outcome.reward, outcome.terminated, outcome.truncated, self._infos(outcome)
 
     def render(self) -> tuple[Any, ...] | None:
-        """A frame or a text for each lane."""
+        """A frame or a text for each environment."""
         if not self._renderers:
             gymnasium.logger.warn("render needs a render mode: make_vec(..., render_mode='rgb_array') or 'ansi'")
             return None
@@ -152,13 +153,13 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         return tuple(renderer.render() for renderer in self._renderers)
 
     def _infos(self, outcome: stepping.Outcome) -> dict[str, Any]:
-        """The infos in Gymnasium's form: an array and a mask a name, zeros for a lane that has begun an episode."""
+        """The infos in Gymnasium's form: an array and a mask a name, zeros where an episode has begun."""
         everyone = np.ones(self.num_envs, bool)
         if outcome.last_obs is None:
             return _masked(outcome.info, everyone)
         final_obs = np.full(self.num_envs, None, object)
-        for lane in np.flatnonzero(self._ended):
-            final_obs[lane] = outcome.last_obs[lane]
+        for index in np.flatnonzero(self._ended):
+            final_obs[index] = outcome.last_obs[index]
         return {
             "final_obs": final_obs,
             "_final_obs": self._ended.copy(),
@@ -168,12 +169,12 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         }
 
     def _record(self, actions: np.ndarray, outcome: stepping.Outcome) -> None:
-        for lane, renderer in enumerate(self._renderers):
-            if outcome.stepped[lane] and not (outcome.last_obs is not None and self._ended[lane]):
-                info = {name: values[lane] for name, values in outcome.info.items()}
-                renderer.add(outcome.obs[lane], int(actions[lane]), outcome.reward[lane], info)
+        for index, renderer in enumerate(self._renderers):
+            if outcome.stepped[index] and not (outcome.last_obs is not None and self._ended[index]):
+                info = {name: values[index] for name, values in outcome.info.items()}
+                renderer.add(outcome.obs[index], int(actions[index]), outcome.reward[index], info)
             else:
-                renderer.begin(outcome.obs[lane])
+                renderer.begin(outcome.obs[index])
 
     def _check_mask(self, mask: Any) -> np.ndarray:
         if mask is None:
@@ -183,9 +184,11 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         if mask.shape != (self.num_envs,):
             raise ValueError(f"options['reset_mask'] must have the shape ({self.num_envs},), got {mask.shape}")
         if not mask.any():
-            raise ValueError("options['reset_mask'] must choose at least one lane, got False throughout")
+            raise ValueError("options['reset_mask'] must choose at least one environment, got False throughout")
         if not self._is_reset:
-            raise error.ResetNeeded("the first reset must be of all lanes; call envs.reset() without a reset_mask")
+            raise error.ResetNeeded(
+                "the first reset must be of all environments; call envs.reset() without a reset_mask"
+            )
         return mask
 
     @property
@@ -201,7 +204,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         if seed is None:
             return [None] * self.num_envs
         if _is_one(seed):
-            seeds: list[Any] = [checks.check_seed(seed) + lane for lane in range(self.num_envs)]
+            seeds: list[Any] = [checks.check_seed(seed) + index for index in range(self.num_envs)]
         else:
             seeds = list(seed)
         if len(seeds) != self.num_envs:
@@ -210,7 +213,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
 
 
 def _is_one(seed: Any) -> bool:
-    """Whether it is meant as one seed, and not as one for each lane."""
+    """Whether it is meant as one seed, and not as one for each environment."""
     return not isinstance(seed, Sequence) and np.ndim(seed) == 0
 
 

@@ -1,8 +1,8 @@
-"""DQN once more, in NumPy and float64: an environment, its dice, a list for a memory, gradients by hand.
+"""DQN once more, in NumPy and float64: an environment, its random numbers, a list for a memory, gradients by hand.
 
 Nothing of agents is used here but a patient's features: no ring, no packed rows, no autodiff, no optax. Threefry, whose
-own tests hold it against known answers, is written again in Python's integers. The dice are thrown as
-those of `heartpole_jax.rollout`: lane i at time t has the key (a + i, b + t), where (a, b) is the block
+own tests hold it against known answers, is written again in Python's integers. The random numbers are thrown as
+those of `heartpole_jax.rollout`: index i at time t has the key (a + i, b + t), where (a, b) is the block
 (2^31 + purpose, 0) of the run's key.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from heartpole_jax import Environment, struct, threefry
 from heartpole_jax.transforms import heartpole_features
 
-NOISE, POLICY, START, SAMPLE = range(16, 20)  # what dice are for
+NOISE, POLICY, START, SAMPLE = range(16, 20)  # what random numbers are for
 
 
 @struct.dataclass
@@ -72,7 +72,7 @@ def walk() -> Environment:
 
 
 class Row(typing.NamedTuple):
-    """A step of one lane."""
+    """A step of one environment."""
 
     obs: np.ndarray
     action: int
@@ -100,32 +100,32 @@ class Oracle:
     def __init__(self, seed: int, config, numbers: dict):
         self.config, self.numbers, self.iteration = config, numbers, 0
         self.key = np.asarray(jax.random.key_data(jax.random.key(seed)))
-        self.memory: list[list[Row]] = [[] for _ in range(config.num_envs)]  # of each lane, since the beginning
-        self.starts = [self.uniform(START, lane, 0) for lane in range(config.num_envs)]
+        self.memory: list[list[Row]] = [[] for _ in range(config.num_envs)]  # of each environment, since the beginning
+        self.starts = [self.uniform(START, index, 0) for index in range(config.num_envs)]
         self.positions = [start - 0.5 for start in self.starts]
         self.ages = [0] * config.num_envs
         self.returns = [0.0] * config.num_envs
 
-    def uniform(self, purpose: int, lane: int, time: int) -> float:
-        high, low = self.words(purpose, lane, time)
+    def uniform(self, purpose: int, index: int, time: int) -> float:
+        high, low = self.words(purpose, index, time)
         if jax.config.jax_enable_x64:
             return ((high >> 5) * 2**26 + (low >> 6)) * 2.0**-53
         return (high >> 8) * 2.0**-24
 
-    def words(self, purpose: int, lane: int, time: int) -> tuple[int, int]:
+    def words(self, purpose: int, index: int, time: int) -> tuple[int, int]:
         first, second = threefry2x32(self.key, (2**31 + purpose, 0))
-        return threefry2x32((first + lane, second + time), (0, 0))
+        return threefry2x32((first + index, second + time), (0, 0))
 
     def iterate(self, networks: Networks) -> tuple[Networks, dict]:
         """The networks after one more iteration that began with these, and what there is to tell."""
-        lanes, steps = self.config.num_envs, self.config.steps_per_iteration
-        steps_before = self.iteration * lanes * steps
+        envs, steps = self.config.num_envs, self.config.steps_per_iteration
+        steps_before = self.iteration * envs * steps
         finished = []
         for i in range(steps):
-            for lane in range(lanes):
-                self.act(lane, self.iteration * steps + i, networks.online, finished)
+            for index in range(envs):
+                self.act(index, self.iteration * steps + i, networks.online, finished)
         self.iteration += 1
-        steps_after = steps_before + lanes * steps
+        steps_after = steps_before + envs * steps
 
         told = []
         if steps_after > self.numbers["learning_starts"] and self.iteration * steps >= self.config.n_step:
@@ -155,40 +155,40 @@ class Oracle:
         }
         return dataclasses.replace(networks, average=average), metrics
 
-    def act(self, lane: int, time: int, online: np.ndarray, finished: list[float]) -> None:
-        explore, chance = self.words(POLICY, lane, time)
-        obs = observation(self.positions[lane], self.starts[lane], self.ages[lane])
+    def act(self, index: int, time: int, online: np.ndarray, finished: list[float]) -> None:
+        explore, chance = self.words(POLICY, index, time)
+        obs = observation(self.positions[index], self.starts[index], self.ages[index])
         if (explore >> 8) * 2.0**-24 < self.epsilon(time * self.config.num_envs):
             action = chance * 3 >> 32
         else:
             action = int(np.argmax(outputs(online, obs[None], self.config)[0]))
-        position = 0.7 * self.positions[lane] + 0.6 * (action - 1) + self.uniform(NOISE, lane, time) - 0.5
-        reward = position - 0.4 * action + self.starts[lane] - self.numbers["expected_penalty"]
-        age, terminated = self.ages[lane] + 1, position > 0.9
+        position = 0.7 * self.positions[index] + 0.6 * (action - 1) + self.uniform(NOISE, index, time) - 0.5
+        reward = position - 0.4 * action + self.starts[index] - self.numbers["expected_penalty"]
+        age, terminated = self.ages[index] + 1, position > 0.9
         done = terminated or age == 5
-        next_obs = observation(position, self.starts[lane], age)
-        self.memory[lane].append(Row(obs, action, reward, next_obs, done, terminated))
-        self.positions[lane], self.ages[lane] = position, age
-        self.returns[lane] += reward
+        next_obs = observation(position, self.starts[index], age)
+        self.memory[index].append(Row(obs, action, reward, next_obs, done, terminated))
+        self.positions[index], self.ages[index] = position, age
+        self.returns[index] += reward
         if done:
-            finished.append(self.returns[lane])
-            self.returns[lane], self.ages[lane] = 0.0, 0
-            self.starts[lane] = self.uniform(START, lane, time + 1)
-            self.positions[lane] = self.starts[lane] - 0.5
+            finished.append(self.returns[index])
+            self.returns[index], self.ages[index] = 0.0, 0
+            self.starts[index] = self.uniform(START, index, time + 1)
+            self.positions[index] = self.starts[index] - 0.5
 
     def sample(self, update: int) -> list[list[Row]]:
         """For each of the batch, the rows from its start to its n-th step or the episode's end."""
         config = self.config
         slots = config.buffer_size // config.num_envs
-        kept = [lane[-slots:] for lane in self.memory]
+        kept = [index[-slots:] for index in self.memory]
         num_starts = (len(kept[0]) - config.n_step + 1) * config.num_envs
         key = threefry2x32(self.key, (2**31 + SAMPLE, 0))
         pairs = [threefry2x32(key, (update, pair)) for pair in range((config.batch_size + 1) // 2)]
         words = [pair[0] for pair in pairs] + [pair[1] for pair in pairs]
         batch = []
         for word in words[: config.batch_size]:
-            age, lane = divmod(word * num_starts >> 32, config.num_envs)
-            rows = kept[lane][age : age + config.n_step]
+            age, index = divmod(word * num_starts >> 32, config.num_envs)
+            rows = kept[index][age : age + config.n_step]
             last = next((i for i, row in enumerate(rows) if row.done), config.n_step - 1)
             batch.append(rows[: last + 1])
         return batch

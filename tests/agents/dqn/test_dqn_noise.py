@@ -1,4 +1,4 @@
-"""The dice of a training run: the documented ones to the bit, and none of them thrown twice."""
+"""The random numbers of a training run: the documented ones to the bit, and none of them thrown twice."""
 
 import dataclasses
 
@@ -15,9 +15,9 @@ from agents.dqn.config import DQNConfig, Hyperparams
 pytestmark = pytest.mark.once
 
 
-def dice_env(num_actions):
-    """Shows its dice: obs is that of the start, the reward the first of a step's noise; every step is an episode."""
-    env = probe_environments.dice()
+def noise_env(num_actions):
+    """Shows its noise: obs is that of the start, the reward the first of a step's noise; every step is an episode."""
+    env = probe_environments.pure_noise()
 
     def transition(state, action, noise, params):
         state, obs, _, done = env.transition(state, action, noise, params)
@@ -26,10 +26,10 @@ def dice_env(num_actions):
     return dataclasses.replace(env, num_actions=num_actions, transition=transition)
 
 
-def shown_dice(seed):
-    """(starts, noise, actions), each (150 steps, 64 lanes), with nothing but random actions."""
+def shown_noise(seed):
+    """(starts, noise, actions), each (150 steps, 64 envs), with nothing but random actions."""
     config = DQNConfig(hidden_sizes=(), batch_size=1, buffer_size=64 * 150, num_envs=64, steps_per_iteration=3)
-    hyperparams, env = Hyperparams(learning_starts=1e6), dice_env(7)
+    hyperparams, env = Hyperparams(learning_starts=1e6), noise_env(7)
     train_state = dqn.init(jax.random.key(seed), hyperparams, config, env)
     train_state, _ = dqn.train_chunk(train_state, hyperparams, config, env, 50)
     buffer = np.asarray(train_state.buffer)
@@ -38,43 +38,43 @@ def shown_dice(seed):
 
 
 @pytest.fixture(scope="module")
-def dice():
-    return shown_dice(5)
+def sampled():
+    return shown_noise(5)
 
 
-def test_the_dice_are_the_documented_ones_bit_for_bit(dice):
+def test_the_random_numbers_are_the_documented_ones_bit_for_bit(sampled):
     """Around the ends of the iterations drawn together. The first start is that of time 0, the one after t of t + 1."""
-    starts, noise, actions = dice
+    starts, noise, actions = sampled
     key = jax.random.key_data(jax.random.key(5)).tolist()
     for time in (0, 1, 2, 3, 44, 45, 47, 48, 149):
-        for lane in (0, 1, 63):
+        for index in (0, 1, 63):
             words = []
             for purpose in (dqn_oracle.START, dqn_oracle.NOISE, dqn_oracle.POLICY):
                 first, second = dqn_oracle.threefry2x32(key, (2**31 + purpose, 0))
-                words.append(dqn_oracle.threefry2x32((first + lane, second + time), (0, 0)))
-            assert starts[time, lane] == (words[0][0] >> 8) * 2.0**-24
-            assert noise[time, lane] == (words[1][0] >> 8) * 2.0**-24
-            assert actions[time, lane] == words[2][1] * 7 >> 32
+                words.append(dqn_oracle.threefry2x32((first + index, second + time), (0, 0)))
+            assert starts[time, index] == (words[0][0] >> 8) * 2.0**-24
+            assert noise[time, index] == (words[1][0] >> 8) * 2.0**-24
+            assert actions[time, index] == words[2][1] * 7 >> 32
 
 
-def test_lanes_times_seeds_and_uses_have_dice_of_their_own(dice):
-    """9600 starts and as many noises of 24 bits: by the birthday a handful of them are equal, not a lane of them.
+def test_environments_times_seeds_and_uses_have_random_numbers_of_their_own(sampled):
+    """9600 starts and as many noises of 24 bits: by the birthday a handful of them are equal, not a whole environment.
 
-    Correlations of independent dice of this number exceed 0.04 for one seed in 10,000.
+    Correlations of independent random numbers of this number exceed 0.04 for one seed in 10,000.
     """
-    starts, noise, _ = dice
-    other_starts, other_noise, other_actions = shown_dice(6)
+    starts, noise, _ = sampled
+    other_starts, other_noise, other_actions = shown_noise(6)
     everything = np.concatenate([x.ravel() for x in (starts, noise, other_starts, other_noise)])
     assert len(np.unique(everything)) > len(everything) - 200
-    columns = [x.ravel() for x in (*dice, other_starts, other_noise, other_actions)]
+    columns = [x.ravel() for x in (*sampled, other_starts, other_noise, other_actions)]
     assert np.abs(np.corrcoef(columns) - np.eye(6)).max() < 0.04
-    for x in dice:  # one lane with the next, one step with the next
+    for x in sampled:  # one environment with the next, one step with the next
         assert abs(np.corrcoef(x[:, 1:].ravel(), x[:, :-1].ravel())[0, 1]) < 0.04
         assert abs(np.corrcoef(x[1:].ravel(), x[:-1].ravel())[0, 1]) < 0.04
 
 
-def test_random_actions_are_uniform(dice):
-    """Chi-square over all lanes and steps, and in the worst lane; right dice would fail for one seed in 10,000."""
-    counts = np.stack([np.bincount(actions, minlength=7) for actions in dice[2].T])
+def test_random_actions_are_uniform(sampled):
+    """Chi-square over all environments and steps, and in the worst one; right ones would fail once in 10,000."""
+    counts = np.stack([np.bincount(actions, minlength=7) for actions in sampled[2].T])
     assert scipy.stats.chisquare(counts.sum(axis=0)).pvalue > 1e-4
-    assert min(scipy.stats.chisquare(lane).pvalue for lane in counts) > 1e-4 / 64
+    assert min(scipy.stats.chisquare(index).pvalue for index in counts) > 1e-4 / 64

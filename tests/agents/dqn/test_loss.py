@@ -49,7 +49,7 @@ SETTINGS = {
     "dueling, linear, the limit as an end": (
         {"max_grad_norm": 4.0}, {"dueling": True, "hidden_sizes": (), "time_limit_is_terminal": True}, 4,
     ),
-    "three steps, in one lane": (
+    "three steps, in one environment": (
         {"max_grad_norm": 2.0, "learning_starts": 0, "epsilon_steps": 22, "learning_rate_steps": 24},
         {"n_step": 3, "num_envs": 1, "buffer_size": 24, "double": True},
         2,
@@ -108,8 +108,8 @@ def check_memory(buffer, oracle, tolerance):
     num_steps = len(oracle.memory[0])
     assert num_steps > num_slots, "the ring has not gone round: this test proves less than it says"
     for time in range(num_steps - num_slots, num_steps):
-        for lane in range(num_lanes):
-            row, stored = oracle.memory[lane][time], buffer[time % num_slots, lane]
+        for index in range(num_lanes):
+            row, stored = oracle.memory[index][time], buffer[time % num_slots, index]
             code = row.action + 3 * (int(row.done) + int(row.terminated))
             expected = np.concatenate([row.obs, row.next_obs, [row.reward, code]])
             np.testing.assert_allclose(stored, expected, rtol=tolerance, atol=tolerance)
@@ -121,7 +121,7 @@ def test_every_iteration_is_the_one_computed_by_hand(setting):
     changed_numbers, changes, first = SETTINGS[setting]
     config, numbers = dataclasses.replace(CONFIG, **changes), NUMBERS | changed_numbers
     oracle, history = check_iterations(config, numbers, 40, tolerance=2e-5)
-    rows = [row for lane in oracle.memory for row in lane]
+    rows = [row for index in oracle.memory for row in index]
     # Each of these could hide a fault if it never came.
     updates = [told["num_updates"] for told in history]
     assert updates == [0] * first + [config.updates_per_iteration] * (40 - first)

@@ -1,4 +1,4 @@
-"""Packing a lane's pytree into words and back: every bit, every kind of leaf."""
+"""Packing an environment's pytree into words and back: every bit, every kind of leaf."""
 
 import dataclasses
 
@@ -42,12 +42,12 @@ def test_what_is_packed_is_unpacked_bit_for_bit():
     same_bits(packing.unpacker(tree)(words), TREE)
 
 
-def test_many_lanes_are_packed_and_unpacked_under_jit_and_vmap_by_the_mere_form():
-    lanes = jax.tree.map(lambda x: jnp.stack([x, x, x]), TREE)
+def test_many_environments_are_packed_and_unpacked_under_jit_and_vmap_by_the_mere_form():
+    envs = jax.tree.map(lambda x: jnp.stack([x, x, x]), TREE)
     form = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), TREE)
-    words = jax.jit(jax.vmap(packing.pack))(lanes)
+    words = jax.jit(jax.vmap(packing.pack))(envs)
     assert words.shape == (3, WORDS)
-    same_bits(jax.jit(jax.vmap(packing.unpacker(form)))(words), lanes)
+    same_bits(jax.jit(jax.vmap(packing.unpacker(form)))(words), envs)
 
 
 @pytest.mark.parametrize("impl", ["threefry2x32", "rbg"])

@@ -11,7 +11,7 @@ import scipy.stats
 from agents.dqn import replay
 
 NUM_ACTIONS = 4
-# Eight slots of three lanes, and the steps written: none to spare, part-filled, all but one, exactly full, gone round.
+# Eight slots of three envs, and the steps written: none to spare, part-filled, all but one, exactly full, gone round.
 FILLINGS = [3, 5, 7, 8, 9, 13, 31]
 write = jax.jit(replay.write)
 
@@ -68,7 +68,7 @@ class Memory:
         shape = (num_written, num_lanes)
         self.action = generator.integers(0, NUM_ACTIONS, shape)
         self.ending = generator.choice([0, 0, 0, 0, 0, 0, 1, 2], shape)  # goes on, the clock, a true end
-        # Every number names the time and the lane that it is of.
+        # Every number names the time and the index that it is of.
         self.obs = 1.0 + 10 * np.arange(num_written)[:, None] + np.arange(num_lanes)
         self.next_obs, self.reward = self.obs + 4, self.obs + 0.25
         columns = (self.obs, -self.obs, self.next_obs, -self.next_obs, self.reward)
@@ -80,9 +80,9 @@ class Memory:
         self.num_written, self.first = num_written, max(0, num_written - num_slots)
 
     def starts(self, num_steps):
-        """(time, lane) of all whole transitions of `num_steps` steps, the oldest first."""
+        """(time, index) of all whole transitions of `num_steps` steps, the oldest first."""
         times = range(self.first, self.num_written - num_steps + 1)
-        return [(time, lane) for time in times for lane in range(self.obs.shape[1])]
+        return [(time, index) for time in times for index in range(self.obs.shape[1])]
 
     def sample(self, words, num_steps):
         words = jnp.asarray(words, jnp.uint32)
@@ -117,22 +117,22 @@ def test_every_whole_transition_is_drawn_equally_often_and_no_other(num_written,
 @pytest.mark.parametrize("num_steps", [1, 2, 3, 5])
 @pytest.mark.parametrize("num_written", [6, 8, 21])
 def test_a_transition_of_n_steps_is_what_happened_in_them(num_written, num_steps):
-    """All starts, against the list: in one lane, up to the episode's end and no further, across the ring's seam."""
+    """All starts, against the list: in one environment, up to the episode's end and no further, across the seam."""
     memory = Memory(num_written)
     starts = memory.starts(num_steps)
     words = np.resize(evenly_spaced(len(starts)), 24)
     batch = memory.sample(words, num_steps)
     seen = set()
-    for i, (time, lane) in enumerate(starts):
-        ending = memory.ending[time : time + num_steps, lane]
+    for i, (time, index) in enumerate(starts):
+        ending = memory.ending[time : time + num_steps, index]
         taken = int(np.argmax(ending > 0)) + 1 if ending.any() else num_steps
-        last = time + taken - 1, lane
-        rewards = np.where(np.arange(num_steps) < taken, memory.reward[time : time + num_steps, lane], 0.0)
+        last = time + taken - 1, index
+        rewards = np.where(np.arange(num_steps) < taken, memory.reward[time : time + num_steps, index], 0.0)
         assert batch.num_steps[i] == taken
-        assert batch.action[i] == memory.action[time, lane]
+        assert batch.action[i] == memory.action[time, index]
         assert (batch.done[i], batch.terminated[i]) == (memory.ending[last] >= 1, memory.ending[last] == 2)
         assert batch.reward[i].tolist() == rewards.tolist()
-        assert batch.obs[i].tolist() == [memory.obs[time, lane], -memory.obs[time, lane]]
+        assert batch.obs[i].tolist() == [memory.obs[time, index], -memory.obs[time, index]]
         assert batch.next_obs[i].tolist() == [memory.next_obs[last], -memory.next_obs[last]]
         seen.add((int(taken), bool(batch.done[i])))
     assert (num_steps, False) in seen, "an easy test: every transition ends an episode"

@@ -17,7 +17,7 @@ from agents.dqn.config import DQNConfig, Hyperparams
 pytestmark = pytest.mark.once
 
 WALK = dqn_oracle.walk()
-# 32 slots in each of four lanes: 96 iterations of two steps go round the ring six times.
+# 32 slots in each of four envs: 96 iterations of two steps go round the ring six times.
 CONFIG = DQNConfig(
     hidden_sizes=(8,), batch_size=7, buffer_size=128, num_envs=4, steps_per_iteration=2, double=True, n_step=2
 )
@@ -101,7 +101,7 @@ def test_chunks_of_other_sizes_meet_the_same_dice():
     close(after_96(), go_on(begin(), *[1] * 96))
 
 
-def test_the_buffer_holds_true_last_observations_and_lanes_never_mix():
+def test_the_buffer_holds_true_last_observations_and_environments_never_mix():
     """The walk shows its start and its steps: what follows a row is the row's next_obs, or else a fresh episode."""
     buffer = np.roll(np.asarray(after_96().buffer), -192 % 32, axis=0)  # the oldest first
     obs, next_obs, code = buffer[..., :6], buffer[..., 6:12], buffer[..., 13].astype(int)
@@ -116,9 +116,9 @@ def test_the_buffer_holds_true_last_observations_and_lanes_never_mix():
     np.testing.assert_array_equal(ending == 2, next_obs[..., 0] > 0.9)
     np.testing.assert_array_equal(ending == 1, (next_obs[..., 0] <= 0.9) & (next_obs[..., 3] == 5))
     assert {0, 1, 2} == set(ending.ravel().tolist())
-    for lane in range(4):
-        others = [other for other in range(4) if other != lane]
-        assert not np.isin(obs[:, lane, 5], obs[:, others, 5]).any()
+    for index in range(4):
+        others = [other for other in range(4) if other != index]
+        assert not np.isin(obs[:, index, 5], obs[:, others, 5]).any()
 
 
 def test_a_raw_key_trains_as_its_typed_key():

@@ -36,7 +36,7 @@ def trained(seed=0):
 
 
 def test_a_run_describes_every_chunk():
-    """Two chunks of 16 iterations of four lanes; learning starts after 20 steps, with the sixth iteration."""
+    """Two chunks of 16 iterations of four envs; learning starts after 20 steps, with the sixth iteration."""
     result = trained()
     metrics = vars(result.metrics)
     assert set(metrics) == {
@@ -105,7 +105,7 @@ def test_what_is_evaluated_is_the_averaged_network_on_the_same_dice_each_time():
 
 
 def test_evaluation_is_the_mean_return_of_the_greedy_policy():
-    """Against a rollout on other dice; 4096 episodes each, within five standard errors. An expected_penalty is 1."""
+    """Against a rollout on other noise; 4096 episodes each, within five standard errors. An expected_penalty is 1."""
     weights = trained().train_state.ema_params
     evaluate = jax.jit(functools.partial(dqn.evaluate, config=CONFIG, env=WALK, num_episodes=4096))
     value = float(evaluate(weights, jax.random.key(1)))
@@ -176,7 +176,7 @@ def test_a_run_of_heartpole_holds_56_bytes_a_transition_and_eight_networks():
     assert memory.check_fits(config, population=10) == memory.memory_bytes(config, population=10)
     train_state = jax.eval_shape(lambda: dqn.init(jax.random.key(0), Hyperparams(), config))
     held = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(dataclasses.replace(train_state, key=())))
-    # Five networks of the eight are kept, and besides them one lane's life and counters.
+    # Five networks of the eight are kept, and besides them one environment's life and counters.
     assert 56_000 + 5 * 26 * 4 <= held <= 56_000 + 5 * 26 * 4 + 100
 
 

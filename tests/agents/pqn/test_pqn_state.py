@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from contract import check_own_buffers
-from probe_environments import counter, dice, time_limit_only
+from probe_environments import counter, pure_noise, time_limit_only
 
 from agents import pqn
 from agents.common import networks
@@ -57,7 +57,7 @@ def test_seeds_together_are_the_seeds_alone():
 def test_two_keys_share_no_weight_and_no_start():
     kernels = lambda seed: begin(seed).online_params[:8]  # biases; layer norm begins with zeros and ones
     assert not np.isin(kernels(0), kernels(1)).any()
-    starts = lambda seed: pqn.init(jax.random.key(seed), HYPERPARAMS, pqn.PQNConfig(), dice()).env_state
+    starts = lambda seed: pqn.init(jax.random.key(seed), HYPERPARAMS, pqn.PQNConfig(), pure_noise()).env_state
     assert not np.isin(starts(0), starts(1)).any()
 
 
@@ -114,7 +114,7 @@ def test_transitions_hold_the_true_last_observation_and_only_the_config_makes_a_
 def test_no_noise_comes_twice():
     """Of two iterations of five steps of three envs: the noise of steps and of starts."""
     config = dataclasses.replace(CONFIG, transform="raw")
-    env, key = dice(), jax.random.key(0)
+    env, key = pure_noise(), jax.random.key(0)
     drawn = [acting.sample_noise(key, jnp.int32(i), HYPERPARAMS, config, env) for i in range(2)]
     first = pqn.init(key, HYPERPARAMS, config, env).env_state
     numbers = np.concatenate([np.ravel(x) for noise in drawn for x in (noise.step, noise.start)] + [first])

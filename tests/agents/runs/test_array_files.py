@@ -21,7 +21,7 @@ ARRAYS = {
     "scalar": np.int32(7),
     "nothing": np.zeros((0, 4), np.float32),
 }
-DESCRIPTION = {"study": 'a"b\\c é', "lanes": [0, 1.5, None], "config": {"double": True}}
+DESCRIPTION = {"study": 'a"b\\c é', "envs": [0, 1.5, None], "config": {"double": True}}
 
 
 def assert_same(got, expected):

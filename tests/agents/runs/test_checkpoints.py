@@ -15,7 +15,7 @@ import pytest
 from agents.runs import array_files, checkpoints, trees
 from agents.runs.checkpoints import DamagedError, MismatchError
 
-DESCRIPTION = {"study": "abc", "lanes": (0, 1), "config": {"double": True, "n_step": 3}}
+DESCRIPTION = {"study": "abc", "envs": (0, 1), "config": {"double": True, "n_step": 3}}
 ARRAYS = {"state/float32": np.float32([1.5, -0.0, np.inf]), "state/int32": np.arange(6, dtype=np.int32).reshape(2, 3)}
 
 
@@ -191,7 +191,7 @@ def test_one_that_says_less_than_it_must_is_damaged(folder):
 
 
 def test_another_run_is_refused_with_what_differs(folder):
-    other = {"lanes": (0, 1), "config": {"double": 1, "n_step": 4}, "seed": "x"}
+    other = {"envs": (0, 1), "config": {"double": 1, "n_step": 4}, "seed": "x"}
     for skip_damaged in (False, True):
         with pytest.raises(MismatchError) as error:
             checkpoints.restore(folder, other, skip_damaged=skip_damaged)

@@ -1,4 +1,4 @@
-"""Rollouts do what a Python loop over `transition` with the documented dice does, however they are cut up."""
+"""Rollouts do what a Python loop over `transition` with the documented random numbers does, however they are cut up."""
 
 import functools
 import pathlib
@@ -19,14 +19,14 @@ pytestmark = pytest.mark.once
 KEY = 42
 RANDOM = probe_environments.random_policy(4)
 ANY_DIE = probe_environments.random_policy(2**16)
-DICE = probe_environments.dice()
+PURE_NOISE = probe_environments.pure_noise()
 
 
 def show_all(transition):
     return transition.state, transition.action, transition.reward, transition.info
 
 
-def show_dice(transition):
+def show_noise(transition):
     return transition.info, transition.action, transition.obs[..., 0]
 
 
@@ -37,8 +37,8 @@ def roll(num_envs=4, num_steps=25, seed=KEY, policy=RANDOM, record=show_all, **o
 
 
 def roll_dice(num_steps=25, policy=ANY_DIE, total=None, **options):
-    """The dice of four patients, a new episode every step: the actions are dice as well."""
-    return roll(4, num_steps, policy=policy, env=DICE, autoreset=True, total=total, record=show_dice, **options)
+    """The random numbers of four patients, a new episode every step: the actions are random numbers as well."""
+    return roll(4, num_steps, policy=policy, env=PURE_NOISE, autoreset=True, total=total, record=show_noise, **options)
 
 
 def same_bits(a, b):
@@ -59,18 +59,18 @@ def test_a_rollout_is_a_python_loop_over_transitions_with_the_documented_dice():
     noise, policy, start = (threefry.fold_in(jax.random.key(KEY), purpose) for purpose in range(3))
     wake_up, sample, transition = (jax.jit(f) for f in (hp.heartpole_v0.sample_wake_up, hp.sample_noise, hp.transition))
     choose = jax.jit(functools.partial(threefry.random_int, num=4))
-    for lane in range(4):
-        at = lambda words, time, lane=lane: threefry.key_at(words, jnp.uint32(lane), jnp.uint32(time))
+    for index in range(4):
+        at = lambda words, time, index=index: threefry.key_at(words, jnp.uint32(index), jnp.uint32(time))
         state, total = hp.initial_state(wake_up(at(start, 0))), 0.0
         for time in range(25):
             action = choose(at(policy, time))
-            close(state, jax.tree.map(lambda x, time=time, lane=lane: x[time, lane], result.records[0]))
-            assert int(action) == result.records[1][time, lane]
+            close(state, jax.tree.map(lambda x, time=time, index=index: x[time, index], result.records[0]))
+            assert int(action) == result.records[1][time, index]
             state, _, reward, _ = transition(state, action, sample(at(noise, time)))
-            np.testing.assert_allclose(result.records[2][time, lane], reward, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(result.records[2][time, index], reward, rtol=1e-5, atol=1e-5)
             total += float(reward)
-        assert result.totals[lane] == pytest.approx(total, rel=1e-5, abs=1e-5)
-        close(state, jax.tree.map(lambda x, lane=lane: x[lane], result.lanes.state))
+        assert result.totals[index] == pytest.approx(total, rel=1e-5, abs=1e-5)
+        close(state, jax.tree.map(lambda x, index=index: x[index], result.envs.state))
 
 
 def test_the_dice_are_the_documented_ones_bit_for_bit():
@@ -78,20 +78,20 @@ def test_the_dice_are_the_documented_ones_bit_for_bit():
     result = roll_dice(104)
     noise, policy, start = (threefry.fold_in(jax.random.key(KEY), purpose) for purpose in range(3))
     for time in (0, 1, 24, 25, 26, 50, 99, 100, 103):
-        for lane in (0, 3):
-            at = lambda words, lane=lane, time=time: threefry.key_at(words, jnp.uint32(lane), jnp.uint32(time))
+        for index in (0, 3):
+            at = lambda words, index=index, time=time: threefry.key_at(words, jnp.uint32(index), jnp.uint32(time))
             expected = threefry.uniforms(at(noise), 4), threefry.random_int(at(policy), 2**16)
-            same_bits([x[time, lane] for x in result.records[:2]], [np.array(x) for x in expected])
-            assert result.records[2][time, lane] == threefry.uniforms(at(start), 1)[0]
+            same_bits([x[time, index] for x in result.records[:2]], [np.array(x) for x in expected])
+            assert result.records[2][time, index] == threefry.uniforms(at(start), 1)[0]
 
 
 @pytest.mark.parametrize("num_steps", [1, 24, 26, 103])
 def test_any_number_of_steps_is_the_beginning_of_a_longer_rollout(num_steps):
-    """Around the 25 steps whose dice are drawn together."""
+    """Around the 25 steps whose random numbers are drawn together."""
     whole, beginning = roll_dice(104), roll_dice(num_steps, total=_first_die)
     same_bits(beginning.records, jax.tree.map(lambda x: x[:num_steps], whole.records))
     np.testing.assert_allclose(beginning.totals, beginning.records[0][..., 0].sum(axis=0), rtol=1e-6)
-    assert (beginning.lanes.time == num_steps).all()
+    assert (beginning.envs.time == num_steps).all()
 
 
 def _first_die(transition):
@@ -108,22 +108,22 @@ def test_a_patients_life_does_not_depend_on_how_many_there_are():
 
 def test_blocks_change_no_result():
     """11 patients in blocks of 4: the last is padded. (What is recorded is not divided into blocks.)"""
-    whole, blocks = roll(num_envs=11), roll(num_envs=11, record=None, block_lanes=4)
+    whole, blocks = roll(num_envs=11), roll(num_envs=11, record=None, block_envs=4)
     close(whole.totals, blocks.totals)
-    close(whole.lanes, blocks.lanes)
-    same_bits(blocks.lanes.lane, np.arange(11, dtype=np.uint32))
+    close(whole.envs, blocks.envs)
+    same_bits(blocks.envs.index, np.arange(11, dtype=np.uint32))
 
 
 def test_recording_changes_no_result_and_records_are_what_was_summed():
     recorded, plain = roll(), roll(record=None)
-    close((plain.totals, plain.lanes), (recorded.totals, recorded.lanes))
+    close((plain.totals, plain.envs), (recorded.totals, recorded.envs))
     np.testing.assert_allclose(recorded.records[2].sum(axis=0), plain.totals, rtol=1e-5)
 
 
 def test_a_rollout_cut_in_two_goes_on_bit_for_bit():
     whole, first = roll(num_steps=50), roll(num_steps=25)
-    second = roll(num_steps=25, start=first.lanes)
-    same_bits(whole.lanes, second.lanes)
+    second = roll(num_steps=25, start=first.envs)
+    same_bits(whole.envs, second.envs)
     same_bits(whole.records, jax.tree.map(lambda x, y: np.concatenate([x, y]), first.records, second.records))
     np.testing.assert_allclose(whole.totals, first.totals + second.totals, rtol=1e-6)
 
@@ -135,11 +135,11 @@ def test_a_stream_is_the_rollout_in_pieces():
     assert [len(piece.records[1]) for piece in pieces] == [25, 25]
     close(whole.records, jax.tree.map(lambda *x: np.concatenate(x), *[piece.records for piece in pieces]))
     close(whole.totals, sum(piece.totals for piece in pieces))
-    close(whole.lanes, pieces[-1].lanes)
+    close(whole.envs, pieces[-1].envs)
 
 
 def test_the_last_piece_of_a_stream_is_what_is_left():
-    options = {"env": DICE, "autoreset": True, "total": None, "record": show_dice}
+    options = {"env": PURE_NOISE, "autoreset": True, "total": None, "record": show_noise}
     stream = hp.stream(ANY_DIE, jax.random.key(KEY), num_envs=4, num_steps=26, chunk_steps=24, **options)
     pieces = jax.device_get(list(stream))
     assert [len(piece.records[1]) for piece in pieces] == [24, 2]
@@ -148,10 +148,10 @@ def test_the_last_piece_of_a_stream_is_what_is_left():
 
 
 def test_a_stream_can_start_where_a_rollout_ended():
-    start, key = roll().lanes, jax.random.key(KEY)
+    start, key = roll().envs, jax.random.key(KEY)
     options = {"num_envs": 4, "num_steps": 25, "chunk_steps": 25, "record": show_all}
     (piece,) = hp.stream(RANDOM, key, start=start, **options)
-    close(roll(num_steps=50).lanes, jax.device_get(piece.lanes))
+    close(roll(num_steps=50).envs, jax.device_get(piece.envs))
 
 
 def test_two_policies_under_one_key_face_the_same_dice():
@@ -162,7 +162,7 @@ def test_two_policies_under_one_key_face_the_same_dice():
 
 
 def test_a_raw_key_rolls_as_its_typed_key():
-    options = {"env": DICE, "autoreset": True, "total": None, "record": show_dice}
+    options = {"env": PURE_NOISE, "autoreset": True, "total": None, "record": show_noise}
     raw = hp.rollout(ANY_DIE, jax.random.PRNGKey(KEY), num_envs=4, num_steps=1, **options)
     same_bits(jax.device_get(raw.records), jax.tree.map(lambda x: x[:1], roll_dice(104).records))
 
@@ -177,8 +177,8 @@ policy, devices = probe_environments.random_policy(4), jax.devices()
 assert len(devices) == 2
 show = lambda t: (t.info, t.action)
 def roll(num_envs, **options):
-    return hp.rollout(policy, jax.random.key(0), num_envs=num_envs, num_steps=7, block_lanes=2, **options)
-for num_envs, options in ((5, dict()), (6, dict(env=probe_environments.dice(), autoreset=True, record=show))):
+    return hp.rollout(policy, jax.random.key(0), num_envs=num_envs, num_steps=7, block_envs=2, **options)
+for num_envs, options in ((5, dict()), (6, dict(env=probe_environments.pure_noise(), autoreset=True, record=show))):
     one, two = roll(num_envs, **options), roll(num_envs, devices=devices, **options)
     assert jax.tree.structure(one) == jax.tree.structure(two)
     for x, y in zip(jax.tree.leaves(one), jax.tree.leaves(two)):
