@@ -26,7 +26,7 @@ from agents.tutorial.tutorial import Tutorial
 from heartpole_jax.__main__ import use_all_cores, without_devices
 from heartpole_jax.terminal import one_line
 
-_DESCRIPTION = "A DQN that lives where its environment does. Each command has a --help of its own."
+_DESCRIPTION = "DQN and PQN as one compiled program. Each command has a --help of its own."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Arguments, checked as they come: of which type, told by name, and what came in a few words."""
+"""Arguments, checked as they come: of which type, by name, and what came in a few words."""
 
 import functools
 import inspect

@@ -1,7 +1,7 @@
 """Environment: an environment as a bundle of pure functions, and `make`, which finds one by name.
 
-The bundle keeps the noise apart from the dynamics: `step` is `transition` after `sample_noise`. Whoever rolls out,
-compares policies on the same noise, or asks what would have happened, draws once and calls `transition`. An
+The bundle keeps the noise apart from the dynamics: `step` is `transition` after `sample_noise`. A caller who rolls out,
+compares policies on the same noise, or asks what would have happened, samples once and calls `transition`. An
 environment that cannot be taken apart uses the key itself as its noise (`sample_noise=lambda key: key`).
 """
 
@@ -41,7 +41,7 @@ class Environment:
     initial_state: Callable[[ArrayTree, Any], ArrayTree]  # start, params -> state
     sample_noise: Callable[[PRNGKey], ArrayTree]  # key -> noise, the random numbers of a step
     transition: Callable[..., tuple]  # state, action, noise, params -> state, obs, reward, done
-    transition_info: Callable[..., tuple]  # the same and info, a pytree of whatever else is worth measuring
+    transition_info: Callable[..., tuple]  # the same and info, a pytree of whatever else is measured
     observe: Callable[[ArrayTree], Array]  # state -> obs, of shape obs_shape
     terminated: Callable[[ArrayTree], Array]  # state -> bool: a true end, after which no reward can follow
 

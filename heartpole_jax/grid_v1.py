@@ -1,4 +1,4 @@
-"""HeartPole-v1's decisions on a grid of states: what an action is worth, as products of small matrices.
+"""HeartPole-v1's decisions on a grid of states: the values of actions, as products of small matrices.
 
 `optimum_v1` tells the idea. Axes come in the order (s, a, h, k, x): half-hours awake, alertness, hypertension,
 stimulation, blood alcohol. Between the points values are interpolated linearly, beyond the ends they are constant.

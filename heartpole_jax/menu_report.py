@@ -1,8 +1,8 @@
 """A menu, examined: its table with sources and grades, a day after each action, and what looks like a free lunch.
 
-`python -m heartpole_jax menu FILE` prints `report`, and with `--out day.png` draws the day. A developer's judgement is
-only asked for where what helps also costs; so an action is suspicious that is better than another in every respect, and
-so is a life without sleep that earns more than one with it.
+`python -m heartpole_jax menu FILE` prints `report`, and with `--out day.png` draws the day. A developer has to weigh
+only where what helps also costs; so an action is suspicious that is better than another in every respect, and so is a
+routine without sleep that earns more than one with it.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ from heartpole_jax.rollout import rollout
 from heartpole_jax.terminal import printable
 
 HALF_HOURS_A_DAY = 48
-NUM_EPISODES = 256  # for each life that is tried; returns differ by tens where it matters
+NUM_EPISODES = 256  # for each routine that is tried; returns differ by tens where it matters
 _HEADER = ("", "action", "break", *CHANNELS, "hazard", "wakes up", "grade")
 _COSTS = ("hypertension", "intoxication", "impairment")
 _BENEFITS = ("alertness", "stimulation")
@@ -53,7 +53,7 @@ class Day:
 
 
 class Loop(NamedTuple):
-    """A life without sleep: what is done, and what four weeks of it are worth."""
+    """A routine without sleep: what is done, and the return of four weeks of it."""
 
     description: str
     expected_return: float
@@ -188,27 +188,29 @@ def best_sleeper(menu: Menu, num_episodes: int = NUM_EPISODES) -> Loop | None:
 
     None where no action wakes up.
     """
-    lives, idle = {}, len(menu.actions)
+    routines, idle = {}, len(menu.actions)
     for number, row in enumerate(menu.actions):
         for bedtime in (16.0, 24.0, 32.0) if row.wakes_up else ():
             name = f"{row.name!r} after {bedtime / 2:.0f} hours awake, and nothing else, earns"
-            lives[name] = _Life(first=idle, second=idle, below=jnp.inf, sleep=number, bedtime=bedtime)
-    return max(_live(menu, lives, num_episodes), key=lambda loop: loop.expected_return, default=None)
+            routines[name] = _Routine(first=idle, second=idle, below=jnp.inf, sleep=number, bedtime=bedtime)
+    return max(_simulate(menu, routines, num_episodes), key=lambda loop: loop.expected_return, default=None)
 
 
 @arguments.typed()
 def loops(menu: Menu, num_episodes: int = NUM_EPISODES) -> list[Loop]:
-    """Lives without sleep, best first: every action that does not wake up, and every two of them in turn, always and
+    """Routines without sleep, best first: every action that does not wake up, and every two of them in turn, always and
     whenever effective alertness is below 2."""
-    lives, awake = {}, [number for number, row in enumerate(menu.actions) if not row.wakes_up]
+    routines, awake = {}, [number for number, row in enumerate(menu.actions) if not row.wakes_up]
     for first, second in itertools.combinations_with_replacement(awake, 2):
         names = " and ".join(dict.fromkeys(repr(menu.actions[number].name) for number in (first, second)))
         for below, when in ((jnp.inf, "always"), (_WANTED_ALERTNESS, "when tired")):
-            lives[f"{names} {when}"] = _Life(first=first, second=second, below=below, sleep=first, bedtime=jnp.inf)
-    return sorted(_live(menu, lives, num_episodes), key=lambda loop: -loop.expected_return)
+            routines[f"{names} {when}"] = _Routine(
+                first=first, second=second, below=below, sleep=first, bedtime=jnp.inf
+            )
+    return sorted(_simulate(menu, routines, num_episodes), key=lambda loop: -loop.expected_return)
 
 
-class _Life(NamedTuple):
+class _Routine(NamedTuple):
     """What is done: two actions in turn where effective alertness is `below`, `sleep` after `bedtime` half-hours."""
 
     first: int
@@ -218,9 +220,9 @@ class _Life(NamedTuple):
     bedtime: float
 
 
-def _live(menu: Menu, lives: Mapping[str, _Life], num_episodes: int) -> list[Loop]:
-    """What each life is worth, all on the same noise and in one program."""
-    if not lives:
+def _simulate(menu: Menu, routines: Mapping[str, _Routine], num_episodes: int) -> list[Loop]:
+    """The return of each routine, all on the same noise and in one program."""
+    if not routines:
         return []
     env = make("HeartPole-v1", _with_idling(menu))
     params = dataclasses.replace(env.default_params, expected_penalty=1.0)
@@ -228,22 +230,22 @@ def _live(menu: Menu, lives: Mapping[str, _Life], num_episodes: int) -> list[Loo
 
     @jax.jit
     @jax.vmap
-    def returns(life):
-        varied = dataclasses.replace(policy, params=life)
+    def returns(routine):
+        varied = dataclasses.replace(policy, params=routine)
         key = jax.random.key(0)  # of a report that should say the same twice
         return rollout(varied, key, params, env=env, num_envs=num_episodes, num_steps=params.max_half_hours).totals
 
-    values = np.asarray(returns(jax.tree.map(lambda *x: jnp.array(x), *lives.values())), float)
+    values = np.asarray(returns(jax.tree.map(lambda *x: jnp.array(x), *routines.values())), float)
     errors = values.std(axis=1, ddof=1) / np.sqrt(num_episodes)
-    return [Loop(*loop) for loop in zip(lives, values.mean(axis=1).tolist(), errors.tolist(), strict=True)]
+    return [Loop(*loop) for loop in zip(routines, values.mean(axis=1).tolist(), errors.tolist(), strict=True)]
 
 
-def _act(life: _Life, turn, obs, draw, idle: int):
+def _act(routine: _Routine, turn, obs, draw, idle: int):
     patient = dict(zip(heartpole_v1.OBS_NAMES, obs, strict=True))
     alertness = effective_alertness(patient["alertness"], patient["stimulation"], patient["impairment"])
-    tired, sleeps = alertness < life.below, patient["time_since_slept"] >= life.bedtime
-    action = jnp.where(tired, jnp.where(turn == 0, life.first, life.second), idle)
-    return jnp.where(sleeps, life.sleep, action), jnp.where(tired & ~sleeps, 1 - turn, turn)
+    tired, sleeps = alertness < routine.below, patient["time_since_slept"] >= routine.bedtime
+    action = jnp.where(tired, jnp.where(turn == 0, routine.first, routine.second), idle)
+    return jnp.where(sleeps, routine.sleep, action), jnp.where(tired & ~sleeps, 1 - turn, turn)
 
 
 def _with_idling(menu: Menu) -> Menu:

@@ -201,7 +201,7 @@ def _bedtimes(first: np.ndarray, days: np.ndarray, rested: np.ndarray, fatigue: 
         asleep = np.count_nonzero(days[awake + 1 :] <= awake, axis=1)
         bound = np.where(asleep > 0, bounds[np.clip(asleep - 1, 0, nodes - 1)], -np.inf)
         bedtimes[1 : num_steps + 1 - awake, awake] = bound - fatigue[awake]
-    # Nobody is awake for longer than the longest day; whoever is (after coffee, say) goes to bed.
+    # No patient is awake for longer than the longest day; one who is (after coffee, say) goes to bed.
     bedtimes[:, -1] = np.inf
     return bedtimes
 

@@ -15,9 +15,9 @@ adds to every point what is missing in the middles of its cells: the interpolate
 best action, at every point of a grid twice as fine, and no policy's expected return is above the first one. This is a
 computation, not a proof: between the points of the finer grid nobody has looked.
 
-Two simplifications favour whoever plays. A patient may work below their alertness (too much of it is crippling): what
-only impairs is then no better than doing nothing, and impairment no variable. And whoever has been awake for longer
-than the grid knows tires no faster.
+Two simplifications favour the player. A patient may work below their alertness (too much of it is crippling): what
+only impairs is then no better than doing nothing, and impairment no variable. And a patient who has been awake for
+longer than the grid knows tires no faster.
 """
 
 import dataclasses
@@ -175,7 +175,7 @@ def _action_values(ring, left, here, decisions: tuple[int, ...]) -> Array:
 
 
 def _choices(actions: Sequence[Row], drunk: bool) -> dict[int, Row]:
-    """The rows worth a thought by their numbers: without those that are plainly worse than idling, and the drinks that
+    """The rows to consider by their numbers: without those that are plainly worse than idling, and the drinks that
     intoxicate unless `drunk`."""
     idle = [row for row in actions if row.half_hours == 0 and not row.wakes_up and _does_no_good(row)]
     idle = [row for row in idle if row.hypertension is None and row.impairment is None and row.hazard == 1]

@@ -62,7 +62,7 @@ def rested(alertness: Numeric = -jnp.inf, time_since_slept: Numeric = jnp.inf) -
 
 @arguments.checked(alertness=validation.check_number)
 def coffee_after_waking(alertness: Numeric = 0.4) -> Policy:
-    """`rested(alertness)` with one coffee after each night: what a daily cup is worth."""
+    """`rested(alertness)` with one coffee after each night: the effect of a daily cup."""
     return Policy(act=_coffee_after_waking, params=alertness)
 
 

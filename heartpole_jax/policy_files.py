@@ -174,7 +174,7 @@ def _are_numbers(value: Any) -> bool:
 _LARGEST_SIZE, _MOST_SIZES = 2**20, 64
 _LARGEST_NUMBER = float(np.finfo(np.float32).max)
 _MOST_DESCRIPTION_BYTES = 2**22
-# What each entry must be, and whether it is. Whoever made a file also made its checksum.
+# What each entry must be, and whether it is. A file that somebody crafts has a right checksum.
 _REQUIREMENTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "env": ("a name", lambda value: isinstance(value, str)),
     "obs_shape": (f"a list of sizes up to {_LARGEST_SIZE:,}", _are_sizes),

@@ -21,7 +21,7 @@ _HEARSAY = ("source", "grade", "note")  # columns of a menu that no patient feel
 def make(name: str) -> Environment:
     """The environment called `name`, the same object for the same name: jit compiles once for it.
 
-    So a menu's file is read once in a process, which lives under what it read then.
+    So a menu's file is read once in a process, which keeps what it read then.
 
     Raises:
       ValueError: if there is none of that name, a menu is refused, or gymnax's has actions that are not Discrete.
@@ -31,7 +31,7 @@ def make(name: str) -> Environment:
         return environment.make("HeartPole-v1", menu=name.removeprefix(_WITH_MENU))
     if not name.startswith(_GYMNAX):
         return environment.make(name)
-    from heartpole_jax.interop.gymnax import from_gymnax  # here alone: whoever needs no gymnax need not have it
+    from heartpole_jax.interop.gymnax import from_gymnax  # here, since gymnax is an extra
 
     return from_gymnax(name.removeprefix(_GYMNAX))
 

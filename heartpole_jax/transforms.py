@@ -1,7 +1,7 @@
 """The fixed transforms of observations that come before a Q-network, and the scale of values that comes after it.
 
 Learners want numbers near 1, and HeartPole's alertness runs to -958 and its work_done to thousands. So a network begins
-with a fixed function of the raw observation, named in the configuration and saved with the policy: whoever loads the
+with a fixed function of the raw observation, named in the configuration and saved with the policy: whatever loads the
 policy hands it raw observations. Transforms take the array library as `xp`: saved policies run in NumPy.
 """
 
@@ -41,7 +41,7 @@ def heartpole_features(obs: Any, xp: Any = np) -> Any:
     """HeartPole's six numbers as eleven of size about 1, (..., 11).
 
     Alertness, wide and sharp around where a developer gets tired, and on a log scale, which it needs (-958 after 1000
-    decisions awake), absolute and over the days lived; hypertension, near 0 and on the scale of the risk; blood
+    decisions awake), absolute and over the days so far; hypertension, near 0 and on the scale of the risk; blood
     alcohol, near the limit and at the Ballmer peak; hours awake; mean productivity so far; the time, on a log scale.
     """
     alertness, hypertension, intoxication, time_since_slept, time_elapsed, work_done = (obs[..., i] for i in range(6))
@@ -128,8 +128,8 @@ def constant(obs: Any, xp: Any = np) -> Any:
 
 @_takes(6)
 def heartpole_days(obs: Any, xp: Any = np) -> Any:
-    """One over the days lived, the first counted in, (...): HeartPole's reward is the gain of a mean over all time, so
-    whatever a decision is worth shrinks like that."""
+    """One over the days so far, the first counted in, (...): HeartPole's reward is the gain of a mean over all time, so
+    the value of a decision shrinks like that."""
     return HALF_HOURS_A_DAY / (obs[..., 4] + HALF_HOURS_A_DAY)
 
 

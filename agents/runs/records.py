@@ -80,7 +80,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> list[dict[str, float | None
 
 
 def _is_record(record: Mapping[str, Any]) -> bool:
-    """Whether it has its steps, and numbers or nothing else. Whoever made a line also made its checksum."""
+    """Whether it has its steps, and numbers or nothing else. A crafted line has a right checksum."""
     kinds = {type(value) for value in record.values()}
     return type(record.get("env_steps")) is int and kinds <= {int, float, type(None)}
 

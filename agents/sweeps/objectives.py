@@ -28,7 +28,7 @@ def metric(study: Study) -> str:
 
 @arguments.typed()
 def environments_of(study: Study) -> list[dict[str, float]]:
-    """The distinct environments that trials live in, each by its parameters that are not the defaults.
+    """The distinct environments of the trials, each by its parameters that are not the defaults.
 
     Those of an adaptive search are not known beforehand: the one without swept parameters stands for them.
     """

@@ -12,7 +12,7 @@ from heartpole_jax.optimum import heart_attack_floor, resting_risk, sober_optimu
 
 _DONE = {Action.NOTHING: "did nothing", Action.COFFEE: "drank a coffee", Action.BEER: "drank a beer",
          Action.SLEEP: "slept"}  # fmt: skip
-_AS_GOOD = 0.05  # regret below which an agent has found how to live
+_AS_GOOD = 0.05  # regret below which an agent is as good as the best
 _ALMOST_ALWAYS_ASLEEP, _HARDLY_EVER_ASLEEP = 0.9, 0.02  # of the half-hours; no patient sleeps more than 16 in 17
 _HARDLY_EVER_DRINKS = 0.1  # drinks a day
 _WORTH_NAMING = 0.05  # share of the drinks
@@ -185,7 +185,7 @@ def _episodes_to_tell_from_sleep(rows: Sequence[Row], agent: Evaluation, behavio
     difference = estimate(agent.returns - sleep.returns)
     if abs(difference.mean) <= 2 * difference.standard_error:
         return 'No number of episodes would distinguish it from "sleep": that is what it does.'
-    # Whoever always sleeps has no hypertension, so its attacks are independent, each with the same risk.
+    # A patient who always sleeps has no hypertension, so its attacks are independent, each with the same risk.
     risk = resting_risk(params)
     sleep_variance = float(params.heart_attack_penalty) ** 2 * params.max_steps * risk * (1.0 - risk)
     num_episodes = math.ceil((behaviour.return_deviation**2 + sleep_variance) / difference.mean**2)

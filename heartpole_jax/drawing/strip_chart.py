@@ -21,7 +21,7 @@ from heartpole_jax.rollout import Transition
 
 _HALF_HOURS_A_DAY = 48
 _HEART, _HEART_FONT = "♥", "DejaVu Sans"  # the font that comes with matplotlib, whatever the user's default
-_SHORT = 2.0  # days; below this the axis counts hours, and single half-hours can be told apart
+_SHORT = 2.0  # days; below this the axis counts hours, and single half-hours can be distinguished
 _RECORD_IT = "take rollout(policy, key, num_envs=1, record=everything).records"
 _MARGINS = {"left": 0.08, "right": 0.93, "top": 0.875, "bottom": 0.085, "hspace": 0.42}
 # Of what is neither sleep nor idling, in the order of the menu.
@@ -35,7 +35,7 @@ class _Strip(NamedTuple):
     name: str
     values: np.ndarray  # (num_steps + 1,), at every decision and at the end
     shown: tuple[float, float]  # always within the vertical limits
-    line: tuple[float, str] | None = None  # a level worth knowing, drawn where the values come near it
+    line: tuple[float, str] | None = None  # a level of interest, drawn where the values come near it
     steps: bool = False  # whether the value jumps at the end of a step, rather than drifting there
 
 

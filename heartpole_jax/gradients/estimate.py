@@ -27,7 +27,7 @@ from heartpole_jax.gradients.dependence import depends_on_obs
 from heartpole_jax.gradients.estimators import ESTIMATORS, Estimator, Setup, apply_control_variates, zero_means
 from heartpole_jax.gradients.moments import Moments, as_block, moments_of
 from heartpole_jax.gradients.objectives import Objective, as_objective
-from heartpole_jax.gradients.simulate import NoiseSequence, Outcome, sample_noise_sequence
+from heartpole_jax.gradients.simulate import EpisodeOutcome, NoiseSequence, sample_noise_sequence
 from heartpole_jax.gradients.soft import Doses, SoftPolicy
 from heartpole_jax.heartpole_v0 import OBS_NAMES
 from heartpole_jax.policy import Policy, as_policy
@@ -142,7 +142,7 @@ def _run(
     """(value, gradient, hessian or ()), each `Moments`."""
     actor = setup.actor._replace(params=policy_params, carry=carry)
 
-    def outcome_of(theta: dict[str, Any], sequence: NoiseSequence) -> Outcome:
+    def outcome_of(theta: dict[str, Any], sequence: NoiseSequence) -> EpisodeOutcome:
         own = setup._replace(actor=actor._replace(params=theta.get(POLICY, policy_params)))
         return chosen.simulate(own, replaced(params, {n: x for n, x in theta.items() if n != POLICY}), sequence)
 

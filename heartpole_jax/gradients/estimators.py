@@ -1,6 +1,6 @@
 """The estimators: how much each part of an outcome counts in the gradient.
 
-An estimate is a vector-Jacobian product of a simulated `Outcome`: its numbers are differentiated as they are, its log
+An estimate is a vector-Jacobian product of an `EpisodeOutcome`: its numbers are differentiated as they are, its log
 probabilities with what came after them as weight (a score function), its risks with what the attack costs.
 
 Scores have mean zero, so they are control variates as well (Williams 1992; Greensmith, Bartlett and Baxter 2004):
@@ -20,7 +20,7 @@ from jax.flatten_util import ravel_pytree
 from heartpole_jax.environment import Environment
 from heartpole_jax.gradients.actors import Actor
 from heartpole_jax.gradients.objectives import Objective
-from heartpole_jax.gradients.simulate import NoiseSequence, Outcome, marginalise, simulate
+from heartpole_jax.gradients.simulate import EpisodeOutcome, NoiseSequence, marginalise, simulate
 
 _POWERS = 2  # of the time, for control variates
 _RIDGE = 1e-6  # of the trace, lest variates that vanish or coincide make it singular
@@ -42,36 +42,40 @@ class Estimator:
 
     unbiased: bool
     promise: str
-    simulate: Callable[[Setup, object, NoiseSequence], Outcome]  # params of the environment
+    simulate: Callable[[Setup, object, NoiseSequence], EpisodeOutcome]  # params of the environment
     weights: Callable[
-        [Setup, object, NoiseSequence, Outcome, PRNGKey], Outcome
+        [Setup, object, NoiseSequence, EpisodeOutcome, PRNGKey], EpisodeOutcome
     ]  # of a batch of sequences, leaves (num_episodes, ...)
     scores: tuple[str, ...] = ()  # which parts of its outcomes are log probabilities
 
 
-def _simulate_sampled(setup: Setup, params, sequence: NoiseSequence) -> Outcome:
+def _simulate_sampled(setup: Setup, params, sequence: NoiseSequence) -> EpisodeOutcome:
     return simulate(setup.actor, params, sequence, setup.objective, setup.env)
 
 
-def _simulate_marginal(setup: Setup, params, sequence: NoiseSequence) -> Outcome:
+def _simulate_marginal(setup: Setup, params, sequence: NoiseSequence) -> EpisodeOutcome:
     return marginalise(setup.actor, params, sequence, setup.objective, setup.env, setup.window)
 
 
-def _numbers_alone(setup: Setup, params, sequence: NoiseSequence, outcome: Outcome, key: PRNGKey) -> Outcome:
+def _numbers_alone(
+    setup: Setup, params, sequence: NoiseSequence, outcome: EpisodeOutcome, key: PRNGKey
+) -> EpisodeOutcome:
     zero = jnp.zeros_like(outcome.steps)
     one = jnp.ones_like
-    return Outcome(
+    return EpisodeOutcome(
         steps=one(outcome.steps), final=one(outcome.final), action_log_prob=zero, attack_log_prob=zero, risk=zero
     )
 
 
-def _with_actions(setup: Setup, params, sequence: NoiseSequence, outcome: Outcome, key: PRNGKey) -> Outcome:
+def _with_actions(
+    setup: Setup, params, sequence: NoiseSequence, outcome: EpisodeOutcome, key: PRNGKey
+) -> EpisodeOutcome:
     """The numbers, and the action's score with what is to go from its decision on."""
     weights = _numbers_alone(setup, params, sequence, outcome, key)
     return dataclasses.replace(weights, action_log_prob=_to_go(outcome))
 
 
-def _with_both(setup: Setup, params, sequence: NoiseSequence, outcome: Outcome, key: PRNGKey) -> Outcome:
+def _with_both(setup: Setup, params, sequence: NoiseSequence, outcome: EpisodeOutcome, key: PRNGKey) -> EpisodeOutcome:
     """The numbers, the action's score, and the attack's with what is to go after it."""
     to_go = _to_go(outcome)
     after = to_go
@@ -81,7 +85,9 @@ def _with_both(setup: Setup, params, sequence: NoiseSequence, outcome: Outcome, 
     return dataclasses.replace(weights, attack_log_prob=after)
 
 
-def _with_branches(setup: Setup, params, sequence: NoiseSequence, outcome: Outcome, key: PRNGKey) -> Outcome:
+def _with_branches(
+    setup: Setup, params, sequence: NoiseSequence, outcome: EpisodeOutcome, key: PRNGKey
+) -> EpisodeOutcome:
     """The numbers, the action's score, and each risk with what its attack changes: the same noise, used twice."""
     num_episodes, num_steps = outcome.steps.shape
     num_branches = num_steps if setup.num_branches is None else min(setup.num_branches, num_steps)
@@ -108,12 +114,12 @@ def _with_branches(setup: Setup, params, sequence: NoiseSequence, outcome: Outco
     return dataclasses.replace(weights, risk=jax.vmap(differences)(sequence, total, attacked, keys))
 
 
-def _to_go(outcome: Outcome) -> Array:
+def _to_go(outcome: EpisodeOutcome) -> Array:
     """What is to go from each decision on, itself included: (num_episodes, num_steps)."""
     return jnp.cumsum(outcome.steps[:, ::-1], axis=1)[:, ::-1] + outcome.final[:, None]
 
 
-def zero_means(outcome: Outcome, scores: Sequence[str]) -> list[Outcome]:
+def zero_means(outcome: EpisodeOutcome, scores: Sequence[str]) -> list[EpisodeOutcome]:
     """Weights whose vector-Jacobian products have mean zero: `scores` times powers of the time."""
     num_steps = outcome.steps.shape[1]
     time = 2.0 * jnp.arange(num_steps, dtype=jnp.result_type(float)) / num_steps - 1.0

@@ -34,7 +34,7 @@ class NoiseSequence:
 
 
 @struct.dataclass
-class Outcome:
+class EpisodeOutcome:
     """What an episode came to, leaves of shape (num_steps,) but `final`."""
 
     steps: Array  # the objective of each decision
@@ -64,7 +64,9 @@ class _Episode(NamedTuple):
     running: Array
 
 
-def simulate(actor: Actor, params: Any, sequence: NoiseSequence, objective: Objective, env: Environment) -> Outcome:
+def simulate(
+    actor: Actor, params: Any, sequence: NoiseSequence, objective: Objective, env: Environment
+) -> EpisodeOutcome:
     """The outcome of one episode."""
     return _simulate(actor, params, sequence, objective, env, recorded=False)[0]
 
@@ -85,7 +87,7 @@ def _simulate(
         next_state, transition = _transition(actor, episode.state, obs, choice, noise, params, env)
         risk, attack = transition.info.heart_attack_risk, transition.info.heart_attack
         running = episode.running.astype(risk.dtype)
-        happened = Outcome(
+        outcome = EpisodeOutcome(
             steps=objective.step(transition, params) * running,
             final=jnp.zeros(()),
             action_log_prob=log_prob * running,
@@ -93,7 +95,7 @@ def _simulate(
             risk=risk * running,
         )
         seen = (episode.carry, obs, draw) if recorded else ()
-        return _next(episode, next_state, carry, transition.done), (happened, seen)
+        return _next(episode, next_state, carry, transition.done), (outcome, seen)
 
     first = _first(actor, params, sequence, env)
     last, (outcome, seen) = scan(decide, first, (sequence.noise, sequence.draws))
@@ -107,11 +109,11 @@ def marginalise(
     objective: Objective,
     env: Environment,
     window: int | None = None,
-) -> Outcome:
+) -> EpisodeOutcome:
     """The outcome of one episode in the mean over its heart attacks, for a policy that does not look at hypertension.
 
     A heart attack changes nothing but hypertension, which starts at 0 again. So a patient is a distribution over when
-    that happened last: slot j holds q(j), the probability, and h_j, the hypertension since. All slots get the step's
+    that outcome last: slot j holds q(j), the probability, and h_j, the hypertension since. All slots get the step's
     doses and decay, each is attacked with rho(h_j), and a new slot gets the sum of q(j) rho(h_j).
 
     Args:
@@ -121,7 +123,7 @@ def marginalise(
     num_steps = jax.tree.leaves(sequence.noise)[0].shape[0]
     slots = num_steps + 1 if window is None else min(window, num_steps + 1)
 
-    def decide(carried: tuple, sampled: tuple) -> tuple[tuple, Outcome]:
+    def decide(carried: tuple, sampled: tuple) -> tuple[tuple, EpisodeOutcome]:
         (episode, hypertension, weight), (noise, draw, time) = carried, sampled
         obs = env.observe(episode.state)
         choice, log_prob, carry = actor.choose(actor.params, episode.carry, obs, draw)
@@ -147,7 +149,7 @@ def marginalise(
             spared.at[joined].set(both).at[place].set(jnp.sum(weight * risk)),
         )
         running = episode.running.astype(risk.dtype)
-        outcome = Outcome(
+        outcome = EpisodeOutcome(
             steps=jnp.sum(weight * values) * running,
             final=jnp.zeros(()),
             action_log_prob=log_prob * running,
@@ -207,7 +209,7 @@ def _transition(actor: Actor, state, obs, choice, noise, params, env: Environmen
 
 
 def _log_prob(risk: Array, attack: Array) -> Array:
-    """log p(attack | risk): log risk where it happened, log(1 - risk) where not; finite, and so is its gradient."""
-    happened = jnp.log(jnp.where(attack, risk, 1.0))
+    """log p(attack | risk): log risk where it outcome, log(1 - risk) where not; finite, and so is its gradient."""
+    outcome = jnp.log(jnp.where(attack, risk, 1.0))
     spared = jnp.log1p(-jnp.where(attack, 0.0, risk))
-    return jnp.where(attack, happened, spared)
+    return jnp.where(attack, outcome, spared)

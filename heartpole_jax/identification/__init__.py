@@ -6,7 +6,7 @@
     identification.check_trace(trace, params, noise)                        # is it possible?
     identification.infer_noise(state, action, next_state)                   # the random numbers of a step
     identification.counterfactual(trace, other_actions, params, key=key)    # other actions, the same noise
-    identification.fit(traces, names, observation_noise=noise)              # parameters, intervals, what cannot be told
+    identification.fit(traces, names, observation_noise=noise)              # parameters, intervals, unidentified ones
     identification.residuals(trace, params, noise)                          # does it fit?
 
 `docs/identification.md` has the model, what identifies what, and how far the intervals are to be trusted.

@@ -1,7 +1,7 @@
 """Is this trace possible? Bounds on the body are carried through every step and held against what was seen.
 
 The bounds of alertness, hypertension, intoxication and work_done follow from the ranges of the doses; an observation
-narrows them to its own tolerance. So a step is judged together with all that came before it, gaps included.
+narrows them to its own tolerance. So a step is checked together with all that came before it, gaps included.
 """
 
 from typing import NamedTuple

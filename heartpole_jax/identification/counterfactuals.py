@@ -25,7 +25,7 @@ from heartpole_jax.identification.traces import Trace, checked_actions, make_tra
 
 @struct.dataclass
 class Course:
-    """A life of T decisions."""
+    """An episode of T decisions."""
 
     states: EnvState  # leaves of shape (T + 1,)
     rewards: Array  # (T,)
@@ -75,7 +75,7 @@ def counterfactual(
         if gaps.size:
             raise ValueError(
                 f"a counterfactual needs a trace without gaps, got {name} missing in row {gaps[0]}; what the noise was "
-                "cannot be told across it"
+                "cannot be inferred across it"
             )
     if other_actions.shape != trace.actions.shape:
         raise ValueError(

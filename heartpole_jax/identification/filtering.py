@@ -207,12 +207,12 @@ def _heart(rows: Rows, params: EnvParams, noise: ObservationNoise, unknown_attac
         )
         first["heart_attack_risk"] = _risk_prediction(jnp.zeros_like(start.log_likelihood))
     found = beliefs.uniformity(start, _HYPERTENSION_NOISE)
-    live = functools.partial(_half_hour, params=params, variance=variance, predict=predict)
+    half_hour = functools.partial(_half_hour, params=params, variance=variance, predict=predict)
 
     def step(carry, inputs):
         belief, found, total = carry
         inputs, value, seen, flag, _ = inputs
-        left, log_attack, predicted = live(belief, found, inputs, value, seen, flag)
+        left, log_attack, predicted = half_hour(belief, found, inputs, value, seen, flag)
         struck = beliefs.observe(nothing, _HYPERTENSION, value, seen, variance)
         struck = Belief(struck.mean, struck.covariance, struck.log_likelihood + log_attack)
         belief = jax.tree.map(functools.partial(jnp.where, flag == 1), struck, left)
@@ -223,7 +223,7 @@ def _heart(rows: Rows, params: EnvParams, noise: ObservationNoise, unknown_attac
     def step_unknown(carry, inputs):
         belief, found, total = carry
         inputs, value, seen, flag, slot = inputs
-        left, log_attacks, predicted = jax.vmap(live, (0, 0, None, None, None, None))(
+        left, log_attacks, predicted = jax.vmap(half_hour, (0, 0, None, None, None, None))(
             belief, found, inputs, value, seen, flag
         )
         struck = beliefs.observe(nothing, _HYPERTENSION, value, seen, variance)
@@ -264,7 +264,7 @@ def _half_hour(belief, found, inputs, value, seen, flag, *, params, variance, pr
     decay = jnp.where(sleep, decay ** (SLEEP_HALF_HOURS + 1), decay)
     belief = beliefs.rescale(belief, jnp.stack([decay, jnp.ones_like(decay)]))
 
-    # A heart attack wipes out what a later row could have told of the noise: it is settled with what is known by now.
+    # A heart attack wipes out what a later row could have shown of the noise: it is settled with what is known by now.
     settled = beliefs.settle(belief, _HYPERTENSION_NOISE, found, ~(coffee | beer))
     struck = beliefs.weigh(settled, _HYPERTENSION, _log_risk(settled.mean[_HYPERTENSION], params), counted)
     predicted = {}

@@ -24,7 +24,7 @@ from heartpole_jax.identification.traces import OBSERVED, UNKNOWN, ObservationNo
 CONVERGED = 1e-3  # log-likelihood left to gain: 0.045 of a standard error
 # Information below which a direction counts as open: a standard error of two coordinate units (see `coordinates`),
 # a factor of e^4 upwards and downwards within a 95 % interval.
-_TOLD = 0.25
+_IDENTIFIED = 0.25
 _SHARE = 0.3  # of a direction, from which on a parameter is named
 _SECONDS_A_MESSAGE = 5.0
 
@@ -179,14 +179,14 @@ def stack(traces: Trace | Sequence[Trace], noise: ObservationNoise) -> tuple[Row
 
 def _watch(names: Sequence[str], progress: Callable[[str], None]) -> Callable[[], None]:
     """What is to be called after each evaluation of the likelihood: it calls `progress` every five seconds."""
-    began = told = time.monotonic()
+    began = reported = time.monotonic()
     count = 0
 
     def evaluated() -> None:
-        nonlocal told, count
+        nonlocal reported, count
         count, now = count + 1, time.monotonic()
-        if now - told >= _SECONDS_A_MESSAGE:
-            told = now
+        if now - reported >= _SECONDS_A_MESSAGE:
+            reported = now
             progress(f"fitting {', '.join(names)}: {count} evaluations of the likelihood in {now - began:.0f} s")
 
     return evaluated
@@ -194,10 +194,10 @@ def _watch(names: Sequence[str], progress: Callable[[str], None]) -> Callable[[]
 
 def open_directions(names: tuple[str, ...], information: np.ndarray) -> tuple[tuple[str, ...], ...]:
     """For each direction of (p, p) `information` that tells next to nothing, the names that it is made of."""
-    told, directions = np.linalg.eigh(information)
+    informations, directions = np.linalg.eigh(information)
     return tuple(
         tuple(name for name, share in zip(names, direction, strict=True) if abs(share) > _SHARE)
-        for direction in directions.T[told < _TOLD]
+        for direction in directions.T[informations < _IDENTIFIED]
     )
 
 

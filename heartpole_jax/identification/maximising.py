@@ -16,7 +16,7 @@ from chex import Array
 
 TOLERANCE = 1e-6  # of the log-likelihood that another step would gain
 _NEARLY = 1e-4  # the same, where scoring leaves off and Newton takes over
-_ENDED = 1e-5  # the same, below which no new Hessian is worth its while
+_ENDED = 1e-5  # the same, below which a new Hessian does not pay
 _SCORING_STEPS, _NEWTON_STEPS, _HESSIANS = 60, 6, 4
 _LONGEST = 1.0  # coordinate units a step
 _CHUNK = 32  # data sets at a time: few enough for a cache, and only those whose search goes on

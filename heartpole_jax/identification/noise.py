@@ -162,14 +162,16 @@ def _hypertension(state: EnvState, action: Array, params: EnvParams) -> tuple[Ar
     return state.hypertension * params.hypertension_decay**asleep, low, high
 
 
-def _heart_attack(next_state: EnvState, before: Array, high: Array, params: EnvParams, told: Numeric | None) -> Array:
+def _heart_attack(
+    next_state: EnvState, before: Array, high: Array, params: EnvParams, observed: Numeric | None
+) -> Array:
     """1, 0 or -1, see `InferredNoise`. That a dose was exactly 0 is less likely than any heart attack."""
     marked = params.hypertension_decay * (before + high) > 0
     seen = jnp.where(marked, (next_state.hypertension == 0).astype(jnp.int32), -1)
-    if told is None:
+    if observed is None:
         return seen
-    told = jnp.asarray(told, jnp.int32)
-    return jnp.where(told < 0, seen, told)
+    observed = jnp.asarray(observed, jnp.int32)
+    return jnp.where(observed < 0, seen, observed)
 
 
 def _range(params: EnvParams, *choices: tuple[Array, str]) -> tuple[Array, Array]:

@@ -110,11 +110,11 @@ class BraxEnvironment(Env):
         )
         terminated = self.env.terminated(env_state)
         truncation = (done & ~terminated).astype(obs.dtype)
-        told = {"rng": next_key, "truncation": truncation, "final_observation": jnp.copy(obs)}
+        added = {"rng": next_key, "truncation": truncation, "final_observation": jnp.copy(obs)}
         if "steps" in state.info and adapting.time_limit(self.sys) != "max_steps":
             steps = state.info["steps"]
             last = jnp.maximum(steps, jnp.asarray(self.episode_length - 1, steps.dtype))
-            told["steps"] = jnp.where(truncation > 0, last, steps)
+            added["steps"] = jnp.where(truncation > 0, last, steps)
         return state.replace(
             pipeline_state=env_state,
             obs=obs,
@@ -122,7 +122,7 @@ class BraxEnvironment(Env):
             done=terminated.astype(obs.dtype),
             # What wrappers have put beside ours stays
             metrics={**state.metrics, **_floats(adapting.info_dict(info), obs.dtype)},
-            info={**state.info, **told},
+            info={**state.info, **added},
         )
 
     def _chosen(self, action: Numeric) -> Array:

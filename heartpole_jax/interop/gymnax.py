@@ -4,7 +4,7 @@ gymnax's `step` begins the next episode by itself and hands its first observatio
 `step_env`, which does not, so that the last observation of an episode is the true one. gymnax (1.0 or newer) tells a
 true end from the time limit, and so does the `Environment`: `terminated` is the one, `done` either.
 
-Its noise cannot be told from its dynamics, so the noise of a step is the key itself, and so is the start of a reset.
+Its noise and its dynamics are one, so the noise of a step is the key itself, and so is the start of a reset.
 """
 
 import functools

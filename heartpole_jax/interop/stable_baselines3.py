@@ -99,7 +99,7 @@ class HeartPoleVecEnv(VecEnv):
         outcome = self._envs.step(actions)
         dones = outcome.terminated | outcome.truncated
         # Written out, since dict(zip(names, values)) for each environment would cost as much as the step.
-        told = (
+        columns = (
             outcome.info[name].tolist() for name in ("productivity", "half_hours", "heart_attack_risk", "heart_attack")
         )
         infos: list[dict[str, Any]] = [
@@ -110,7 +110,9 @@ class HeartPoleVecEnv(VecEnv):
                 "heart_attack": attack,
                 "TimeLimit.truncated": truncated,
             }
-            for productivity, half_hours, risk, attack, truncated in zip(*told, outcome.truncated.tolist(), strict=True)
+            for productivity, half_hours, risk, attack, truncated in zip(
+                *columns, outcome.truncated.tolist(), strict=True
+            )
         ]
         for index in np.flatnonzero(dones).tolist():
             infos[index]["terminal_observation"] = outcome.last_obs[index]  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""Environments stepped from Python: environments that live on the device, one compiled call a step, NumPy out.
+"""Environments stepped from Python: their states stay on the device, one compiled call a step, NumPy out.
 
 What Gymnasium's, Stable-Baselines3's and the tutorial's interfaces have in common. A step of the model takes 50 ns;
 what a host loop waits for is dispatch and copies, a microsecond or more for each array that goes in or comes out. So a
@@ -37,7 +37,7 @@ class Autoreset(enum.Enum):
     NEVER = "never"  # it waits for a reset
 
 
-class Outcome(NamedTuple):
+class StepResult(NamedTuple):
     """What a step of all environments returns, NumPy arrays of the caller's own, of shape (num_envs, ...)."""
 
     obs: np.ndarray  # float32, to go on with
@@ -91,7 +91,7 @@ class Envs:
         self._arrays = _reset(self._layout, self._params, self._arrays, seeds, seeded, chosen)
         return _columns(self._values(), self._layout.obs)
 
-    def step(self, actions: np.ndarray) -> Outcome:
+    def step(self, actions: np.ndarray) -> StepResult:
         """One step of every environment; `actions` are int32 of shape (num_envs,), each in range."""
         forking.check()
         layout = self._layout
@@ -99,7 +99,7 @@ class Envs:
         values = self._values()
         terminated, truncated = values[layout.terminated] != 0, values[layout.truncated] != 0
         was_reset = layout.autoreset is Autoreset.SAME_STEP and bool((terminated | truncated).any())
-        return Outcome(
+        return StepResult(
             obs=_columns(values, layout.obs),
             reward=values[layout.reward].astype(np.float64),
             terminated=terminated,

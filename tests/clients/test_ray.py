@@ -81,7 +81,7 @@ def test_an_address_without_ray_is_one_line_at_once(ray_nodes, cache, tmp_path):
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
     said = fails(ray_nodes, cache, *ray_nodes.sweep(tmp_path / "run", None), "--ray", address)
-    assert said.startswith(f"error: nobody answers at {address} (Connection refused); `ray start --head` prints ")
+    assert said.startswith(f"error: nothing answers at {address} (Connection refused); `ray start --head` prints ")
     assert not (tmp_path / "run" / "study.json").exists()
 
 

@@ -130,12 +130,12 @@ def test_a_loop_is_worth_what_the_oracle_finds():
     assert 255 < sleeper.expected_return < 275.1  # sleeping below an alertness of 0.4 earns 273.1
 
 
-def test_a_life_of_two_actions_takes_them_in_turn_where_it_is_tired():
-    life = menu_report._Life(first=5, second=6, below=2.0, sleep=7, bedtime=24.0)
+def test_a_routine_of_two_actions_takes_them_in_turn_where_it_is_tired():
+    routine = menu_report._Routine(first=5, second=6, below=2.0, sleep=7, bedtime=24.0)
 
     def decision(turn, alertness=1.0, awake=0.0):
         obs = np.array([alertness, 0.0, 0.0, awake, 0.0, 0.0, 0.5, 0.0])
-        return tuple(int(x) for x in menu_report._act(life, turn, obs, None, idle=9))
+        return tuple(int(x) for x in menu_report._act(routine, turn, obs, None, idle=9))
 
     assert [decision(0), decision(1)] == [(5, 1), (6, 0)]
     assert [decision(1, alertness=1.6), decision(1, awake=24.0)] == [(9, 1), (7, 1)]

@@ -17,7 +17,7 @@ from heartpole_jax.menu import Menu
 
 @struct.dataclass
 class FunctionalState:
-    """A patient, and what the step that led there told."""
+    """A patient, and the info of the step that led there."""
 
     patient: ArrayTree  # an `EnvState`
     reward: jax.Array
@@ -106,7 +106,7 @@ class FunctionalEnv(FuncEnv):
         return self.environment.terminated(_patient(state))
 
     def state_info(self, state: FunctionalState, params: Any = None) -> dict[str, Any]:
-        """What the step that led to this state told; zeros after a reset."""
+        """The info of the step that led to this state; zeros after a reset."""
         return dict(vars(state.info))
 
     def transition_info(self, state: Any, action: Any, next_state: FunctionalState, params=None) -> dict[str, Any]:

@@ -152,7 +152,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
             raise error.ResetNeeded("render was called before reset; call envs.reset() first")
         return tuple(renderer.render() for renderer in self._renderers)
 
-    def _infos(self, outcome: stepping.Outcome) -> dict[str, Any]:
+    def _infos(self, outcome: stepping.StepResult) -> dict[str, Any]:
         """The infos in Gymnasium's form: an array and a mask a name, zeros where an episode has begun."""
         everyone = np.ones(self.num_envs, bool)
         if outcome.last_obs is None:
@@ -168,7 +168,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
             **_masked({name: _zeroed(values, self._ended) for name, values in outcome.info.items()}, everyone),
         }
 
-    def _record(self, actions: np.ndarray, outcome: stepping.Outcome) -> None:
+    def _record(self, actions: np.ndarray, outcome: stepping.StepResult) -> None:
         for index, renderer in enumerate(self._renderers):
             if outcome.stepped[index] and not (outcome.last_obs is not None and self._ended[index]):
                 info = {name: values[index] for name, values in outcome.info.items()}
