@@ -59,7 +59,7 @@ def yardstick(num_episodes: int) -> None:
     rows = {estimator: estimate("penalty", estimator) for estimator in ("marginal", "hybrid", "branch", "pathwise")}
     rows[PLAIN] = estimate("penalty", "hybrid", control_variates=False)
     rows["raw score function"] = estimate("observed_penalty", "hybrid", control_variates=False)
-    print(f"{num_episodes:,} episodes of 40 decisions{'':18} estimate +- error    deviation of a episode")
+    print(f"{num_episodes:,} episodes of 40 decisions{'':18} estimate +- error    deviation of an episode")
     for label, found in rows.items():
         mean, error = float(found.gradient.mean[name]), float(found.gradient.standard_error[name])
         print(f"{label:40} {mean:9.1f} +- {error:6.1f} {error * np.sqrt(num_episodes):12.0f}")

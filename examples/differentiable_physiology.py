@@ -76,7 +76,7 @@ tell("hypertension after a coffee, its derivatives", value, *slopes)
 # %% [markdown]
 # ## 2. How a heart attack breaks `jax.grad`
 #
-# A heart attack happens where another die is below the risk $\rho(h) = 0.5\,\sigma(h - 6)$. It costs 100, and
+# A heart attack happens where another uniform is below the risk $\rho(h) = 0.5\,\sigma(h - 6)$. It costs 100, and
 # hypertension starts at 0 again. A comparison has the derivative 0: `jax.grad` does not see it at all. Take a tense
 # developer, h = 6, who does nothing for half an hour. The expected penalty is $-100\,\rho(6\gamma)$, so its
 # derivative is $-600\,\rho'(6\gamma)$, which is -74.4.
@@ -218,7 +218,7 @@ tell("change, marginal", count(spared) - count(drunk))
 # And one developer, who had a heart attack? Let us ask it of somebody whose first one came with the very last
 # decision, ten half-hours after a strong last coffee. Now the random numbers are not known, only what happened is.
 # `counterfactual` infers them as far as that tells: the coffee's dose follows from hypertension before and after it,
-# and of the attack's die we know that it was below the risk. Without the coffee the risk would have been lower. So
+# and of the attack's uniform we know that it was below the risk. Without the coffee the risk would have been lower. So
 # the attack would have happened all the same with a probability that is the ratio of the two risks.
 
 # %%

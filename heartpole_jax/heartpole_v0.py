@@ -149,7 +149,7 @@ def sample_noise(key: PRNGKey) -> Noise:
 
 
 def sample_wake_up(key: PRNGKey) -> Array:
-    """The die of a reset: one uniform in [0, 1), a float of shape (). Independent of `sample_noise` of the same key."""
+    """Noise of a reset: one uniform in [0, 1), a float of shape (). Independent of `sample_noise` of the same key."""
     return threefry.uniforms(key, 1, first_block=4)[0]
 
 

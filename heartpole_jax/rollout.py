@@ -169,7 +169,7 @@ def rollout(
 
 
 def _check_start(start: Envs, env: Environment, policy: Policy, params: Any, key: PRNGKey, num_envs: int) -> None:
-    """Raises TypeError or ValueError for environments of another environment, policy or number."""
+    """Raises TypeError or ValueError for `Envs` of another environment, policy or number."""
     validation.check_type("start", start, Envs, "give the `envs` of a rollout")
     arguments.check_arrays("start", start)
     for name, kind in (("running", bool), ("index", np.integer), ("time", np.integer)):

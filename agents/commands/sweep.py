@@ -33,7 +33,7 @@ _SHARE_OF_MEMORY = 0.8
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """Trains a study: configurations x seeds, in one program. Flags override its file. An unfinished one goes on."""
+    """Trains a study: configurations x seeds. Flags override its file. An unfinished one goes on."""
 
     study: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[STUDY.toml]")] = None
     """see agents/studies; without a file the flags describe all of it"""

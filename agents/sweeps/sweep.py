@@ -64,7 +64,7 @@ def train(study: Study, runtime: Runtime) -> SweepResult:
             groups = _groups(batch, settings, study, runtime.slice_size)
             trained = _train_groups(groups, settings, study, digest, metric, num_batches - batch - 1, runtime)
             values = dict(zip(settings, configurations, strict=True))
-            trials = _members(trained, values, settings, study)
+            trials = _trials(trained, values, settings, study)
             searcher.tell(batch, configurations, [_objective(i, trials, metric) for i in settings])
             outcome.trials.extend(trials)
             for _, result in trained:  # a later rung's weights take the place of an earlier's
@@ -217,7 +217,7 @@ def _env_params(env, setting: ResolvedConfig) -> Any:
     return env_params.replaced(env, setting.params)
 
 
-def _members(
+def _trials(
     trained: Sequence[tuple[RungSlice, Result]],
     values: Mapping[int, Mapping],
     settings: Mapping[int, ResolvedConfig],

@@ -4,7 +4,7 @@ An estimate is a vector-Jacobian product of an `EpisodeOutcome`: its numbers are
 probabilities with what came after them as weight (a score function), its risks with what the attack costs.
 
 Scores have mean zero, so they are control variates as well (Williams 1992; Greensmith, Bartlett and Baxter 2004):
-multiplied by whatever does not depend on the die, they take noise out and leave the mean. A baseline is one of those;
+multiplied by what does not depend on the sample, they take noise out and leave the mean. A baseline is one of those;
 the best one cancels noise of the pathwise part too, and is found by regression for each derivative.
 """
 

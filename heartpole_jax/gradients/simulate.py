@@ -128,9 +128,9 @@ def marginalise(
         obs = env.observe(episode.state)
         choice, log_prob, carry = actor.choose(actor.params, episode.carry, obs, draw)
 
-        def of_slot(hypertension: Array, die: float) -> tuple:
+        def of_slot(hypertension: Array, uniform: float) -> tuple:
             state = dataclasses.replace(episode.state, hypertension=hypertension)
-            forced = dataclasses.replace(noise, heart_attack=jnp.full_like(noise.heart_attack, die))
+            forced = dataclasses.replace(noise, heart_attack=jnp.full_like(noise.heart_attack, uniform))
             next_state, transition = _transition(actor, state, obs, choice, forced, params, env)
             return objective.step(transition, params), transition.info.heart_attack_risk, transition.done, next_state
 
@@ -209,7 +209,7 @@ def _transition(actor: Actor, state, obs, choice, noise, params, env: Environmen
 
 
 def _log_prob(risk: Array, attack: Array) -> Array:
-    """log p(attack | risk): log risk where it outcome, log(1 - risk) where not; finite, and so is its gradient."""
+    """log p(attack | risk): log risk where it happened, log(1 - risk) where not; finite, and so is its gradient."""
     outcome = jnp.log(jnp.where(attack, risk, 1.0))
     spared = jnp.log1p(-jnp.where(attack, 0.0, risk))
     return jnp.where(attack, outcome, spared)

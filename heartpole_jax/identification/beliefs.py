@@ -34,7 +34,7 @@ class Belief:
 
 
 class Uniformity(NamedTuple):
-    """What changes about a noise when its prior is uniform and not Gaussian, given all that was seen since its dose."""
+    """What changes about a uniform when its prior is flat and not Gaussian, given all that was seen since its dose."""
 
     log_likelihood: Array  # to add
     shift: Array  # of its mean
@@ -54,7 +54,7 @@ def unknown_noise(num_quantities: int, noise: tuple[int, ...]) -> Belief:
 
 
 def add_dose(belief: Belief, quantity: int, noise: int, low: Numeric, width: Numeric, dosed: Array) -> Belief:
-    """`quantity` + low + width u, with a fresh noise u; as it was where not `dosed`. The old noise must be settled."""
+    """`quantity` + low + width u, with a fresh uniform u; as it was where not `dosed`. The old one must be settled."""
     fresh = jnp.where(dosed, 1.0 - _one(belief, noise), 1.0)
     column = jnp.where(dosed, _NOISE_VARIANCE * (_one(belief, noise) + width * _one(belief, quantity)), 0.0)
     mean = jnp.where(dosed, belief.mean * fresh + _one(belief, noise) * _NOISE_MEAN, belief.mean)
@@ -120,7 +120,7 @@ def add_to(belief: Belief, quantity: int, gain: Numeric, slopes: Array, variance
 
 
 def uniformity(belief: Belief, noise: int) -> Uniformity:
-    """The integral over a noise of its uniform density in place of the Gaussian one, and the moments it then has."""
+    """The integral over a uniform of its own density in place of the Gaussian one, and the moments it then has."""
     mean, variance = belief.mean[noise], belief.covariance[noise, noise]
     # The exponent of the ratio of densities is slope u - precision u^2 / 2, up to a constant.
     slope, precision = mean / variance - _NOISE_MEAN / _NOISE_VARIANCE, 1.0 / variance - 1.0 / _NOISE_VARIANCE

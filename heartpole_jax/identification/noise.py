@@ -4,8 +4,8 @@
     transition(state, action, inferred.value)                               # next_state again
     noise = sample_noise_given(key, state, action, next_state)              # the rest of the noise drawn as well
 
-A step uses the noise that its action needs, and only those leave a mark: coffee two doses, beer three, sleep one. A
-heart attack happens where its die is below the risk, so what happened bounds that die and no more.
+A step uses the uniforms that its action needs, and only those leave a mark: coffee two doses, beer three, sleep one. A
+heart attack happens where its uniform is below the risk, so what happened bounds that uniform and no more.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ class InferredNoise:
     Elsewhere the uniform lies in [low, high), which is [0, 1) where the step tells nothing, and `value` is one choice
     that replays the step.
 
-    After a heart attack the dose of hypertension is gone as well, and with it the risk that the die lay below:
+    After a heart attack the dose of hypertension is gone as well, and with it the risk that the uniform lay below:
     `high.heart_attack` is then the highest risk possible, and `value.heart_attack` fits `value.hypertension`.
     """
 
@@ -70,7 +70,7 @@ def infer_noise(
       next_state: after it.
       params: the constants, `EnvParams()` by default. A range whose ends are equal leaves its uniform undetermined.
       heart_attack: 1 if there was one, 0 if not, -1 or None if unknown: it is then read off the hypertension, which is
-        exactly 0 after one. Where it would be 0 anyway nothing is known of that die.
+        exactly 0 after one. Where it would be 0 anyway nothing is known of that uniform.
 
     Raises:
       TypeError, ValueError: for an action that is none, as `transition`.
@@ -118,9 +118,9 @@ def sample_noise_given(
     params: EnvParams | None = None,
     heart_attack: Numeric | None = None,
 ) -> Noise:
-    """The noise of a step, drawn given what happened: those that it determines exactly, the others from what is left.
+    """The noise of a step, drawn given what happened: what it determines exactly, the rest from what is left.
 
-    Undetermined uniforms have their prior, U[0, 1); the die of the heart attack is uniform on its side of the risk.
+    Undetermined uniforms have their prior, U[0, 1); that of the heart attack is uniform on its side of the risk.
     After a heart attack the dose of hypertension is drawn with a density proportional to the risk that it leads to, by
     inverting its distribution function: the integral of sigma is log(1 + exp).
 
@@ -137,8 +137,8 @@ def sample_noise_given(
     u = drawn.heart_attack
     # The product may round up to the risk itself, which would be no heart attack.
     below, above = jnp.minimum(u * risk, jnp.nextafter(risk, jnp.zeros_like(risk))), risk + u * (1.0 - risk)
-    die = jnp.where(attacked, below, jnp.where(inferred.heart_attack == 0, above, u))
-    return dataclasses.replace(noise, heart_attack=die)
+    uniform = jnp.where(attacked, below, jnp.where(inferred.heart_attack == 0, above, u))
+    return dataclasses.replace(noise, heart_attack=uniform)
 
 
 def _alertness(state: EnvState, action: Array, next_state: EnvState, params: EnvParams) -> tuple[Array, Array]:

@@ -60,7 +60,7 @@ class LoneOutcome(NamedTuple):
 
 
 class Envs:
-    """`num_envs` environments of an environment, stepped together.
+    """`num_envs` copies of an environment, stepped together.
 
     Args:
       env: the environment.
@@ -125,7 +125,7 @@ class Envs:
         )
 
     def state(self, index: int = 0) -> ArrayTree:
-        """The environment's state in an environment, with scalars of NumPy's as leaves."""
+        """The state of one of the environments, with scalars of NumPy's as leaves."""
         columns = (np.concatenate(pieces)[:, index] for pieces in self._arrays)
         return self._layout.read(*columns)[0]
 
@@ -167,7 +167,7 @@ class _Arrays(NamedTuple):
 
 
 class _Episode(NamedTuple):
-    """What an environment knows besides the environment's state, scalars."""
+    """What is kept of an environment besides its state, scalars."""
 
     over: Array  # bool, its last step ended the episode
     fresh: Array  # bool, it has made no step since the last reset

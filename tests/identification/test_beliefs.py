@@ -1,4 +1,4 @@
-"""Each operation on a belief against sums over a fine grid of a two-dimensional Gaussian or a noise, in NumPy."""
+"""Each operation on a belief against sums over a fine grid of a two-dimensional Gaussian or a uniform, in NumPy."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -82,7 +82,7 @@ def test_adding_a_line_adds_its_variance_and_covariance(belief):
     ("mean", "deviation"), [(0.5, np.sqrt(1 / 12)), (0.4, 0.2), (0.02, 0.03), (0.97, 0.1), (1.1, 0.05), (0.5, 1e-3)]
 )
 def test_a_die_is_made_uniform_exactly(mean, deviation, x64):
-    """The Gaussian of a noise after some observations is its prior N(1/2, 1/12) times a likelihood: the likelihood's
+    """The Gaussian of a uniform after some observations is its prior N(1/2, 1/12) times a likelihood: the likelihood's
     integral over [0, 1), and the moments that it has there, on a grid of 400,000 points."""
     belief = Belief(mean=jnp.array([mean]), covariance=jnp.array([[deviation**2]]), log_likelihood=jnp.zeros(()))
     found = beliefs.uniformity(belief, 0)

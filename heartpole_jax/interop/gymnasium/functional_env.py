@@ -26,7 +26,7 @@ class FunctionalState:
 
     @property
     def at(self) -> "_At":
-        """`state.at[environments].set(fresh)`: a batch of states with some of them replaced, as Gymnasium's own
+        """`state.at[indices].set(fresh)`: a batch of states with some of them replaced, as Gymnasium's own
         `FunctionalJaxVectorEnv` begins episodes. The index and `set` are those of an array's `at`."""
         return _At(self)
 

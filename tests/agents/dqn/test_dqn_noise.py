@@ -58,7 +58,7 @@ def test_the_random_numbers_are_the_documented_ones_bit_for_bit(sampled):
 
 
 def test_environments_times_seeds_and_uses_have_random_numbers_of_their_own(sampled):
-    """9600 starts and as many noises of 24 bits: by the birthday a handful of them are equal, not a whole environment.
+    """9600 starts and as many uniforms of 24 bits: by the birthday a handful are equal, not a whole environment.
 
     Correlations of independent random numbers of this number exceed 0.04 for one seed in 10,000.
     """

@@ -68,7 +68,7 @@ class Memory:
         shape = (num_written, num_lanes)
         self.action = generator.integers(0, NUM_ACTIONS, shape)
         self.ending = generator.choice([0, 0, 0, 0, 0, 0, 1, 2], shape)  # goes on, the clock, a true end
-        # Every number names the time and the index that it is of.
+        # Every number names the time and the environment that it is of.
         self.obs = 1.0 + 10 * np.arange(num_written)[:, None] + np.arange(num_lanes)
         self.next_obs, self.reward = self.obs + 4, self.obs + 0.25
         columns = (self.obs, -self.obs, self.next_obs, -self.next_obs, self.reward)

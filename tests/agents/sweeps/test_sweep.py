@@ -45,13 +45,14 @@ def study_of(changes="", **content):
     return study_file.read(study_file.merge(described, content), "tiny")
 
 
-def train(study, folder, slice_size=4, num_workers=1, stop_requested=lambda: None, **means):
+def train(study, folder, slice_size=4, num_workers=1, stop_requested=lambda: None, **runtime):
     folder.mkdir(exist_ok=True)
     executor = LocalExecutor(
         jax.devices()[:1] * num_workers, folder, stop_requested=lambda: stop_requested() is not None
     )  # fmt: skip
     return sweep.train(
-        study, Runtime(folder=folder, slice_size=slice_size, executor=executor, stop_requested=stop_requested, **means)
+        study,
+        Runtime(folder=folder, slice_size=slice_size, executor=executor, stop_requested=stop_requested, **runtime),
     )
 
 
@@ -199,7 +200,7 @@ def test_a_trial_diverged_where_it_was_frozen_first():
         (RungSlice("b", 1, 2, 4, parents=("a",)), result(6144, [-1, 6144])),
     ]
     values = {"learning_rate": 1e-4, "discount": 0.9}
-    trials = sweep._members(trained, {0: values}, {0: studies.resolve(study, values)}, study)
+    trials = sweep._trials(trained, {0: values}, {0: studies.resolve(study, values)}, study)
     assert [(trial.status, trial.diverged_at) for trial in trials] == [("finished", None), ("diverged", 2048)]
     assert list(trials[1].curve["env_steps"]) == [2048, 4096, 6144, 8192]
 
