@@ -59,16 +59,17 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
       ValueError: where the file is not what was written.
       OSError: where it cannot be read, or is no regular file.
     """
-    disk.read_bytes(path, first=0)
+    disk.read_bytes(path, first=0)  # a pipe would be waited for
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             names, manifest = file.keys(), documents.parse_json(file.metadata()[_MANIFEST].encode())
             arrays = {name: file.get_tensor(name) for name in names}
-        description, intact = manifest["description"], manifest["sha256"] == _digest(arrays, manifest["description"])
-        description.items()
+        description, checksum = manifest["description"], manifest["sha256"]
+        if not isinstance(description, dict):
+            raise ValueError("its description is no table")
     except (ValueError, TypeError, KeyError, AttributeError, MemoryError, safetensors.SafetensorError) as error:
         raise ValueError(f"it is no file of arrays, {type(error).__name__}: {error}") from error
-    if not intact:
+    if checksum != _digest(arrays, description):
         raise ValueError("it is not what was saved, its checksum is another")
     return description, arrays
 
