@@ -99,6 +99,13 @@ def test_what_dead_processes_left_of_our_files_goes_and_nothing_else(tmp_path):
     assert sorted(path.name for path in (tmp_path / "best" / "seed-0").iterdir()) == sorted(stay)
 
 
+def test_a_half_written_checkpoint_of_a_dead_process_goes_when_the_run_is_taken_up(tmp_path):
+    checkpoints.save(tmp_path / "checkpoints", 8, {}, {})
+    (tmp_path / "checkpoints" / f".step-000000000012.safetensors.{DEAD}").write_bytes(b"half")
+    run_folder.Run(tmp_path, {}, resume=[]).__exit__(None, None, None)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000000000008.safetensors"]
+
+
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
 def test_a_file_system_without_locks_is_named_with_a_way_out(number, tmp_path, monkeypatch):
     def flock(handle, how):
@@ -333,6 +340,7 @@ def test_a_sweeps_leftovers_go_and_its_study_is_written_again(tmp_path):
     (folder / "slices").mkdir(parents=True)
     (folder / f".study.json.{DEAD}").write_text("")
     (folder / "slices" / f".batch-0000-program-00-rung-0-slice-0000.safetensors.{DEAD}").write_text("")
+    (folder / "slices" / f".step-000000000004.safetensors.{DEAD}").write_text("")
     study = sweep_command.study_of(sweep_command.Sweep(recipe="heartpole-v0", space=("discount=0.9,0.99",)))
     study_folder.tidy(folder, study)
     assert sorted(path.name for path in folder.rglob("*")) == ["slices", "study.toml"]

@@ -81,6 +81,12 @@ def test_a_study_comes_back_from_json_and_from_its_own_file(sound, tmp_path):
         assert list(study_file.load(tmp_path / "other.toml").space) == list(one.space)
 
 
+def test_an_adaptive_search_gets_results_after_every_32_configurations_by_default():
+    adaptive = SMALL | {"search": "optuna", "num_configurations": 40, "space": DISCOUNT}
+    assert study.batch_size(study_file.read(adaptive, "x")) == 32
+    assert study.batch_size(study_file.read(adaptive | {"batch_configurations": 8}, "x")) == 8
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [("halving", (4, 3)), ("seeds", "x"), ("search_seed", "x"), ("params", []), ("space", None), ("space", {"x": 3})],
