@@ -22,8 +22,10 @@ from agents.common import networks
 from agents.dqn import agent
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.runs import loop, recipes, scoring
-from heartpole_jax import heartpole_v0, heartpole_v1, q_network, registry, rollout, threefry
+from heartpole_jax import rollout, threefry
+from heartpole_jax.envs import heartpole_v0, heartpole_v1, registry
 from heartpole_jax.platforms import ByPlatform
+from heartpole_jax.policies import q_network
 
 rollout_module = importlib.import_module(rollout.__module__)
 TRACES = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data"

@@ -16,7 +16,9 @@ import time
 
 import jax
 
-from heartpole_jax import evaluation_v1, make, optimum_v1, policies, rollout
+from heartpole_jax import make, policies, rollout
+from heartpole_jax.evaluation import heartpole_v1 as evaluation_v1
+from heartpole_jax.optimum import heartpole_v1 as optimum_v1
 from heartpole_jax.policy import Policy
 
 NUM_ENVS, NUM_STEPS = 8192, 260

@@ -22,7 +22,7 @@ import numpy as np  # noqa: E402
 from agents import dqn  # noqa: E402
 from agents.common import networks  # noqa: E402
 from agents.runs import loop, recipes, scoring  # noqa: E402
-from heartpole_jax import registry  # noqa: E402
+from heartpole_jax.envs import registry  # noqa: E402
 
 TAPE = 123
 

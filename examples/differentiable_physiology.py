@@ -32,8 +32,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import heartpole_jax as hp
-from heartpole_jax import gradients, identification, physiology
-from heartpole_jax.drawing.strip_chart import draw_episode
+from heartpole_jax import gradients, identification
+from heartpole_jax.drawing.charts.strip_chart import draw_episode
+from heartpole_jax.envs import physiology
 
 jax.config.update("jax_enable_x64", True)  # finite differences need the digits
 NOTHING, COFFEE = int(hp.Action.NOTHING), int(hp.Action.COFFEE)

@@ -18,8 +18,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from heartpole_jax import evaluation, gradients, optimum, physiology
-from heartpole_jax.heartpole_v0 import OBS_NAMES
+from heartpole_jax import evaluation, gradients, optimum
+from heartpole_jax.envs import physiology
+from heartpole_jax.envs.heartpole_v0 import OBS_NAMES
 from heartpole_jax.policy import Policy
 
 ALERTNESS = OBS_NAMES.index("alertness")

@@ -17,8 +17,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from heartpole_jax import evaluation_v1, gradients, make
-from heartpole_jax.heartpole_v1 import OBS_NAMES, effective_alertness
+from heartpole_jax import gradients, make
+from heartpole_jax.envs.heartpole_v1 import OBS_NAMES, effective_alertness
+from heartpole_jax.evaluation import heartpole_v1 as evaluation_v1
 
 ENV = make("HeartPole-v1")
 NAMES = [row.name for row in ENV.default_params.menu.actions]

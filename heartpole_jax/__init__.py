@@ -9,9 +9,10 @@
 Importing makes no array and touches no device.
 """
 
-from heartpole_jax import policies, policies_v1
-from heartpole_jax.environment import Environment, checked, make, step_autoreset
-from heartpole_jax.heartpole_v0 import (
+from heartpole_jax import policies
+from heartpole_jax.envs import heartpole_v0, heartpole_v1, menu
+from heartpole_jax.envs.environment import Environment, checked, make, step_autoreset
+from heartpole_jax.envs.heartpole_v0 import (
     Action,
     EnvParams,
     EnvState,
@@ -26,9 +27,9 @@ from heartpole_jax.heartpole_v0 import (
     transition,
     transition_info,
 )
+from heartpole_jax.policies.saved_policy import load_policy
 from heartpole_jax.policy import Policy
 from heartpole_jax.rollout import Envs, Rollout, Transition, everything, rollout, stream
-from heartpole_jax.saved_policy import load_policy
 
 __all__ = [
     "Action",
@@ -43,12 +44,14 @@ __all__ = [
     "Transition",
     "checked",
     "everything",
+    "heartpole_v0",
+    "heartpole_v1",
     "initial_state",
     "load_policy",
     "make",
+    "menu",
     "observe",
     "policies",
-    "policies_v1",
     "reset",
     "rollout",
     "sample_noise",

@@ -13,24 +13,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from heartpole_jax import (
-    disk,
-    environment,
-    evaluation,
-    evaluation_v1,
-    heartpole_v1,
-    menu_report,
-    policies,
-    policies_v1,
-    registry,
-    saved_policy,
-    tables,
-    validation,
-)
-from heartpole_jax import menu as menus
-from heartpole_jax.heartpole_v0 import EnvParams
+from heartpole_jax import disk, evaluation, policies, validation
+from heartpole_jax.envs import environment, heartpole_v1, registry
+from heartpole_jax.envs import menu as menus
+from heartpole_jax.envs.heartpole_v0 import EnvParams
+from heartpole_jax.evaluation import heartpole_v1 as evaluation_v1
+from heartpole_jax.evaluation import menu_report, tables
+from heartpole_jax.gradients.sensitivity import as_text, sensitivity
+from heartpole_jax.policies import heartpole_v1 as policies_v1
+from heartpole_jax.policies import saved_policy
 from heartpole_jax.rollout import everything, rollout
-from heartpole_jax.sensitivity import as_text, sensitivity
 from heartpole_jax.terminal import one_line, printable
 
 
@@ -99,8 +91,8 @@ def _params(options: argparse.Namespace) -> Any:
 
 
 def _episode(options: argparse.Namespace) -> None:
-    from heartpole_jax.drawing import style  # here, since matplotlib is an extra
-    from heartpole_jax.drawing.strip_chart import draw_episode
+    from heartpole_jax.drawing.charts import style  # here, since matplotlib is an extra
+    from heartpole_jax.drawing.charts.strip_chart import draw_episode
 
     out = _picture(options.out)
     folder = disk.as_path(options.policy or "")
@@ -153,7 +145,7 @@ def _environment_of(saved: saved_policy.SavedPolicy, options: argparse.Namespace
 
 
 def _figures(options: argparse.Namespace) -> None:
-    from heartpole_jax.drawing.curves import save_figures  # here, since matplotlib is an extra
+    from heartpole_jax.drawing.charts.curves import save_figures  # here, since matplotlib is an extra
 
     folder = disk.as_path(options.out)
     validation.check_folder(folder)
@@ -162,8 +154,8 @@ def _figures(options: argparse.Namespace) -> None:
 
 
 def _sensitivity(options: argparse.Namespace) -> None:
-    from heartpole_jax.drawing import style  # here, since matplotlib is an extra
-    from heartpole_jax.drawing.tornado import draw_tornado
+    from heartpole_jax.drawing.charts import style  # here, since matplotlib is an extra
+    from heartpole_jax.drawing.charts.tornado import draw_tornado
 
     out = _picture(options.out)
     params = EnvParams(max_steps=options.steps)
@@ -179,8 +171,8 @@ def _menu(options: argparse.Namespace) -> None:
     out = _picture(options.out) if options.out else None
     print(menu_report.report(options.file), end="")
     if out:
-        from heartpole_jax.drawing import style  # here, since matplotlib is an extra
-        from heartpole_jax.drawing.menu import day_figure
+        from heartpole_jax.drawing.charts import style  # here, since matplotlib is an extra
+        from heartpole_jax.drawing.charts.menu import day_figure
 
         style.save(day_figure(menus.as_menu(options.file)), out)
         print(f"written: {out}")
@@ -188,7 +180,7 @@ def _menu(options: argparse.Namespace) -> None:
 
 def _picture(out: str) -> Path:
     """The path of a picture to be drawn. Raises ValueError where none can be written there, before it is drawn."""
-    from heartpole_jax.drawing import style  # here, since matplotlib is an extra
+    from heartpole_jax.drawing.charts import style  # here, since matplotlib is an extra
 
     path = disk.as_path(out)
     style.check_kind(path)

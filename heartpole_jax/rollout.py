@@ -20,7 +20,7 @@ from chex import Array, ArrayTree, PRNGKey
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from heartpole_jax import arguments, platforms, struct, threefry, validation
-from heartpole_jax.environment import HEARTPOLE_V0, Environment
+from heartpole_jax.envs.environment import HEARTPOLE_V0, Environment
 from heartpole_jax.platforms import ByPlatform
 from heartpole_jax.policy import Policy, as_policy
 

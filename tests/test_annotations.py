@@ -17,20 +17,12 @@ from agents.common import env_params, networks, observations
 from agents.dqn import DQNConfig, Hyperparams
 from agents.runs import recipes, run_folder, scoring
 from agents.sweeps import listed_search, objectives, result_files, results, space, study, study_file, tasks
-from heartpole_jax import (
-    annotations,
-    arguments,
-    evaluation,
-    gradients,
-    heartpole_v1,
-    identification,
-    menu_report,
-    optimum_v1,
-    physiology,
-    sensitivity,
-    tables,
-)
-from heartpole_jax.drawing import moment
+from heartpole_jax import annotations, arguments, evaluation, gradients, identification
+from heartpole_jax.drawing.frames import moment
+from heartpole_jax.envs import heartpole_v1, physiology
+from heartpole_jax.evaluation import menu_report, tables
+from heartpole_jax.gradients import sensitivity
+from heartpole_jax.optimum import heartpole_v1 as optimum_v1
 from heartpole_jax.policy import as_policy
 
 CONFIG = DQNConfig(hidden_sizes=(4,), buffer_size=64, num_envs=2, batch_size=4)

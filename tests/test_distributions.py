@@ -15,7 +15,7 @@ import scipy.stats
 from oracle import as_state
 
 import heartpole_jax as hp
-from heartpole_jax import physiology
+from heartpole_jax.envs import physiology
 
 NUM = 1_000_000
 ERROR = 1e-6 / 100

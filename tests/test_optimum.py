@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from heartpole_jax import EnvParams, policies
+from heartpole_jax.envs.heartpole_v0 import Action, Noise, initial_state, transition
 from heartpole_jax.evaluation import estimate, evaluate
-from heartpole_jax.heartpole_v0 import Action, Noise, initial_state, transition
 from heartpole_jax.optimum import heart_attack_floor, return_ceiling, sober_optimum
 from heartpole_jax.rollout import rollout
 

@@ -15,7 +15,7 @@ import pytest
 from oracle import NO_ATTACK, as_noise, as_state
 
 import heartpole_jax as hp
-from heartpole_jax import heartpole_v0, heartpole_v1, menu
+from heartpole_jax.envs import heartpole_v0, heartpole_v1, menu
 
 SLEEP, COFFEE, BEER = {hp.Action.SLEEP}, {hp.Action.COFFEE}, {hp.Action.BEER}
 ALL = set(hp.Action)

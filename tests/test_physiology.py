@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from heartpole_jax import physiology
+from heartpole_jax.envs import physiology
 
 # (function, argument, value), by hand from the tutorial's equations.
 CHECK_VALUES = [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from heartpole_jax import policies, rollout
-from heartpole_jax.heartpole_v0 import Action
+from heartpole_jax.envs.heartpole_v0 import Action
 
 pytestmark = pytest.mark.once
 

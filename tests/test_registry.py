@@ -8,7 +8,7 @@ import pytest
 from tiny_menu import TEA
 
 import heartpole_jax as hp
-from heartpole_jax import registry
+from heartpole_jax.envs import registry
 
 needs_gymnax = pytest.mark.skipif(importlib.util.find_spec("gymnax") is None, reason="gymnax pins jax < 0.12")
 

@@ -19,7 +19,8 @@ import heartpole_jax as hp
 from agents.common import networks
 from agents.dqn.config import DQNConfig
 from agents.runs.save_policy import save_policy
-from heartpole_jax import menu, registry, saved_policy
+from heartpole_jax.envs import menu, registry
+from heartpole_jax.policies import saved_policy
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
 

@@ -11,7 +11,7 @@ import pytest
 
 from heartpole_jax import Action, EnvParams, Policy, gradients, policies
 from heartpole_jax.__main__ import main
-from heartpole_jax.sensitivity import as_text, choose_estimator, sensitivity
+from heartpole_jax.gradients.sensitivity import as_text, choose_estimator, sensitivity
 
 pytestmark = pytest.mark.once
 

@@ -9,22 +9,10 @@ import numpy as np
 import pytest
 
 import heartpole_jax as hp
-from heartpole_jax import (
-    arguments,
-    evaluation,
-    evaluation_v1,
-    gradients,
-    heartpole_v0,
-    heartpole_v1,
-    identification,
-    menu,
-    optimum,
-    physiology,
-    registry,
-    threefry,
-    transforms,
-    validation,
-)
+from heartpole_jax import arguments, evaluation, gradients, identification, optimum, threefry, validation
+from heartpole_jax.envs import heartpole_v0, heartpole_v1, menu, physiology, registry
+from heartpole_jax.evaluation import heartpole_v1 as evaluation_v1
+from heartpole_jax.policies import transforms
 from heartpole_jax.rollout import reward_of
 
 KEY = jax.random.key(0)
@@ -59,9 +47,13 @@ CASES = {
     "the pair of a reset": (lambda v0, v1: hp.step(v0, 0, KEY), "state must be an EnvState, got a tuple of 2; "),
     "v1's state": (
         lambda v0, v1: hp.step(v1[0], 0, KEY),
-        "state must be an EnvState of heartpole_jax.heartpole_v0, got an EnvState of heartpole_jax.heartpole_v1",
+        "state must be an EnvState of heartpole_jax.envs.heartpole_v0, got an EnvState of "
+        "heartpole_jax.envs.heartpole_v1",
     ),
-    "v0's state": (lambda v0, v1: V1.step(v0[0], 0, KEY), "state must be an EnvState of heartpole_jax.heartpole_v1"),
+    "v0's state": (
+        lambda v0, v1: V1.step(v0[0], 0, KEY),
+        "state must be an EnvState of heartpole_jax.envs.heartpole_v1",
+    ),
     "key and action": (lambda v0, v1: hp.step(v0[0], KEY, 0), "key must be a JAX random key, got 0; make one with"),
     "a key as noise": (
         lambda v0, v1: hp.transition(v0[0], 0, KEY),
@@ -74,7 +66,7 @@ CASES = {
     ),
     "v0's params": (
         lambda v0, v1: V1.reset(KEY, hp.EnvParams()),
-        "params must be an EnvParams of heartpole_jax.heartpole_v1",
+        "params must be an EnvParams of heartpole_jax.envs.heartpole_v1",
     ),
     "a key as params": (
         lambda v0, v1: V1.step(v1[0], 0, KEY, KEY),
@@ -106,7 +98,7 @@ CASES = {
     ),
     "params of evaluate_v1": (
         lambda v0, v1: evaluation_v1.evaluate(lambda k, o: 0, KEY, hp.EnvParams()),
-        "params must be an EnvParams of heartpole_jax.heartpole_v1",
+        "params must be an EnvParams of heartpole_jax.envs.heartpole_v1",
     ),
     "half an episode": (
         lambda v0, v1: evaluation.evaluate(hp.policies.reference(), KEY, num_episodes=4.5),
@@ -165,7 +157,7 @@ PUBLIC = {
     "one value": (evaluation.estimate, {"values": [1.0]}),
     "a seed below 0": (evaluation.across_seeds, {"bootstrap_seed": -1, "regrets": np.arange(4.0)}),
     "fractions of actions": (gradients.estimate, {"weights of Doses": None, "policy": gradients.Doses(weights=3)}),
-    "rested of v1": (hp.policies_v1.rested, {"menu": {}}),
+    "rested of v1": (hp.policies.heartpole_v1.rested, {"menu": {}}),
     "change": (menu.change, {"menu": 3, "name": "coffee"}),
     "load": (menu.load, {"file": 3}),
     "where a menu is": (menu.check, {"where": [], "menu": menu.default()}),

@@ -11,18 +11,12 @@ import tyro
 
 from agents.common import env_params
 from agents.runs import scoring
-from heartpole_jax import (
-    Environment,
-    Policy,
-    disk,
-    evaluation,
-    evaluation_v1,
-    registry,
-    saved_policy,
-    tables,
-    validation,
-)
-from heartpole_jax.saved_policy import SavedPolicy
+from heartpole_jax import Environment, Policy, disk, evaluation, validation
+from heartpole_jax.envs import registry
+from heartpole_jax.evaluation import heartpole_v1 as evaluation_v1
+from heartpole_jax.evaluation import tables
+from heartpole_jax.policies import saved_policy
+from heartpole_jax.policies.saved_policy import SavedPolicy
 from heartpole_jax.terminal import printable
 
 Episodes = Annotated[

@@ -16,7 +16,9 @@ from agents.runs import checkpoints, files, records, run_folder, trees
 from agents.runs.checkpoints import Checkpoint
 from agents.runs.records import Record
 from agents.sweeps import study_folder
-from heartpole_jax import disk, documents, policy_files, registry, saved_policy
+from heartpole_jax import disk, documents
+from heartpole_jax.envs import registry
+from heartpole_jax.policies import policy_files, saved_policy
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,7 +26,8 @@ from agents.sweeps.executors import Executor
 from agents.sweeps.study import Study
 from agents.sweeps.study_folder import SweepRecord
 from agents.sweeps.tasks import rung_ends
-from heartpole_jax import disk, registry, validation
+from heartpole_jax import disk, validation
+from heartpole_jax.envs import registry
 
 _SHARE_OF_MEMORY = 0.8
 

@@ -26,7 +26,8 @@ from agents.runs.display import Display
 from agents.runs.progress import Progress
 from agents.runs.save_policy import save_policy
 from agents.runs.stop_signals import StopSignals
-from heartpole_jax import Environment, disk, registry, validation
+from heartpole_jax import Environment, disk, validation
+from heartpole_jax.envs import registry
 
 _HYPERPARAMS = "Numbers. Steps are decisions of all environments together."
 INTERRUPTED = stop_signals.status(stop_signals.signal.SIGINT)
@@ -293,7 +294,7 @@ def _save(run: run_folder.Run, spec: RunSpec, steps: int, arrays: Mapping[str, A
 
 def _draw_learning_curve(run: run_folder.Run, spec: RunSpec, steps: int) -> None:
     from agents.reports import learning_curve  # here, since matplotlib is slow to import
-    from heartpole_jax.drawing import style
+    from heartpole_jax.drawing.charts import style
 
     title = f"{run.folder.name}: {spec.options.env}, {steps:,} steps"
     style.save(learning_curve.draw(run.records, title, spec.options.evaluation_episodes), run.folder / run_folder.CURVE)

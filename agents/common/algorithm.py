@@ -11,7 +11,7 @@ from heartpole_jax import Policy, arguments
 from heartpole_jax.platforms import ByPlatform
 
 # What sets shapes and the program: a frozen dataclass of whole numbers, bools, names and tuples, which checks itself.
-# `env_steps_per_iteration` are decisions of all environments together; `transform` is of `heartpole_jax.transforms`.
+# `env_steps_per_iteration` are decisions of all environments together; `transform` is of `policies.transforms`.
 Config: TypeAlias = Any
 
 

@@ -10,7 +10,7 @@ from chex import Array, PRNGKey
 
 from agents.common import env_params
 from heartpole_jax import Environment, Policy, Transition, arguments, rollout, threefry, validation
-from heartpole_jax.environment import HEARTPOLE_V0
+from heartpole_jax.envs.environment import HEARTPOLE_V0
 from heartpole_jax.optimum import resting_risk
 
 _PURPOSE = 100  # of random numbers, apart from those of training

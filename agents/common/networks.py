@@ -18,9 +18,10 @@ from chex import Array, ArrayTree, PRNGKey
 from jax.flatten_util import ravel_pytree
 
 from agents.common.algorithm import Config, check_config
-from heartpole_jax import Environment, Policy, arguments, q_network
-from heartpole_jax.environment import HEARTPOLE_V0
-from heartpole_jax.transforms import TRANSFORMS
+from heartpole_jax import Environment, Policy, arguments
+from heartpole_jax.envs.environment import HEARTPOLE_V0
+from heartpole_jax.policies import q_network
+from heartpole_jax.policies.transforms import TRANSFORMS
 
 
 class Dense(nn.Module):

@@ -5,7 +5,7 @@ from typing import Any
 
 from agents.common.algorithm import check_config
 from heartpole_jax import Environment, arguments
-from heartpole_jax.transforms import TRANSFORMS
+from heartpole_jax.policies.transforms import TRANSFORMS
 
 
 @arguments.typed(config=check_config)

@@ -24,7 +24,7 @@ from agents.dqn import loss, noise, replay
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.dqn.noise import NoisePlan
 from heartpole_jax import Environment, arguments, struct, threefry, validation
-from heartpole_jax.environment import HEARTPOLE_V0
+from heartpole_jax.envs.environment import HEARTPOLE_V0
 from heartpole_jax.platforms import ByPlatform
 
 _BLOCK_ITERATIONS = 16  # iterations whose random numbers are drawn together, at most

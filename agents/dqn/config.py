@@ -6,7 +6,7 @@ import math
 from chex import Numeric
 
 from heartpole_jax import struct, validation
-from heartpole_jax.transforms import TRANSFORMS
+from heartpole_jax.policies.transforms import TRANSFORMS
 
 
 @dataclasses.dataclass(frozen=True)

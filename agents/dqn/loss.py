@@ -14,7 +14,7 @@ from agents.common.decision_times import discounted_reward
 from agents.dqn import replay
 from agents.dqn.config import DQNConfig, Hyperparams
 from heartpole_jax import Environment, arguments, struct
-from heartpole_jax.transforms import TRANSFORMS
+from heartpole_jax.policies.transforms import TRANSFORMS
 
 
 @struct.dataclass

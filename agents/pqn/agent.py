@@ -21,8 +21,8 @@ from agents.common.algorithm import check_form, train_state_of
 from agents.pqn import acting, learning
 from agents.pqn.config import Hyperparams, PQNConfig
 from heartpole_jax import Environment, arguments, struct, threefry, validation
-from heartpole_jax.environment import HEARTPOLE_V0
-from heartpole_jax.transforms import TRANSFORMS
+from heartpole_jax.envs.environment import HEARTPOLE_V0
+from heartpole_jax.policies.transforms import TRANSFORMS
 
 # What a key's random numbers are for, beside the purposes in `acting`.
 _SHUFFLE, _NETWORK = 20, 21

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from chex import Array, Numeric
 
 from heartpole_jax import arguments, struct, validation
-from heartpole_jax.transforms import TRANSFORMS
+from heartpole_jax.policies.transforms import TRANSFORMS
 
 
 @dataclasses.dataclass(frozen=True)

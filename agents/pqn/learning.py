@@ -14,7 +14,7 @@ from agents.common.decision_times import discounted_reward
 from agents.pqn.acting import Transitions
 from agents.pqn.config import Hyperparams, PQNConfig
 from heartpole_jax import Environment, arguments
-from heartpole_jax.transforms import TRANSFORMS
+from heartpole_jax.policies.transforms import TRANSFORMS
 
 
 def lambda_returns(

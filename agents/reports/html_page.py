@@ -15,7 +15,7 @@ import jinja2
 
 from agents.reports.sweep_axes import short_steps
 from agents.sweeps import result_text
-from heartpole_jax.drawing import style
+from heartpole_jax.drawing.charts import style
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from heartpole_jax.drawing import style
+from heartpole_jax.drawing.charts import style
 
 _LOWEST_REGRET = 1e-3  # what the few episodes after a chunk can distinguish from 0
 _LARGEST = 1e300  # beyond which an axis overflows

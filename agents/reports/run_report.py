@@ -7,8 +7,9 @@ from typing import Any
 from agents.reports import html_page, learning_curve
 from agents.runs import checkpoints, run_folder
 from agents.sweeps import result_text
-from heartpole_jax import documents, policies, policies_v1, tables
-from heartpole_jax.evaluation import Estimate
+from heartpole_jax import documents, policies
+from heartpole_jax.evaluation import Estimate, tables
+from heartpole_jax.policies import heartpole_v1 as policies_v1
 
 _FILES = {
     "config.json": "all that it takes to repeat it",

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from heartpole_jax.drawing import style
+from heartpole_jax.drawing.charts import style
 
 LOWEST = 1e-4  # regrets below are drawn there
 Rectangle = tuple[float, float, float, float]

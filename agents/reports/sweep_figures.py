@@ -11,7 +11,7 @@ import numpy as np
 from agents.reports import sweep_axes
 from agents.sweeps import result_text, results, statistics
 from agents.sweeps.results import Configuration, Summary, TrialResult
-from heartpole_jax.drawing import style
+from heartpole_jax.drawing.charts import style
 from heartpole_jax.evaluation import interquartile_mean
 
 PANEL = (4.6, 3.3)  # inches

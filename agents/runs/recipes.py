@@ -31,7 +31,8 @@ from agents.common import env_params
 from agents.common.algorithm import Config
 from agents.runs import algorithms
 from agents.runs.decoding import decode, decode_table, table
-from heartpole_jax import arguments, disk, documents, registry, validation
+from heartpole_jax import arguments, disk, documents, validation
+from heartpole_jax.envs import registry
 
 FOLDER = Path(__file__).parent.parent / "recipes"
 _TABLES = ("config", "hyperparams", "params")

@@ -1,11 +1,12 @@
-"""What a run saves of its network: see `heartpole_jax.saved_policy`, which loads it without this package."""
+"""What a run saves of its network: see `heartpole_jax.policies.saved_policy`, which loads it without this package."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from agents.runs import algorithms
-from heartpole_jax import policy_files, registry
+from heartpole_jax.envs import registry
+from heartpole_jax.policies import policy_files
 
 
 def save_policy(folder: Path | str, weights: Any, config: Any, env_name: str, provenance: Mapping[str, Any]) -> None:

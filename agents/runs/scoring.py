@@ -7,19 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from heartpole_jax import (
-    Environment,
-    Policy,
-    annotations,
-    arguments,
-    evaluation,
-    evaluation_v1,
-    heartpole_v0,
-    heartpole_v1,
-    rollout,
-    validation,
-)
+from heartpole_jax import Environment, Policy, annotations, arguments, evaluation, rollout, validation
+from heartpole_jax.envs import heartpole_v0, heartpole_v1
 from heartpole_jax.evaluation import Estimate
+from heartpole_jax.evaluation import heartpole_v1 as evaluation_v1
 from heartpole_jax.optimum import sober_optimum
 
 OTHER_EPISODES = 100

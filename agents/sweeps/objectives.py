@@ -11,7 +11,8 @@ from agents.runs import scoring
 from agents.sweeps import listed_search
 from agents.sweeps import study as studies
 from agents.sweeps.study import Study
-from heartpole_jax import Environment, arguments, registry, validation
+from heartpole_jax import Environment, arguments, validation
+from heartpole_jax.envs import registry
 
 
 @arguments.typed()

@@ -30,8 +30,9 @@ from agents.sweeps import space, study_checks
 from agents.sweeps.space import Range
 from agents.sweeps.study import Study
 from agents.sweeps.tasks import Halving
-from heartpole_jax import arguments, disk, documents, registry, validation
+from heartpole_jax import arguments, disk, documents, validation
 from heartpole_jax.arguments import shown
+from heartpole_jax.envs import registry
 
 _TABLES = ("config", "hyperparams", "params", "space")
 _KINDS = typing.get_type_hints(Study)

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from agents.runs import checkpoints, files, run_folder
 from agents.sweeps import study_file
 from agents.sweeps.study import Study
-from heartpole_jax import disk, documents, registry, validation
+from heartpole_jax import disk, documents, validation
+from heartpole_jax.envs import registry
 
 SCHEMA_VERSION = 1
 STUDY, TOML = "study.json", "study.toml"

@@ -25,7 +25,8 @@ from agents.sweeps.results import TrialResult
 from agents.sweeps.slice_files import Result
 from agents.sweeps.study import ResolvedConfig, Study
 from agents.sweeps.tasks import RungSlice, Trial, plan, score
-from heartpole_jax import documents, registry
+from heartpole_jax import documents
+from heartpole_jax.envs import registry
 
 
 class SweepResult(NamedTuple):

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from heartpole_jax import Action, EnvParams, Transition, tables
-from heartpole_jax.evaluation import Evaluation, Row, estimate
+from heartpole_jax import Action, EnvParams, Transition
+from heartpole_jax.evaluation import Evaluation, Row, estimate, tables
 from heartpole_jax.optimum import heart_attack_floor, resting_risk, sober_optimum
 
 _DONE = {Action.NOTHING: "did nothing", Action.COFFEE: "drank a coffee", Action.BEER: "drank a beer",

@@ -22,7 +22,8 @@ from agents.common import networks
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.tutorial import text as tutorial_text
 from agents.tutorial.text import Behaviour
-from heartpole_jax import EnvParams, Transition, disk, evaluation, everything, policies, rollout, tables
+from heartpole_jax import EnvParams, Transition, disk, evaluation, everything, policies, rollout
+from heartpole_jax.evaluation import tables
 
 TABLE_EPISODES = 10  # a table after so many
 EVALUATION_EPISODES = 5

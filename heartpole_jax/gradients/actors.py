@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from chex import Array, ArrayTree, PRNGKey
 
 from heartpole_jax import arguments
-from heartpole_jax.environment import Environment
+from heartpole_jax.envs.environment import Environment
+from heartpole_jax.envs.heartpole_v0 import check_action
 from heartpole_jax.gradients.soft import (
     Doses,
     SoftPolicy,
@@ -18,7 +19,6 @@ from heartpole_jax.gradients.soft import (
     in_floats,
     relaxed_transition_info,
 )
-from heartpole_jax.heartpole_v0 import check_action
 from heartpole_jax.policy import Policy
 
 

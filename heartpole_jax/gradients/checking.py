@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from heartpole_jax import menu as menus
 from heartpole_jax import validation
-from heartpole_jax.environment import HEARTPOLE_V0, Environment
+from heartpole_jax.envs import menu as menus
+from heartpole_jax.envs.environment import HEARTPOLE_V0, Environment
 from heartpole_jax.gradients.soft import Doses, SoftPolicy
 from heartpole_jax.platforms import ByPlatform
 from heartpole_jax.policy import Policy

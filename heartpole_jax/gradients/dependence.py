@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, PRNGKey
 
-from heartpole_jax.environment import Environment
+from heartpole_jax.envs.environment import Environment
 from heartpole_jax.gradients.actors import Actor
 from heartpole_jax.gradients.simulate import record_decisions, sample_noise_sequence
 

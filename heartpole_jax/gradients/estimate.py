@@ -11,7 +11,8 @@ import numpy as np
 from chex import Array, PRNGKey
 
 from heartpole_jax import arguments, threefry, validation
-from heartpole_jax.environment import HEARTPOLE_V0, Environment
+from heartpole_jax.envs.environment import HEARTPOLE_V0, Environment
+from heartpole_jax.envs.heartpole_v0 import OBS_NAMES
 from heartpole_jax.gradients.actors import as_actor
 from heartpole_jax.gradients.checking import (
     LEAST_EPISODES,
@@ -29,7 +30,6 @@ from heartpole_jax.gradients.moments import Moments, as_block, moments_of
 from heartpole_jax.gradients.objectives import Objective, as_objective
 from heartpole_jax.gradients.simulate import EpisodeOutcome, NoiseSequence, sample_noise_sequence
 from heartpole_jax.gradients.soft import Doses, SoftPolicy
-from heartpole_jax.heartpole_v0 import OBS_NAMES
 from heartpole_jax.policy import Policy, as_policy
 
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from chex import Array, ArrayTree, PRNGKey
 from jax.flatten_util import ravel_pytree
 
-from heartpole_jax.environment import Environment
+from heartpole_jax.envs.environment import Environment
 from heartpole_jax.gradients.actors import Actor
 from heartpole_jax.gradients.objectives import Objective
 from heartpole_jax.gradients.simulate import EpisodeOutcome, NoiseSequence, marginalise, simulate

@@ -17,7 +17,8 @@ from jax.flatten_util import ravel_pytree
 
 from heartpole_jax import arguments, validation
 from heartpole_jax.arguments import shown
-from heartpole_jax.environment import HEARTPOLE_V0, Environment
+from heartpole_jax.envs.environment import HEARTPOLE_V0, Environment
+from heartpole_jax.envs.heartpole_v0 import OBS_NAMES
 from heartpole_jax.gradients.actors import Actor, as_actor
 from heartpole_jax.gradients.checking import (
     POLICY,
@@ -34,7 +35,6 @@ from heartpole_jax.gradients.moments import Block, Moments, as_block, moments_of
 from heartpole_jax.gradients.objectives import Objective, as_objective
 from heartpole_jax.gradients.simulate import NoiseSequence, marginalise, sample_noise_sequence, simulate
 from heartpole_jax.gradients.soft import Doses, SoftPolicy
-from heartpole_jax.heartpole_v0 import OBS_NAMES
 from heartpole_jax.platforms import ByPlatform
 from heartpole_jax.policy import Policy, as_policy
 

@@ -7,8 +7,9 @@ from typing import Any
 import jax.numpy as jnp
 from chex import Array, ArrayTree
 
-from heartpole_jax import arguments, physiology, validation
-from heartpole_jax.environment import Environment
+from heartpole_jax import arguments, validation
+from heartpole_jax.envs import physiology
+from heartpole_jax.envs.environment import Environment
 from heartpole_jax.rollout import Transition
 
 

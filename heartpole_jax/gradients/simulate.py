@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from chex import Array, ArrayTree, PRNGKey
 
 from heartpole_jax import struct, threefry
-from heartpole_jax.environment import Environment
+from heartpole_jax.envs.environment import Environment
 from heartpole_jax.gradients.actors import Actor
 from heartpole_jax.gradients.objectives import Objective
 from heartpole_jax.rollout import Transition

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, PRNGKey
 
-from heartpole_jax import arguments, heartpole_v0, struct, threefry, validation
-from heartpole_jax.heartpole_v0 import EnvParams, EnvState, Noise, StepInfo
+from heartpole_jax import arguments, struct, threefry, validation
+from heartpole_jax.envs import heartpole_v0
+from heartpole_jax.envs.heartpole_v0 import EnvParams, EnvState, Noise, StepInfo
 from heartpole_jax.policy import Policy
 
 

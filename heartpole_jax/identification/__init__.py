@@ -15,13 +15,7 @@
 from heartpole_jax.identification.checking import ImpossibleTraceError, check_trace
 from heartpole_jax.identification.counterfactuals import Counterfactual, Course, counterfactual
 from heartpole_jax.identification.diagnosing import Residuals, residuals
-from heartpole_jax.identification.fitting import (
-    ConvergenceWarning,
-    Fit,
-    IdentificationWarning,
-    ParameterEstimate,
-    fit,
-)
+from heartpole_jax.identification.fitting import ConvergenceWarning, Fit, IdentificationWarning, ParameterEstimate, fit
 from heartpole_jax.identification.noise import InferredNoise, infer_noise, sample_noise_given
 from heartpole_jax.identification.traces import (
     ObservationNoise,

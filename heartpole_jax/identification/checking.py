@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from heartpole_jax import arguments
-from heartpole_jax.heartpole_v0 import SLEEP_HALF_HOURS, Action, EnvParams
+from heartpole_jax.envs.heartpole_v0 import SLEEP_HALF_HOURS, Action, EnvParams
 from heartpole_jax.identification.traces import OBSERVED, ObservationNoise, Trace, make_trace
 
 NUM_DEVIATIONS = 6.0  # a Gaussian error exceeds it once in 500 million

@@ -20,7 +20,7 @@ import numpy as np
 from chex import Array
 
 from heartpole_jax import validation
-from heartpole_jax.heartpole_v0 import EnvParams
+from heartpole_jax.envs.heartpole_v0 import EnvParams
 from heartpole_jax.identification.traces import OBSERVED, ObservationNoise
 
 NOISE_PREFIX = "noise_"

@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, PRNGKey
 
-from heartpole_jax import arguments, heartpole_v0, struct, validation
-from heartpole_jax.heartpole_v0 import EnvParams, EnvState, Noise
+from heartpole_jax import arguments, struct, validation
+from heartpole_jax.envs import heartpole_v0
+from heartpole_jax.envs.heartpole_v0 import EnvParams, EnvState, Noise
 from heartpole_jax.identification.checking import check_trace
 from heartpole_jax.identification.noise import infer_noise, sample_noise_given
 from heartpole_jax.identification.traces import Trace, checked_actions, make_trace, states_of

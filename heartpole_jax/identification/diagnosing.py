@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from heartpole_jax import arguments, struct
-from heartpole_jax.heartpole_v0 import EnvParams
+from heartpole_jax.envs.heartpole_v0 import EnvParams
 from heartpole_jax.identification import filtering
 from heartpole_jax.identification.fitting import stack
 from heartpole_jax.identification.traces import OBSERVED, ObservationNoise, Trace

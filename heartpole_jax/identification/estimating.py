@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array
 
-from heartpole_jax.heartpole_v0 import Action
+from heartpole_jax.envs.heartpole_v0 import Action
 from heartpole_jax.identification import coordinates, filtering, maximising, profiling
 from heartpole_jax.identification.coordinates import Coordinates
 from heartpole_jax.identification.filtering import Rows

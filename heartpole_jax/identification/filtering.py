@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, Numeric
 
-from heartpole_jax import physiology, struct
-from heartpole_jax.heartpole_v0 import SLEEP_HALF_HOURS, Action, EnvParams
+from heartpole_jax import struct
+from heartpole_jax.envs import physiology
+from heartpole_jax.envs.heartpole_v0 import SLEEP_HALF_HOURS, Action, EnvParams
 from heartpole_jax.identification import beliefs
 from heartpole_jax.identification.beliefs import Belief, Uniformity
 from heartpole_jax.identification.traces import OBSERVED, ObservationNoise, Trace, half_hours_awake

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from heartpole_jax import arguments, validation
-from heartpole_jax.heartpole_v0 import EnvParams
+from heartpole_jax.envs.heartpole_v0 import EnvParams
 from heartpole_jax.identification import coordinates, filtering
 from heartpole_jax.identification.estimating import Estimates, estimate
 from heartpole_jax.identification.filtering import Rows

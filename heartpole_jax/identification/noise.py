@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, Numeric, PRNGKey
 
-from heartpole_jax import arguments, heartpole_v0, physiology, struct, validation
-from heartpole_jax.heartpole_v0 import Action, EnvParams, EnvState, Noise
+from heartpole_jax import arguments, struct, validation
+from heartpole_jax.envs import heartpole_v0, physiology
+from heartpole_jax.envs.heartpole_v0 import Action, EnvParams, EnvState, Noise
 
 
 @struct.dataclass

@@ -16,7 +16,7 @@ import numpy as np
 from chex import Array, Numeric, PRNGKey
 
 from heartpole_jax import arguments, struct, validation
-from heartpole_jax.heartpole_v0 import NUM_ACTIONS, SLEEP_HALF_HOURS, Action, EnvState
+from heartpole_jax.envs.heartpole_v0 import NUM_ACTIONS, SLEEP_HALF_HOURS, Action, EnvState
 from heartpole_jax.rollout import Transition
 
 OBSERVED = ("alertness", "hypertension", "intoxication", "work_done")

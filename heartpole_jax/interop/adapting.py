@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from chex import ArrayTree
 
-from heartpole_jax import arguments, heartpole_v0, heartpole_v1
-from heartpole_jax.environment import Environment, make
-from heartpole_jax.menu import Menu
+from heartpole_jax import arguments
+from heartpole_jax.envs import heartpole_v0, heartpole_v1
+from heartpole_jax.envs.environment import Environment, make
+from heartpole_jax.envs.menu import Menu
 
 
 def resolve(env: Any, params: Any = None) -> tuple[Environment, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from heartpole_jax import arguments, validation
 from heartpole_jax.arguments import shown
-from heartpole_jax.environment import Environment
+from heartpole_jax.envs.environment import Environment
 from heartpole_jax.interop import adapting
 
 try:

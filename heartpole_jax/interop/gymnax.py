@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from chex import Array, ArrayTree, Numeric, PRNGKey
 
 from heartpole_jax import arguments, struct, validation
-from heartpole_jax.environment import Environment
-from heartpole_jax.heartpole_v0 import check_action
+from heartpole_jax.envs.environment import Environment
+from heartpole_jax.envs.heartpole_v0 import check_action
 
 try:
     import gymnax

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from heartpole_jax.drawing.ansi import describe
-from heartpole_jax.drawing.moment import Moment, choices
-from heartpole_jax.environment import Environment
+from heartpole_jax.drawing.frames.ansi import describe
+from heartpole_jax.drawing.frames.moment import Moment, choices
+from heartpole_jax.envs.environment import Environment
 from heartpole_jax.interop import adapting
 
 MOMENTS_KEPT = 128  # more than a frame shows
@@ -68,7 +68,7 @@ class Renderer:
             self._show(self._frame())
 
     def _frame(self) -> np.ndarray:
-        from heartpole_jax.drawing.frame import draw_frame
+        from heartpole_jax.drawing.frames.frame import draw_frame
 
         params = self._params
         limit = adapting.time_limit(params)
@@ -83,7 +83,7 @@ class Renderer:
         )
 
     def _show(self, frame: np.ndarray) -> None:
-        from heartpole_jax.drawing.window import Window
+        from heartpole_jax.drawing.frames.window import Window
 
         if self._window is None:
             self._window = Window("HeartPole", frame.shape[:2])

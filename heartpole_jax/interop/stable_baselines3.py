@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from heartpole_jax import environment, validation
+from heartpole_jax import validation
+from heartpole_jax.envs import environment
+from heartpole_jax.envs.menu import Menu
 from heartpole_jax.interop import checks, stepping
 from heartpole_jax.interop.rendering import Renderer
-from heartpole_jax.menu import Menu
 
 try:
     from stable_baselines3.common.vec_env import VecEnv

@@ -7,7 +7,7 @@ from typing import Any
 from chex import ArrayTree, Numeric
 
 from heartpole_jax import struct
-from heartpole_jax.environment import Environment
+from heartpole_jax.envs.environment import Environment
 
 
 @struct.dataclass

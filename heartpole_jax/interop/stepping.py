@@ -20,7 +20,7 @@ import numpy as np
 from chex import Array, ArrayTree
 
 from heartpole_jax import threefry
-from heartpole_jax.environment import Environment
+from heartpole_jax.envs.environment import Environment
 from heartpole_jax.interop import forking
 
 _NOISE, _START = 0, 2  # the purposes of random numbers in `rollout`

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from chex import Array, PRNGKey
 
-from heartpole_jax.environment import Environment
+from heartpole_jax.envs.environment import Environment
 from heartpole_jax.interop import adapting
 
 try:

@@ -23,7 +23,7 @@ import numpy as np
 from chex import Array, ArrayTree, Numeric, PRNGKey
 
 from heartpole_jax import arguments, struct
-from heartpole_jax.environment import Environment
+from heartpole_jax.envs.environment import Environment
 from heartpole_jax.interop import adapting
 
 try:

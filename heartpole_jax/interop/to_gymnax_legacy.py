@@ -13,7 +13,7 @@ import jax
 from chex import Array, Numeric, PRNGKey
 
 from heartpole_jax import arguments
-from heartpole_jax.environment import Environment
+from heartpole_jax.envs.environment import Environment
 from heartpole_jax.interop.to_gymnax import GymnaxEnvironment, Params, State, check_state, to_gymnax
 
 

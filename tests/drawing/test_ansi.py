@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from heartpole_jax.drawing.ansi import describe
-from heartpole_jax.drawing.moment import Moment, choices
-from heartpole_jax.heartpole_v1 import EnvParams
+from heartpole_jax.drawing.frames.ansi import describe
+from heartpole_jax.drawing.frames.moment import Moment, choices
+from heartpole_jax.envs.heartpole_v1 import EnvParams
 
 AWAKE = Moment(
     alertness=1.0, hypertension=0.5, intoxication=0.02, time_since_slept=3, time_elapsed=3, work_done=2.0, num_steps=3,

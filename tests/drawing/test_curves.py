@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from heartpole_jax import EnvParams
-from heartpole_jax.drawing import curves
+from heartpole_jax.drawing.charts import curves
 
 NAMES = ["heart_attack_risk", "alertness_decay", "crippling_anxiety", "ballmer_peak", "overview"]
 

@@ -6,9 +6,9 @@ from collections import deque
 import numpy as np
 import pytest
 
-from heartpole_jax.drawing.frame import draw_frame
-from heartpole_jax.drawing.moment import Choice, Moment, choices
-from heartpole_jax.heartpole_v1 import EnvParams as EnvParamsV1
+from heartpole_jax.drawing.frames.frame import draw_frame
+from heartpole_jax.drawing.frames.moment import Choice, Moment, choices
+from heartpole_jax.envs.heartpole_v1 import EnvParams as EnvParamsV1
 
 MAX_STEPS = 1000
 START = Moment(

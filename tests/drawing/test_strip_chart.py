@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from heartpole_jax import Action, EnvParams, EnvState, StepInfo, Transition, everything, policies, rollout
-from heartpole_jax.drawing.strip_chart import draw_episode
+from heartpole_jax.drawing.charts.strip_chart import draw_episode
 
 # Coffee, nothing, a night (16 half-hours asleep, one of work) that ends in a heart attack, beer.
 ACTIONS = [Action.COFFEE, Action.NOTHING, Action.SLEEP, Action.BEER]

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from test_strip_chart import action_axes, course_drawn, episode, strip, words
 
-from heartpole_jax import EnvParams, heartpole_v1
-from heartpole_jax import menu as menus
+from heartpole_jax import EnvParams
 from heartpole_jax.__main__ import main
-from heartpole_jax.drawing.strip_chart import draw_episode
+from heartpole_jax.drawing.charts.strip_chart import draw_episode
+from heartpole_jax.envs import heartpole_v1
+from heartpole_jax.envs import menu as menus
 
 STIMULATION = [0.0, 0.5, 0.75, 0.25, 1.0]
 IMPAIRMENT = [0.0, 0.0, 0.125, 0.0, 0.5]

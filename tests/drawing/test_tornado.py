@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from heartpole_jax.drawing.tornado import draw_tornado
+from heartpole_jax.drawing.charts.tornado import draw_tornado
 from heartpole_jax.evaluation import Estimate
-from heartpole_jax.sensitivity import Influence, OutcomeSensitivity, Sensitivity
+from heartpole_jax.gradients.sensitivity import Influence, OutcomeSensitivity, Sensitivity
 
 
 def influence(elasticity, error=0.01, at=1.0, effect=None):

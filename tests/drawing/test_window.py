@@ -4,7 +4,7 @@ import numpy as np
 import pygame
 import pytest
 
-from heartpole_jax.drawing.window import Window
+from heartpole_jax.drawing.frames.window import Window
 
 
 def test_a_window_shows_frames_until_it_is_closed(monkeypatch):

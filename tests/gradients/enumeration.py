@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from heartpole_jax import heartpole_v0
-from heartpole_jax.heartpole_v0 import EnvParams, Noise
+from heartpole_jax.envs import heartpole_v0
+from heartpole_jax.envs.heartpole_v0 import EnvParams, Noise
 
 # Attacks are frequent, and worth avoiding; a drink's doses are certain.
 CERTAIN = EnvParams(

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from heartpole_jax import heartpole_v0
-from heartpole_jax.heartpole_v0 import EnvParams, EnvState, Noise
+from heartpole_jax.envs import heartpole_v0
+from heartpole_jax.envs.heartpole_v0 import EnvParams, EnvState, Noise
 
 NUM = 250_000  # of each action
 EXTREMES = {

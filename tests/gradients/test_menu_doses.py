@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import heartpole_jax as hp
-from heartpole_jax import gradients, policies_v1
+from heartpole_jax import gradients
+from heartpole_jax.policies import heartpole_v1 as policies_v1
 
 ENV = hp.make("HeartPole-v1")
 # Heart attacks in plenty, and doses that matter to the next one.

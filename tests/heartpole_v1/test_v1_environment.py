@@ -10,7 +10,8 @@ from contract import check_environment
 from jax.experimental import checkify
 
 import heartpole_jax as hp
-from heartpole_jax import heartpole_v1, make, menu
+from heartpole_jax import make
+from heartpole_jax.envs import heartpole_v1, menu
 
 ENV = make("HeartPole-v1")
 KEY = 42

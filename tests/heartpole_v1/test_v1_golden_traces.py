@@ -7,7 +7,7 @@ import oracle_v1
 import pytest
 from oracle import as_noise, as_state
 
-from heartpole_jax import heartpole_v1, menu
+from heartpole_jax.envs import heartpole_v1, menu
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import oracle_v1
 import pytest
 
-from heartpole_jax import heartpole_v1, menu
+from heartpole_jax.envs import heartpole_v1, menu
 
 COLUMNS = ("alertness", "hypertension", "intoxication", "stimulation", "impairment")
 GOOD = """

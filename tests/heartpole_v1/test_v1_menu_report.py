@@ -4,9 +4,10 @@ import numpy as np
 import oracle_v1
 import pytest
 
-from heartpole_jax import menu, menu_report
-from heartpole_jax.drawing.menu import day_figure
-from heartpole_jax.menu import Menu, Row
+from heartpole_jax.drawing.charts.menu import day_figure
+from heartpole_jax.envs import menu
+from heartpole_jax.envs.menu import Menu, Row
+from heartpole_jax.evaluation import menu_report
 
 pytestmark = pytest.mark.once
 

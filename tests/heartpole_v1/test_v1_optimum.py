@@ -10,8 +10,12 @@ import oracle_v1
 import pytest
 
 import heartpole_jax as hp
-from heartpole_jax import evaluation_v1, grid_v1, menu, optimum_v1, policies_v1
-from heartpole_jax.heartpole_v1 import EnvParams
+from heartpole_jax.envs import menu
+from heartpole_jax.envs.heartpole_v1 import EnvParams
+from heartpole_jax.evaluation import heartpole_v1 as evaluation_v1
+from heartpole_jax.optimum import grid as grid_v1
+from heartpole_jax.optimum import heartpole_v1 as optimum_v1
+from heartpole_jax.policies import heartpole_v1 as policies_v1
 
 pytestmark = pytest.mark.once
 
@@ -181,7 +185,7 @@ def test_bad_input_is_refused():
         optimum_v1.solve(resolution=0.1)
     with pytest.raises(ValueError, match="plain numbers to be solved"):
         evaluation_v1.evaluate(
-            hp.policies_v1.make("coffee"), jax.random.key(0), EnvParams(heart_attack_penalty=jnp.array(100.0))
+            hp.policies.heartpole_v1.make("coffee"), jax.random.key(0), EnvParams(heart_attack_penalty=jnp.array(100.0))
         )
     with pytest.raises(ValueError, match="num_episodes must be at least 4"):
-        evaluation_v1.evaluate(hp.policies_v1.make("coffee"), jax.random.key(0), num_episodes=3)
+        evaluation_v1.evaluate(hp.policies.heartpole_v1.make("coffee"), jax.random.key(0), num_episodes=3)

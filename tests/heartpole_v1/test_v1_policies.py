@@ -9,7 +9,9 @@ import pytest
 from compiling import OPTIMISED
 
 import heartpole_jax as hp
-from heartpole_jax import heartpole_v1, make, menu, policies_v1
+from heartpole_jax import make
+from heartpole_jax.envs import heartpole_v1, menu
+from heartpole_jax.policies import heartpole_v1 as policies_v1
 
 pytestmark = pytest.mark.once
 

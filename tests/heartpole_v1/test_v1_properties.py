@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from oracle import as_noise, as_state
 
-from heartpole_jax import heartpole_v1
-from heartpole_jax.heartpole_v1 import EnvParams
+from heartpole_jax.envs import heartpole_v1
+from heartpole_jax.envs.heartpole_v1 import EnvParams
 
 pytestmark = pytest.mark.once
 

@@ -10,8 +10,8 @@ import pytest
 from oracle import as_noise, as_state
 
 import heartpole_jax as hp
-from heartpole_jax import heartpole_v1, menu
-from heartpole_jax.menu import Menu, Row
+from heartpole_jax.envs import heartpole_v1, menu
+from heartpole_jax.envs.menu import Menu, Row
 
 NO_ATTACK = 1 - 2.0**-24
 CALM = (0.5, 0.25, 0.75, NO_ATTACK)

@@ -11,7 +11,7 @@ from scipy import special, stats
 
 import heartpole_jax as hp
 from heartpole_jax import identification
-from heartpole_jax.drawing.fit import draw_fit
+from heartpole_jax.drawing.charts.fit import draw_fit
 from heartpole_jax.identification import ObservationNoise, residuals
 
 pytestmark = pytest.mark.once

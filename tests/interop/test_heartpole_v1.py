@@ -12,8 +12,8 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import heartpole_jax as hp
-from heartpole_jax import menu as menus
 from heartpole_jax import threefry
+from heartpole_jax.envs import menu as menus
 from heartpole_jax.gym import FunctionalEnv, VectorEnv
 
 NAME = "heartpole_jax.gym:HeartPole-v1"

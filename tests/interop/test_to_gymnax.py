@@ -12,7 +12,7 @@ import pytest
 from contract import check_environment, check_own_buffers
 
 import heartpole_jax as hp
-from heartpole_jax import menu as menus
+from heartpole_jax.envs import menu as menus
 
 gymnax = pytest.importorskip("gymnax", reason="gymnax pins jax < 0.12")
 

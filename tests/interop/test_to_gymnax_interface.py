@@ -130,7 +130,11 @@ def test_a_second_step_and_an_ended_episode_compile_nothing():
         ((7,), TypeError, "env must be the name of an environment or an Environment, .* got 7"),
         ((None,), TypeError, "env must be the name .* got None"),
         (("HeartPole-v0", 0.5), TypeError, "params of 'HeartPole-v0' must be an EnvParams, got 0.5"),
-        (("HeartPole-v0", EnvParams()), TypeError, "an EnvParams of heartpole_jax.heartpole_v0, got an EnvParams of "),
+        (
+            ("HeartPole-v0", EnvParams()),
+            TypeError,
+            "an EnvParams of .*heartpole_v0, got an EnvParams of ",
+        ),
     ],
 )
 def test_what_is_no_environment_and_no_parameters_is_an_error(arguments, error, message):

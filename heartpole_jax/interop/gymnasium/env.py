@@ -7,10 +7,10 @@ import gymnasium
 import numpy as np
 from gymnasium import error
 
-from heartpole_jax import environment, heartpole_v0, heartpole_v1
+from heartpole_jax.envs import environment, heartpole_v0, heartpole_v1
+from heartpole_jax.envs.menu import Menu
 from heartpole_jax.interop import checks, stepping
 from heartpole_jax.interop.rendering import Renderer
-from heartpole_jax.menu import Menu
 
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array", "human"], "render_fps": 10}
 

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 from chex import ArrayTree
 from gymnasium.experimental.functional import FuncEnv
 
-from heartpole_jax import arguments, environment, struct
-from heartpole_jax.heartpole_v0 import StepInfo
+from heartpole_jax import arguments, struct
+from heartpole_jax.envs import environment
+from heartpole_jax.envs.heartpole_v0 import StepInfo
+from heartpole_jax.envs.menu import Menu
 from heartpole_jax.interop import adapting, checks
-from heartpole_jax.menu import Menu
 
 
 @struct.dataclass

@@ -10,12 +10,13 @@ from gymnasium import error
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from heartpole_jax import environment, validation
+from heartpole_jax import validation
 from heartpole_jax.arguments import shown
+from heartpole_jax.envs import environment
+from heartpole_jax.envs.menu import Menu
 from heartpole_jax.interop import adapting, checks, step_limit, stepping
 from heartpole_jax.interop.gymnasium.env import METADATA
 from heartpole_jax.interop.rendering import Renderer
-from heartpole_jax.menu import Menu
 
 _AUTORESET = {
     AutoresetMode.NEXT_STEP: stepping.Autoreset.NEXT_STEP,

@@ -21,8 +21,9 @@ from agents.common import networks
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.runs import loop, run_folder
 from agents.tutorial import tutorial
-from heartpole_jax import evaluation, policies, saved_policy
+from heartpole_jax import evaluation, policies
 from heartpole_jax.__main__ import main as library_main
+from heartpole_jax.policies import saved_policy
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
 

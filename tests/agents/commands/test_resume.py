@@ -23,9 +23,11 @@ from agents.dqn.config import DQNConfig, Hyperparams
 from agents.reports import learning_curve
 from agents.runs import loop, run_folder, scoring
 from agents.runs.progress import Progress
-from heartpole_jax import documents, policies, registry, saved_policy
-from heartpole_jax.environment import HEARTPOLE_V0
+from heartpole_jax import documents, policies
+from heartpole_jax.envs import registry
+from heartpole_jax.envs.environment import HEARTPOLE_V0
 from heartpole_jax.optimum import sober_optimum
+from heartpole_jax.policies import saved_policy
 
 pytestmark = pytest.mark.once
 

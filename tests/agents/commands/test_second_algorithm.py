@@ -15,7 +15,9 @@ from agents.commands.sweep import Sweep, study_of
 from agents.common import networks
 from agents.runs import algorithms, recipes
 from agents.sweeps import result_files, study_file
-from heartpole_jax import policies, registry, saved_policy
+from heartpole_jax import policies
+from heartpole_jax.envs import registry
+from heartpole_jax.policies import saved_policy
 
 pytestmark = pytest.mark.once
 

@@ -18,7 +18,8 @@ from agents.commands import sweep as sweep_command
 from agents.common import memory
 from agents.runs import recipes, run_folder
 from agents.sweeps import result_files, results, study_file
-from heartpole_jax import documents, saved_policy
+from heartpole_jax import documents
+from heartpole_jax.policies import saved_policy
 
 pytestmark = pytest.mark.once
 

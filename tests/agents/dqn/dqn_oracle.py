@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from heartpole_jax import Environment, struct, threefry
-from heartpole_jax.transforms import heartpole_features
+from heartpole_jax.policies.transforms import heartpole_features
 
 NOISE, POLICY, START, SAMPLE = range(16, 20)  # what random numbers are for
 

@@ -17,7 +17,7 @@ from agents.pqn import agent as pqn_agent
 from agents.pqn import algorithm as pqn_algorithm
 from agents.pqn import learning
 from agents.runs import loop
-from heartpole_jax import saved_policy
+from heartpole_jax.policies import saved_policy
 
 KEY = jax.random.key(0)
 CONFIG = DQNConfig(hidden_sizes=(4,), buffer_size=64, num_envs=2, batch_size=4)

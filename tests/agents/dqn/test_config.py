@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agents.dqn.config import DQNConfig, Hyperparams
-from heartpole_jax.transforms import TRANSFORMS
+from heartpole_jax.policies.transforms import TRANSFORMS
 
 SIZES = ("n_step", "batch_size", "buffer_size", "num_envs", "steps_per_iteration", "updates_per_iteration")
 

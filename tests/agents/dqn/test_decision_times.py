@@ -9,8 +9,8 @@ from agents.common import networks
 from agents.dqn import loss, replay
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.runs import recipes
-from heartpole_jax import menu, registry
-from heartpole_jax.transforms import TRANSFORMS
+from heartpole_jax.envs import menu, registry
+from heartpole_jax.policies.transforms import TRANSFORMS
 
 ENV = hp.make("HeartPole-v1")
 CONFIG = DQNConfig(hidden_sizes=(), transform="heartpole-v1", batch_size=3, buffer_size=16)

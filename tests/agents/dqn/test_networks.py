@@ -12,7 +12,7 @@ import scipy.stats
 
 from agents.common import networks
 from agents.dqn.config import DQNConfig
-from heartpole_jax import q_network, transforms
+from heartpole_jax.policies import q_network, transforms
 
 pytestmark = [pytest.mark.once, pytest.mark.extras, pytest.mark.usefixtures("reused_keys_raise")]
 

@@ -16,7 +16,8 @@ from agents.common import memory as machine
 from agents.common import networks
 from agents.dqn import memory
 from agents.dqn.config import DQNConfig, Hyperparams
-from heartpole_jax import evaluation, transforms
+from heartpole_jax import evaluation
+from heartpole_jax.policies import transforms
 
 pytestmark = pytest.mark.once
 

@@ -10,7 +10,7 @@ from agents import pqn
 from agents.common import networks
 from agents.common.decision_times import discounted_reward
 from agents.pqn import acting, learning
-from heartpole_jax import transforms
+from heartpole_jax.policies import transforms
 
 FALSE = np.zeros(3, bool)
 

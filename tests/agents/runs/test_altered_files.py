@@ -19,7 +19,8 @@ from agents.sweeps import result_files, results, search, slice_files, study_file
 from agents.sweeps.results import Summary
 from agents.sweeps.slice_files import CURVES, Result
 from agents.sweeps.tasks import Trial
-from heartpole_jax import documents, saved_policy
+from heartpole_jax import documents
+from heartpole_jax.policies import saved_policy
 
 pytestmark = pytest.mark.once
 

@@ -17,8 +17,9 @@ from agents.commands import sweep as sweep_command
 from agents.reports import learning_curve
 from agents.runs import checkpoints, events, files, records, run_folder
 from agents.sweeps import study_folder
-from heartpole_jax import disk, documents, registry
-from heartpole_jax.drawing import style
+from heartpole_jax import disk, documents
+from heartpole_jax.drawing.charts import style
+from heartpole_jax.envs import registry
 from heartpole_jax.terminal import printable
 
 DEAD = 2**22 + 1  # above every process id

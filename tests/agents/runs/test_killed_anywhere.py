@@ -28,7 +28,7 @@ from agents.reports import learning_curve
 from agents.runs import loop, scoring
 from agents.sweeps import objectives, slices
 from heartpole_jax import struct
-from heartpole_jax.drawing import style
+from heartpole_jax.drawing.charts import style
 
 pytestmark = [
     pytest.mark.once,

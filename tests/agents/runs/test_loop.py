@@ -8,7 +8,7 @@ import pytest
 from agents.__main__ import main
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.runs import loop
-from heartpole_jax import registry
+from heartpole_jax.envs import registry
 
 
 @pytest.fixture(autouse=True)

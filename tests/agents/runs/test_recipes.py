@@ -6,7 +6,7 @@ import pytest
 
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.runs import loop, recipes
-from heartpole_jax import registry
+from heartpole_jax.envs import registry
 
 SOUND = """
 env = "gymnax:CartPole-v1"

@@ -9,7 +9,8 @@ from agents import dqn
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.sweeps import space
 from agents.sweeps.space import Choices, Grid, LogUniform, Uniform
-from heartpole_jax import EnvParams, registry
+from heartpole_jax import EnvParams
+from heartpole_jax.envs import registry
 
 ENV = registry.make("HeartPole-v0")
 

@@ -11,7 +11,7 @@ from agents.runs import recipes
 from agents.sweeps import study, study_file
 from agents.sweeps.space import Choices, LogUniform, Uniform
 from agents.sweeps.tasks import Halving
-from heartpole_jax import registry
+from heartpole_jax.envs import registry
 
 SOUND = """
 recipe = "heartpole-v0"

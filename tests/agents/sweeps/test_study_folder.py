@@ -7,7 +7,8 @@ from tiny_menu import TEA
 
 from agents.commands.resume import Resume, resume
 from agents.sweeps import study_file, study_folder
-from heartpole_jax import documents, registry
+from heartpole_jax import documents
+from heartpole_jax.envs import registry
 
 
 def _study(env):

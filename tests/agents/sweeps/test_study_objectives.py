@@ -5,8 +5,8 @@ import math
 import pytest
 
 from agents.sweeps import objectives, study_file
-from heartpole_jax import registry
-from heartpole_jax.heartpole_v0 import EnvParams
+from heartpole_jax.envs import registry
+from heartpole_jax.envs.heartpole_v0 import EnvParams
 from heartpole_jax.optimum import sober_optimum
 
 SMALL = {"env": "HeartPole-v0", "num_steps": 1_000_000, "seeds": 2, "params": {"max_steps": 50}}

@@ -17,8 +17,8 @@ from agents.sweeps.executors import LocalExecutor
 from agents.sweeps.slice_files import Result
 from agents.sweeps.sweep import Runtime
 from agents.sweeps.tasks import RungSlice, Trial
-from heartpole_jax import registry
-from heartpole_jax.heartpole_v0 import EnvParams
+from heartpole_jax.envs import registry
+from heartpole_jax.envs.heartpole_v0 import EnvParams
 from heartpole_jax.optimum import sober_optimum
 
 pytestmark = pytest.mark.once

@@ -1,0 +1,281 @@
+"""One episode as a strip chart: what the developer did, and what the body made of it.
+
+    records = rollout(policy, key, num_envs=1, record=everything).records
+    figure = draw_episode(records)
+    figure.savefig("episode.png")
+
+Actions lie in rows at the top, the body below them, the score and the return at the bottom. Episodes of HeartPole-v0
+and HeartPole-v1 are drawn, the latter with a row for each row of the menu.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from heartpole_jax import arguments
+from heartpole_jax.drawing.charts import style
+from heartpole_jax.drawing.frames.moment import Choice, choices
+from heartpole_jax.envs import heartpole_v0, heartpole_v1, physiology
+from heartpole_jax.rollout import Transition
+
+_HALF_HOURS_A_DAY = 48
+_HEART, _HEART_FONT = "♥", "DejaVu Sans"  # the font that comes with matplotlib, whatever the user's default
+_SHORT = 2.0  # days; below this the axis counts hours, and single half-hours can be distinguished
+_RECORD_IT = "take rollout(policy, key, num_envs=1, record=everything).records"
+_MARGINS = {"left": 0.08, "right": 0.93, "top": 0.875, "bottom": 0.085, "hspace": 0.42}
+# Of what is neither sleep nor idling, in the order of the menu.
+_COLOURS = (style.INK, style.ORANGE, style.GREEN, style.BLUE, style.PURPLE, style.GREY)
+_LETTER = 0.0073  # width of a letter of a row's name, that of the figure being 1
+_ROW = 0.35  # height of a row, that of a strip being 1
+_SLIDE_HOLDS = 4 * _ROW + 5  # HeartPole-v0's rows and strips
+
+
+class _Strip(NamedTuple):
+    name: str
+    values: np.ndarray  # (num_steps + 1,), at every decision and at the end
+    shown: tuple[float, float]  # always within the vertical limits
+    line: tuple[float, str] | None = None  # a level of interest, drawn where the values come near it
+    steps: bool = False  # whether the value jumps at the end of a step, rather than drifting there
+
+
+class _Row(NamedTuple):
+    number: int  # of the action
+    choice: Choice
+    colour: str
+    height: float  # of its blocks
+
+
+@arguments.checked(title=str)
+def draw_episode(
+    records: Transition,
+    params: heartpole_v0.EnvParams | heartpole_v1.EnvParams | None = None,
+    title: str | None = None,
+) -> style.Figure:
+    """A figure of one episode of one patient: actions, alertness, hypertension, blood alcohol, score and return; of
+    HeartPole-v1 stimulation and impairment as well.
+
+    Time runs in days, and in episodes of under two days the ticks count hours. Nights are shaded, heart attacks are
+    vertical marks through every strip. Between two decisions the lines are straight, also through sleep.
+
+    Args:
+      records: whole transitions of HeartPole-v0 or -v1, leaves of shape (num_steps, 1, ...), as
+        `rollout(policy, key, num_envs=1, record=everything).records`.
+      params: those of the rollout, for the levels drawn beside the curves, and the menu; the version's defaults for
+        None.
+      title: a headline.
+
+    Raises:
+      TypeError: if `records` is not a `Transition`, or `params` not an `EnvParams` of their version.
+      ValueError: if `records` are of several patients or several episodes, empty, not of HeartPole, or not finite, or
+        if an action is not on the menu.
+      ImportError: on importing this module without matplotlib.
+    """
+    is_v1 = isinstance(getattr(records, "state", None), heartpole_v1.EnvState)
+    params = style.scalar_params(params, heartpole_v1.EnvParams if is_v1 else heartpole_v0.EnvParams)
+    rows = _rows(choices(params))
+    name = "HeartPole-v1" if is_v1 else "HeartPole-v0"
+    records = _one_patient(records, len(rows), name)
+    days = _course(records, "time_elapsed") / _HALF_HOURS_A_DAY
+    short = days[-1] - days[0] < _SHORT
+    strips = _strips(records, params)
+
+    ratios = [_ROW * len(rows)] + [1.0] * len(strips)
+    taller = max(sum(ratios) / _SLIDE_HOLDS, 1.0)  # than a slide; the margins stay as wide
+    figure = style.new_figure((style.SLIDE[0], style.SLIDE[1] * taller))
+    margins = {
+        **_MARGINS,
+        "left": max(_MARGINS["left"], _LETTER * (2 + max(len(row.choice.label) for row in rows))),
+        "top": 1 - (1 - _MARGINS["top"]) / taller,
+        "bottom": _MARGINS["bottom"] / taller,
+    }
+    grid = figure.add_gridspec(1 + len(strips), 1, height_ratios=ratios, **margins)
+    # Nights and heart attacks go through all strips, so they are drawn once, behind them.
+    backdrop = figure.add_subplot(grid[:, 0], zorder=-1)
+    backdrop.set_axis_off()
+    backdrop.set_xlim(days[0], days[-1])
+    all_axes = [figure.add_subplot(grid[i], sharex=backdrop, facecolor="none") for i in range(1 + len(strips))]
+    for axes in all_axes:
+        style.clean(axes)
+        axes.tick_params(axis="x", bottom=False, labelbottom=False)
+    _draw_actions(all_axes[0], backdrop, rows, records.action, days[:-1], short)
+    for axes, strip in zip(all_axes[1:], strips, strict=True):
+        _draw_strip(axes, strip, days)
+    _draw_heart_attacks(backdrop, days[1:][records.info.heart_attack])
+    _draw_clock(all_axes[-1], days[-1] - days[0], short)
+    num_attacks = int(np.sum(records.info.heart_attack))
+    title = f"{name}: one episode" if title is None else title
+    heading = 1 - 0.055 / taller
+    figure.text(margins["left"], heading, style.plain(title), fontsize=style.TITLE_SIZE, color=style.INK)
+    figure.text(
+        margins["right"], heading, _summary(len(records.action), days[-1] - days[0], num_attacks, short),
+        fontsize=style.TEXT_SIZE, fontfamily=_HEART_FONT, color=style.VERMILLION if num_attacks else style.GREY,
+        horizontalalignment="right",
+    )  # fmt: skip
+    return figure
+
+
+def _course(records: Transition, name: str) -> np.ndarray:
+    """The state's `name` at every decision and at the end, of shape (num_steps + 1,)."""
+    states = (getattr(records.state, name)[:1], getattr(records.next_state, name))
+    return np.concatenate(states).astype(np.float64)
+
+
+def _rows(choices: Sequence[Choice]) -> list[_Row]:
+    """From the bottom row up: what happens most often, and says least, lies lowest; then sleep; the last row of the
+    menu before the first."""
+    idle: list[_Row] = []
+    asleep: list[_Row] = []
+    others: list[_Row] = []
+    for number, choice in enumerate(choices):
+        if choice.idles:
+            idle.append(_Row(number, choice, style.PALE, 0.35))
+        elif choice.wakes_up:
+            asleep.append(_Row(number, choice, style.SKY, 0.8))
+        else:
+            others.append(_Row(number, choice, _COLOURS[len(others) % len(_COLOURS)], 0.8))
+    return idle + asleep + others[::-1]
+
+
+def _strips(records: Transition, params: Any) -> tuple[_Strip, ...]:
+    half_risk = float(params.heart_attack_threshold), "half the highest risk"
+    ballmer_peak = float(params.ballmer_peak), "Ballmer peak"
+    score = np.asarray(physiology.score(_course(records, "work_done"), _course(records, "time_elapsed")))
+    returned = np.concatenate([[0.0], np.cumsum(records.reward, dtype=np.float64)])
+    of_v1 = ("stimulation", "impairment") if isinstance(params, heartpole_v1.EnvParams) else ()
+    return (
+        _Strip("alertness (1 = rested)", _course(records, "alertness"), (0.0, 1.0)),
+        *(_Strip(f"{name} (units of alertness)", _course(records, name), (0.0, 1.0)) for name in of_v1),
+        _Strip("hypertension (0 = normal)", _course(records, "hypertension"), (0.0, 1.0), half_risk),
+        _Strip("blood alcohol (%)", _course(records, "intoxication"), (0.0, 0.02), ballmer_peak),
+        _Strip("score: productive half-hours a half-hour", score, (0.0, 0.5)),
+        _Strip("return: rewards so far", returned, (0.0, 1.0), steps=True),
+    )
+
+
+def _one_patient(records: Transition, num_actions: int, name: str) -> Transition:
+    """`records` as NumPy arrays without the axis of patients. Raises as `draw_episode`."""
+    if not isinstance(records, Transition):
+        raise TypeError(f"records must be a Transition, got {type(records).__name__}; {_RECORD_IT}")
+    for part, names in {
+        "state": ("alertness", "hypertension", "intoxication", "time_elapsed", "work_done"),
+        "info": ("heart_attack",),
+    }.items():
+        missing = [name for name in names if not hasattr(getattr(records, part), name)]
+        if missing:
+            raise ValueError(f"records.{part} must be {name}'s, got one without {', '.join(missing)}; {_RECORD_IT}")
+    shapes = {np.shape(leaf)[:2] for leaf in jax.tree.leaves(records)}
+    if len(shapes) != 1 or len(shape := shapes.pop()) != 2 or 0 in shape:
+        got = sorted({np.shape(leaf) for leaf in jax.tree.leaves(records)})
+        raise ValueError(f"records must have leaves of shape (num_steps, 1, ...), got {got}; {_RECORD_IT}")
+    if shape[1] != 1:
+        raise ValueError(
+            f"an episode is one patient's, got records of {shape[1]}; "
+            "pick patient i with jax.tree.map(lambda x: x[:, i : i + 1], records)"
+        )
+    records = jax.tree.map(lambda leaf: np.asarray(leaf)[:, 0], records)
+    for leaf in jax.tree.leaves(records):
+        if not np.all(np.isfinite(leaf)):
+            raise ValueError(f"records must be finite, got {leaf[~np.isfinite(leaf)][0]}; a strip chart cannot show it")
+    unknown = np.setdiff1d(records.action, np.arange(num_actions))
+    if unknown.size:
+        raise ValueError(f"actions must be in 0 .. {num_actions - 1}, got {unknown.tolist()}")
+    torn = records.state.time_elapsed[1:] != records.next_state.time_elapsed[:-1]
+    ends = 1 + np.flatnonzero(records.done[:-1] | torn)
+    if ends.size:
+        raise ValueError(
+            f"records must be of one episode, got {len(records.done)} steps of which the first ends after {ends[0]}; "
+            f"cut them with jax.tree.map(lambda x: x[:{ends[0]}], records)"
+        )
+    return records
+
+
+def _draw_actions(
+    axes: style.Axes, backdrop: style.Axes, rows: Sequence[_Row], action: np.ndarray, days: np.ndarray, short: bool
+) -> None:
+    """A row of blocks for each action, begun at `days`; sleep shades the strips below as well.
+
+    A block is the break, or the half-hour of work where there is none.
+    """
+    for place, row in enumerate(rows):
+        duration = max(row.choice.half_hours, 1) / _HALF_HOURS_A_DAY
+        blocks = [(start, duration) for start in days[action == row.number]]
+        # In a long episode a half-hour is narrower than a pixel, and its outline is what keeps it visible.
+        edge, width = ("white", 1.5) if short else (row.colour, 0.0 if row.choice.idles else 0.6)
+        vertically = (place - row.height / 2, row.height)
+        axes.broken_barh(blocks, vertically, facecolor=row.colour, edgecolor=edge, linewidth=width)
+        if row.choice.wakes_up:
+            backdrop.broken_barh(
+                blocks, (0, 1), transform=backdrop.get_xaxis_transform(), facecolor=row.colour, alpha=0.13,
+                linewidth=0,
+                snap=False,  # to whole pixels, which would make stripes of many nights
+            )  # fmt: skip
+    axes.set_ylim(-0.5, len(rows) - 0.5)
+    axes.set_yticks(range(len(rows)), [style.plain(row.choice.label) for row in rows])
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["left", "bottom"]].set_visible(False)
+    for place, row in enumerate(rows):
+        count = int(np.sum(action == row.number))
+        style.beside(axes, place, f"{count:,} \N{MULTIPLICATION SIGN}", style.GREY if count else style.PALE)
+
+
+def _draw_strip(axes: style.Axes, strip: _Strip, days: np.ndarray) -> None:
+    low, high = min(strip.values.min(), strip.shown[0]), max(strip.values.max(), strip.shown[1])
+    if strip.line is not None and strip.values.max() > 0.5 * strip.line[0]:
+        level, name = strip.line
+        high = max(high, level)
+        axes.axhline(level, color=style.GREY, linewidth=1.0, linestyle=(0, (4, 3)))
+        axes.annotate(
+            name, (1, level), xycoords=("axes fraction", "data"), xytext=(-4, 2), textcoords="offset points",
+            fontsize=style.TICK_SIZE - 2, color=style.GREY, horizontalalignment="right",
+            bbox=style.OVER_LINES,
+        )  # fmt: skip
+    if low < 0 < high:
+        axes.axhline(0.0, color=style.PALE, linewidth=1.0, zorder=0)
+    drawstyle = "steps-post" if strip.steps else "default"
+    axes.plot(days, strip.values, color=style.BLUE, linewidth=1.8, drawstyle=drawstyle, clip_on=False)
+    margin = 0.06 * (high - low)
+    axes.set_ylim(low - margin, high + margin)
+    axes.yaxis.set_major_locator(style.MaxNLocator(3, steps=[1, 2, 5, 10]))
+    axes.set_title(strip.name, loc="left", fontsize=style.TEXT_SIZE, color=style.INK, pad=3, bbox=style.OVER_LINES)
+    style.beside(axes, strip.values[-1], style.number(strip.values[-1]), style.BLUE)
+
+
+def _draw_heart_attacks(backdrop: style.Axes, days: np.ndarray) -> None:
+    low, high = backdrop.get_xlim()
+    room = 0.11 * (high - low)  # that a label takes
+    edges = np.concatenate([[low], days, [high]])
+    for day, gap_before, gap_after in zip(days, np.diff(edges)[:-1], np.diff(edges)[1:], strict=True):
+        backdrop.axvline(day, color=style.VERMILLION, linewidth=2.0)
+        backdrop.annotate(
+            _HEART, (day, 1), xycoords=("data", "axes fraction"), xytext=(0, 2), textcoords="offset points",
+            fontfamily=_HEART_FONT, fontsize=20, color=style.VERMILLION, horizontalalignment="center",
+            annotation_clip=False,
+        )  # fmt: skip
+        # Where attacks crowd, one label with room speaks for its neighbours: they carry the same heart.
+        right = gap_after > room
+        if right or gap_before > 2 * room:
+            backdrop.annotate(
+                "heart attack", (day, 1), xycoords=("data", "axes fraction"), xytext=(9 if right else -9, 4),
+                textcoords="offset points", fontsize=style.TEXT_SIZE, color=style.VERMILLION,
+                horizontalalignment="left" if right else "right", annotation_clip=False,
+            )  # fmt: skip
+
+
+def _draw_clock(axes: style.Axes, length: float, short: bool) -> None:
+    axes.tick_params(axis="x", bottom=True, labelbottom=True)
+    if short:
+        hours = next(step for step in (0.5, 1, 2, 6) if length * 24 <= 13 * step or step == 6)
+        axes.xaxis.set_major_locator(style.MultipleLocator(hours / 24))
+        axes.xaxis.set_major_formatter(style.FuncFormatter(lambda day, _: f"{24 * day:g}"))
+    else:
+        axes.xaxis.set_major_locator(style.MaxNLocator(10, steps=[1, 2, 5, 10]))
+    axes.set_xlabel("time (hours)" if short else "time (days)", fontsize=style.TEXT_SIZE, color=style.GREY)
+
+
+def _summary(num_steps: int, length: float, num_attacks: int, short: bool) -> str:
+    decisions = f"{num_steps:,} decision{'s' if num_steps != 1 else ''}"
+    lasting = f"{24 * length:g} hours" if short else f"{length:.1f} days"
+    attacks = f"{_HEART} {num_attacks:,}" if num_attacks else "no"
+    return f"{decisions} in {lasting}, {attacks} heart attack{'s' if num_attacks != 1 else ''}"
