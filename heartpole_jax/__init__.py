@@ -11,8 +11,10 @@ Importing makes no array and touches no device.
 
 from heartpole_jax import policies
 from heartpole_jax.envs import heartpole_v0, heartpole_v1, menu
-from heartpole_jax.envs.environment import Environment, checked, make, step_autoreset
+from heartpole_jax.envs.environment import Environment, checked, step_autoreset
 from heartpole_jax.envs.heartpole_v0 import (
+    NUM_ACTIONS,
+    OBS_NAMES,
     Action,
     EnvParams,
     EnvState,
@@ -27,11 +29,14 @@ from heartpole_jax.envs.heartpole_v0 import (
     transition,
     transition_info,
 )
+from heartpole_jax.envs.registry import make, register
 from heartpole_jax.policies.saved_policy import load_policy
 from heartpole_jax.policy import Policy
 from heartpole_jax.rollout import Envs, Rollout, Transition, everything, rollout, stream
 
 __all__ = [
+    "NUM_ACTIONS",
+    "OBS_NAMES",
     "Action",
     "EnvParams",
     "EnvState",
@@ -52,6 +57,7 @@ __all__ = [
     "menu",
     "observe",
     "policies",
+    "register",
     "reset",
     "rollout",
     "sample_noise",

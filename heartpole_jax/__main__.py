@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import dataclasses
 import difflib
 import os
 import sys
@@ -14,13 +13,11 @@ import jax
 import numpy as np
 
 from heartpole_jax import disk, evaluation, policies, validation
-from heartpole_jax.envs import environment, heartpole_v1, registry
+from heartpole_jax.envs import environment, registry
 from heartpole_jax.envs import menu as menus
-from heartpole_jax.envs.heartpole_v0 import EnvParams
-from heartpole_jax.evaluation import heartpole_v1 as evaluation_v1
+from heartpole_jax.envs import params as env_params
 from heartpole_jax.evaluation import menu_report, tables
 from heartpole_jax.gradients.sensitivity import as_text, sensitivity
-from heartpole_jax.policies import heartpole_v1 as policies_v1
 from heartpole_jax.policies import saved_policy
 from heartpole_jax.rollout import everything, rollout
 from heartpole_jax.terminal import one_line, printable
@@ -51,43 +48,43 @@ def _fail(error: Exception | str, status: int) -> int:
 
 
 def _leaderboard(options: argparse.Namespace) -> None:
-    module: Any = evaluation_v1 if options.env == "HeartPole-v1" else evaluation
-    params = _params(options)
-    known = module.default_policies(params)
-    chosen = {name: validation.look_up(known, name, "policy") for name in options.policies or known}
+    env = _environment(options)
+    params = env_params.replaced(env, env_params.read(env, _values(options.params)))
+    chosen = None
+    if options.policies:
+        chosen = {name: policies.make(name, params, env) for name in options.policies}
     folder = disk.as_path(options.out) if options.out else None
     if folder:
         validation.check_folder(folder)
-    rows = module.leaderboard(
-        jax.random.key(options.seed), chosen, params, num_episodes=options.episodes or module.NUM_EPISODES,
+    board = evaluation.leaderboard(
+        chosen, jax.random.key(options.seed), params, env=env, num_episodes=options.episodes,
         devices=jax.devices(), progress=lambda name: print(f"evaluating {name} ...", file=sys.stderr),
     )  # fmt: skip
-    texts = {
-        "table": tables.as_text(rows, params) + "\n",
-        "json": tables.as_json(rows, params, options.seed) + "\n",
-        "csv": tables.as_csv(rows),
-        "markdown": tables.as_markdown(rows, params, options.seed),
-    }
+    print(printable(tables.as_format(board, options.format, options.seed)), end="")
     if folder:
-        folder.mkdir(parents=True, exist_ok=True)
-        for kind, suffix in (("json", "json"), ("csv", "csv"), ("markdown", "md")):
-            disk.write_atomic(folder / f"leaderboard.{suffix}", texts[kind].encode())
-    print(printable(texts[options.format]), end="")
-    if folder:
+        tables.save(board, folder, options.seed)
         print(f"\nwritten: {folder}/leaderboard.md, .json, .csv", file=sys.stderr)
 
 
-def _params(options: argparse.Namespace) -> Any:
-    """Of the environment that is asked for. Raises ValueError for an option that belongs to the other one."""
-    if options.env == "HeartPole-v1":
-        if options.max_steps is not None:
-            raise ValueError("HeartPole-v1 has no --max-steps; an episode lasts four weeks, however many decisions")
-        menu = menus.as_menu(options.menu)
-        return heartpole_v1.EnvParams(menu=menu, heart_attack_proclivity=options.heart_attack_proclivity)
-    if options.menu is not None:
-        raise ValueError(f"HeartPole-v0 has no menu, got {options.menu!r}; add --env HeartPole-v1")
-    max_steps = 1000 if options.max_steps is None else options.max_steps
-    return EnvParams(max_steps=max_steps, heart_attack_proclivity=options.heart_attack_proclivity)
+def _environment(options: argparse.Namespace) -> environment.Environment:
+    """The environment that is asked for, with its menu. Raises ValueError where there is none, or it takes no menu."""
+    return registry.make(options.env) if options.menu is None else registry.make(options.env, menu=options.menu)
+
+
+def _values(given: list[str]) -> dict[str, int | float]:
+    """The parameters of "name=value" by name. Raises ValueError for another form, and for a name given twice."""
+    values: dict[str, int | float] = {}
+    for text in given:
+        name, _, number = text.partition("=")
+        if not number:
+            raise ValueError(f"--params must be name=value, got {text!r}; as in --params max_steps=200")
+        if name in values:
+            raise ValueError(f"--params names {name} twice; give it once")
+        try:
+            values[name] = int(number) if number.lstrip("+-").isdigit() else float(number)
+        except ValueError:
+            raise ValueError(f"--params {name} must be a number, got {number!r}") from None
+    return values
 
 
 def _episode(options: argparse.Namespace) -> None:
@@ -97,47 +94,39 @@ def _episode(options: argparse.Namespace) -> None:
     out = _picture(options.out)
     folder = disk.as_path(options.policy or "")
     saved = saved_policy.load(folder) if options.policy and folder.is_dir() else None
-    env = _environment_of(saved, options) if saved else environment.make(options.env or "HeartPole-v0", options.menu)
-    trained = (saved.provenance.get("params") or {}) if saved else {}
-    if env.name == "HeartPole-v1":
-        params, num_steps = dataclasses.replace(env.default_params, **trained), options.steps
-        name = options.policy or "coffee and exercise"
-        rows = [row.name for row in params.menu.actions]
+    if saved:
+        env = _environment_of(saved, options)
     else:
-        params, num_steps = EnvParams(**{"max_steps": 1000, **trained}), None
-        params = dataclasses.replace(params, max_steps=options.steps) if options.steps else params
-        name, rows = options.policy or "reference", ["", "coffees", "beers", "nights"]
+        options.env = options.env or "HeartPole-v0"
+        env = _environment(options)
+    trained = (saved.provenance.get("params") or {}) if saved else {}
+    params = env_params.replaced(env, trained | env_params.read(env, _values(options.params)))
     if saved:
         name, policy = folder.absolute().name, saved.as_policy()
-    elif os.sep in name:
-        raise ValueError(f"{name} is no folder; name one that `python -m agents train` has written, or a policy")
-    elif env.name == "HeartPole-v1":
-        policy = policies_v1.optimal(params) if name == "optimal" else policies_v1.make(name, params.menu)
+    elif options.policy and os.sep in options.policy:
+        raise ValueError(
+            f"{options.policy} is no folder; name one that `python -m agents train` has written, or a policy"
+        )
     else:
-        policy = policies.make(name, params)
+        name = options.policy or env.shown_policy or next(iter(policies.of(env)))
+        policy = policies.make(name, params, env)
     key = jax.random.key(options.seed)
-    result = rollout(policy, key, params, env=env, num_envs=1, num_steps=num_steps, record=everything)
+    result = rollout(policy, key, params, env=env, num_envs=1, num_steps=options.steps, record=everything)
     done = np.append(np.asarray(result.records.done[:, 0]), True)
     records = jax.tree.map(lambda x: x[: np.argmax(done) + 1], result.records)
-    attacks = int(np.sum(records.info.heart_attack))
-    actions = np.bincount(np.asarray(records.action).ravel(), minlength=len(rows))
-    figure = draw_episode(records, params, title=f"{name}, seed {options.seed}")
+    figure = draw_episode(records, params, title=f"{name}, seed {options.seed}", env=env)
     style.save(figure, out)
-    counts = ", ".join(f"{row}: {count}" for row, count in zip(rows, actions, strict=True) if row)
+    attacks = int(np.sum(records.info.heart_attack))
+    actions = np.bincount(np.asarray(records.action).ravel(), minlength=env.num_actions)
+    counts = ", ".join(f"{action}: {count}" for action, count in zip(env.action_names, actions, strict=True))
     text = f"{float(result.totals[0]):.3f}, {len(records.action):,} decisions, heart attacks: {attacks}, {counts}"
     print(printable(f"{name}, seed {options.seed}: return {text}"))
     print(f"written: {out}")
 
 
 def _environment_of(saved: saved_policy.SavedPolicy, options: argparse.Namespace) -> environment.Environment:
-    """The environment that the policy was trained in. Raises ValueError for one that cannot be drawn, or not asked for.
-
-    Its menu is the policy's.
-    """
-    version = saved.env.partition(":")[0]
-    if version not in ("HeartPole-v0", "HeartPole-v1"):
-        raise ValueError(f"episodes of a HeartPole alone can be drawn, got a policy for {saved.env}")
-    if options.env not in (None, version):
+    """The environment that the policy was trained in, with its menu. Raises ValueError where another is asked for."""
+    if options.env not in (None, saved.env, registry.family(saved.env)):
         raise ValueError(f"{options.policy} is a policy for {saved.env}, got --env {options.env}; leave --env out")
     if options.menu is not None:
         raise ValueError(f"{options.policy} is a policy for {saved.env}, whose menu it needs; leave --menu out")
@@ -158,12 +147,14 @@ def _sensitivity(options: argparse.Namespace) -> None:
     from heartpole_jax.drawing.charts.tornado import draw_tornado
 
     out = _picture(options.out)
-    params = EnvParams(max_steps=options.steps)
+    env = _environment(options)
+    params = env_params.replaced(env, env_params.read(env, _values(options.params)))
+    name = options.policy or env.shown_policy or next(iter(policies.of(env)))
     key = jax.random.key(options.seed)
-    found = sensitivity(policies.make(options.policy, params), key, params, num_episodes=options.episodes)
-    figure = draw_tornado(found, title=options.policy)
+    found = sensitivity(policies.make(name, params, env), key, params, env=env, num_episodes=options.episodes)
+    figure = draw_tornado(found, title=name)
     style.save(figure, out)
-    print(as_text(found, options.policy))
+    print(as_text(found, name))
     print(f"\nwritten: {out}")
 
 
@@ -212,27 +203,23 @@ def _parser() -> argparse.ArgumentParser:
 
     board = commands.add_parser("leaderboard", help="scripted policies ranked by expected return")
     board.set_defaults(command=_leaderboard)
-    board.add_argument("--env", choices=("HeartPole-v0", "HeartPole-v1"), default="HeartPole-v0")
-    board.add_argument("--menu", metavar="FILE", help="of HeartPole-v1: a TOML file, or the name of a shipped menu")
+    _add_environment(board, "HeartPole-v0")
     board.add_argument("--policies", nargs="+", metavar="NAME", help="of those that it otherwise shows all of")
     board.add_argument("--episodes", type=_count, help="for each policy (default 65536, and 16384 of HeartPole-v1)")
     board.add_argument("--seed", type=_seed, default=0, help="of the noise (default %(default)s)")
-    board.add_argument("--max-steps", type=_count, help="decisions an episode of HeartPole-v0 (default 1000)")
-    board.add_argument("--heart-attack-proclivity", type=_number, default=0.5, help="in [0, 1] (default %(default)s)")
-    board.add_argument("--format", choices=("table", "json", "csv", "markdown"), default="table")
+    board.add_argument("--format", choices=tables.FORMATS, default="table")
     board.add_argument("--out", metavar="FOLDER", help="also write leaderboard.md, .json and .csv there")
 
     episode = commands.add_parser("episode", help="one episode as a strip chart (a PNG; needs the extra 'plot')")
     episode.set_defaults(command=_episode)
-    episode.add_argument("--env", choices=("HeartPole-v0", "HeartPole-v1"), help="default HeartPole-v0")
-    episode.add_argument("--menu", metavar="FILE", help="of HeartPole-v1: a TOML file, or the name of a shipped menu")
+    _add_environment(episode, None)
     episode.add_argument(
         "--policy",
         help="its name (default 'reference', of HeartPole-v1 'coffee and exercise'; 'optimal' is the best known), or "
         "the folder of a saved one",
     )
     episode.add_argument("--seed", type=_seed, default=0)
-    episode.add_argument("--steps", type=_count, help="the most decisions (default 1000; of HeartPole-v1 four weeks')")
+    episode.add_argument("--steps", type=_count, help="the most decisions (default: to the time limit)")
     episode.add_argument("--out", metavar="FILE", default="episode.png", help="default %(default)s")
 
     figures = commands.add_parser("figures", help="the tutorial's figures (PNGs; needs the extra 'plot')")
@@ -241,11 +228,11 @@ def _parser() -> argparse.ArgumentParser:
 
     sensitive = commands.add_parser("sensitivity", help="what a policy's outcomes depend on (a PNG; extra 'plot')")
     sensitive.set_defaults(command=_sensitivity)
-    sensitive.add_argument("--policy", default="coffee after waking", help="its name (default %(default)s)")
+    _add_environment(sensitive, "HeartPole-v0")
+    sensitive.add_argument("--policy", help="its name (default 'reference', of HeartPole-v1 'coffee and exercise')")
     sensitive.add_argument(
         "--episodes", type=_count, help="episodes (default 128; 4,096 where parameters shift actions)"
     )
-    sensitive.add_argument("--steps", type=_count, default=1000, help="decisions an episode (default %(default)s)")
     sensitive.add_argument("--seed", type=_seed, default=0)
     sensitive.add_argument("--out", metavar="FILE", default="sensitivity.png", help="default %(default)s")
 
@@ -259,6 +246,18 @@ def _parser() -> argparse.ArgumentParser:
     menu.add_argument("file", nargs="?", help="a TOML file, or the name of a shipped menu (default heartpole_v1)")
     menu.add_argument("--out", metavar="FILE", help="also draw the days (a PNG; extra 'plot')")
     return parser
+
+
+def _add_environment(parser: argparse.ArgumentParser, default: str | None) -> None:
+    parser.add_argument(
+        "--env", default=default, metavar="NAME",
+        help="HeartPole-v0 (the default), HeartPole-v1, gymnax:NAME, or one of your own as package.module:attribute",
+    )  # fmt: skip
+    parser.add_argument("--menu", metavar="FILE", help="of HeartPole-v1: a TOML file, or the name of a shipped menu")
+    parser.add_argument(
+        "--params", nargs="+", default=[], metavar="NAME=VALUE",
+        help="of the environment, as max_steps=200 heart_attack_proclivity=0.1",
+    )  # fmt: skip
 
 
 class _Parser(argparse.ArgumentParser):

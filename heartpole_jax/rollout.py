@@ -20,7 +20,8 @@ from chex import Array, ArrayTree, PRNGKey
 from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from heartpole_jax import arguments, platforms, struct, threefry, validation
-from heartpole_jax.envs.environment import HEARTPOLE_V0, Environment
+from heartpole_jax.envs.environment import Environment
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.platforms import ByPlatform
 from heartpole_jax.policy import Policy, as_policy
 
@@ -112,7 +113,7 @@ def rollout(
         in, so that other numbers compile again; arrays are arguments of the program, which is then slower.
       env: any `Environment`.
       num_envs: patients, at least 1.
-      num_steps: decisions, at least 1; the time limit `params.max_steps` where there is one, by default.
+      num_steps: decisions, at least 1; the time limit where there is one, by default.
       total: transition -> numbers, summed over the steps of each patient. Sums are of JAX's default float.
         Without `autoreset` they end with the episode. Pass the same function again to reuse the compiled program.
       record: transition -> anything, stacked over the steps. Steps after an episode's end are recorded too.
@@ -132,8 +133,8 @@ def rollout(
     validation.check_type("env", env, Environment, "heartpole_jax.make(name) finds one")
     policy = as_policy(policy)
     validation.check_key("key", key)
-    params = env._params(params)
-    num_steps = _time_limit(params) if num_steps is None else num_steps
+    params = env.params_or_default(params)
+    num_steps = _time_limit(env, params) if num_steps is None else num_steps
     validation.check_type("autoreset", autoreset, (bool, np.bool_))
     for name, function in (("total", total), ("record", record)):
         if function is not None and not callable(function):
@@ -427,8 +428,10 @@ def _where(condition: Array, chosen: ArrayTree, otherwise: ArrayTree) -> ArrayTr
     return jax.tree.map(functools.partial(jnp.where, condition), chosen, otherwise)
 
 
-def _time_limit(params: Any) -> int:
-    max_steps = getattr(params, "max_steps", None)
+def _time_limit(env: Environment, params: Any) -> int:
+    max_steps = env.most_steps(params)
     if max_steps is None or isinstance(max_steps, jax.core.Tracer) or np.ndim(max_steps) > 0:
-        raise ValueError(f"num_steps is needed where params.max_steps is no known number, got {max_steps!r}")
+        raise ValueError(
+            f"num_steps is needed where params.{env.time_limit.parameter} is no known number, got {max_steps!r}"
+        )
     return int(max_steps)

@@ -13,13 +13,13 @@ import pytest
 import heartpole_jax as hp
 from agents import dqn
 from agents.commands import report
-from agents.common import env_params, networks, observations
+from agents.common import networks, observations
 from agents.dqn import DQNConfig, Hyperparams
 from agents.runs import recipes, run_folder, scoring
 from agents.sweeps import listed_search, objectives, result_files, results, space, study, study_file, tasks
 from heartpole_jax import annotations, arguments, evaluation, gradients, identification
-from heartpole_jax.drawing.frames import moment
 from heartpole_jax.envs import heartpole_v1, physiology
+from heartpole_jax.envs import params as env_params
 from heartpole_jax.evaluation import menu_report, tables
 from heartpole_jax.gradients import sensitivity
 from heartpole_jax.optimum import heartpole_v1 as optimum_v1
@@ -95,20 +95,18 @@ TYPED = {
         dqn.train_population,
         {"slice_size": 0.5, "keys": jax.random.split(jax.random.key(0))},
     ),
-    "rows": (tables.as_text, {"rows": "x", "params": hp.EnvParams()}),
-    "no rows": (tables.as_csv, {"rows": []}),
-    "no rows of a provenance": (tables.provenance, {"rows": [], "seed": 0}),
+    "rows": (tables.Leaderboard, {"rows": "x", "env": V0, "params": hp.EnvParams()}),
+    "no rows": (tables.Leaderboard, {"rows": (), "env": V0, "params": hp.EnvParams()}),
+    "a board": (tables.provenance, {"board": [], "seed": 0}),
     "states_of": (identification.traces.states_of, {"trace": "x"}),
-    "params of a table": (tables.as_json, {"params": {}, "rows": [], "seed": 0}),
-    "an evaluation": (tables.summary, {"evaluated": 3}),
+    "params of a table": (tables.Leaderboard, {"params": {}, "rows": (), "env": V0}),
     "found": (sensitivity.as_text, {"found": 3, "name": "x"}),
     "a menu": (menu_report.simulate_day, {"menu": {}}),
     "texts": (evaluation.interquartile_mean, {"values": np.array("x")}),
     "keys": (evaluation.interquartile_mean, {"values": jax.random.split(jax.random.key(0))}),
     "one number": (evaluation.interquartile_mean, {"values": np.float64(1.0)}),
     "no numbers": (evaluation.interquartile_mean, {"values": np.zeros((2, 0))}),
-    "policies": (evaluation.rank, {"policies": [], "evaluate_one": print}),
-    "an estimate": (tables.format_estimate, {"value": (1.0, 2.0, 3.0)}),
+    "an estimate": (evaluation.format_estimate, {"value": (1.0, 2.0, 3.0)}),
     "num_actions": (gradients.SoftPolicy(logits=print).policy, {"num_actions": "x"}),
     "config of observations": (observations.check_size, {"config": {}, "env": V0}),
     "env of observations": (observations.check, {"env": "x", "config": CONFIG}),
@@ -120,7 +118,6 @@ TYPED = {
         {"objectives": {}, "parents": {"a": [tasks.Trial(0, 0)]}, "keep_one_in": 2},
     ),
     "objectives": (tasks.score, {"objectives": np.ones((2, 2))}),
-    "params of choices": (moment.choices, {"params": 3}),
     "solve": (optimum_v1.solve, {"drunk": "yes"}),
     "v1's state": (heartpole_v1.observe, {"state": hp.EnvParams()}),
 }
@@ -237,4 +234,4 @@ def test_a_message_repeats_what_came_in_a_few_words(content):
 @pytest.mark.parametrize("seed", [-1, 2**32, 2**70, 1.5, True, "x"])
 def test_a_seed_that_is_none_is_refused(seed):
     with pytest.raises(ValueError, match=r"^seed must be a whole number in 0 \.\. 2\^32 - 1, got "):
-        scoring.mean_return(hp.policies.reference(), V0, num_episodes=2, seed=seed)
+        scoring.evaluate(hp.policies.reference(), V0, num_episodes=4, seed=seed, name="x")

@@ -15,7 +15,7 @@ from heartpole_jax.__main__ import main, use_all_cores
 
 pytestmark = pytest.mark.once
 
-SMALL = ["--policies", "optimal", "reference", "nothing", "--episodes", "512", "--max-steps", "50"]
+SMALL = ["--policies", "optimal", "reference", "nothing", "--episodes", "512", "--params", "max_steps=50"]
 
 
 def test_the_leaderboard_prints_a_ranked_table(capsys):
@@ -62,7 +62,7 @@ def test_the_same_seed_prints_the_same_numbers_and_another_one_others(capsys):
 def test_an_episode_is_drawn(tmp_path, capsys):
     path = tmp_path / "episode.png"
     assert main(["episode", "--policy", "reference", "--seed", "0", "--steps", "66", "--out", str(path)]) == 0
-    assert "coffees: 2, beers: 0, nights: 2" in capsys.readouterr().out
+    assert "coffee: 2, beer: 0, sleep: 2" in capsys.readouterr().out
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
@@ -96,7 +96,10 @@ def test_the_coffee_experiment_prints_a_distribution(capsys):
     ("arguments", "message"),
     [
         (["leaderboard", "--policies", "referense"], "did you mean 'reference'"),
-        (["leaderboard", "--heart-attack-proclivity", "1.5"], r"heart_attack_proclivity must be in [0, 1], got 1.5"),
+        (
+            ["leaderboard", "--params", "heart_attack_proclivity=1.5"],
+            r"heart_attack_proclivity must be in [0, 1], got 1.5",
+        ),
         (["leaderboard", "--episodes", "3"], "num_episodes must be at least 4"),
         (["episode", "--policy", "espresso"], "unknown policy 'espresso'"),
         (["episode", "--steps", "2", "--out", "/proc/nowhere/episode.png"], "/proc/nowhere"),
@@ -111,10 +114,14 @@ def test_bad_input_ends_with_status_2_and_says_why(arguments, message, capsys):
     ("arguments", "message"),
     [
         ("leaderboard --episodes 0", "argument --episodes: must be at least 1 and below 2^31, got 0"),
-        ("leaderboard --max-steps 1" + "0" * 30, "argument --max-steps: must be at least 1 and below 2^31, got 1"),
+        ("leaderboard --episodes 1" + "0" * 30, "argument --episodes: must be at least 1 and below 2^31, got 1"),
+        ("leaderboard --params max_steps", "--params must be name=value, got 'max_steps'"),
+        ("leaderboard --params max_steps=1 max_steps=2", "--params names max_steps twice"),
+        ("leaderboard --params max_step=9", "unknown parameter of HeartPole-v0 'max_step'; did you mean 'max_steps'"),
+        ("leaderboard --params max_steps=1" + "0" * 30, "max_steps must be a whole number, within int32"),
         (
-            "leaderboard --heart-attack-proclivity one",
-            "argument --heart-attack-proclivity: must be a number, got 'one'",
+            "leaderboard --params heart_attack_proclivity=one",
+            "--params heart_attack_proclivity must be a number, got 'one'",
         ),
         ("coffee --seed -1", "argument --seed: must be in 0 .. 2^32 - 1, got -1"),
         ("coffee --seed 1.5", "argument --seed: must be a whole number, got '1.5'"),

@@ -29,7 +29,7 @@ def test_make_finds_heartpole_v0():
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("Heartpole-v0", "did you mean 'HeartPole-v0'?"), ("CartPole", ""), ("", ""), (3, "")]
+    ("name", "hint"), [("Heartpole-v0", "did you mean 'HeartPole-v0'?"), ("CartPole", ""), ("", "")]
 )
 def test_make_refuses_an_unknown_name_and_says_what_there_is(name, hint):
     with pytest.raises(ValueError, match="unknown environment") as raised:

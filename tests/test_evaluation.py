@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from heartpole_jax import Action, EnvParams, evaluation, optimum, policies
+from heartpole_jax.evaluation import heartpole_v0 as evaluation_v0
 
 pytestmark = pytest.mark.once
 
@@ -29,7 +30,7 @@ KNOWN = {
 @pytest.fixture(scope="module")
 def rows():
     with compiling.optimised():
-        return evaluation.leaderboard(jax.random.key(7), num_episodes=8_192)
+        return evaluation.leaderboard(None, jax.random.key(7), num_episodes=8_192)
 
 
 def test_the_leaderboard_agrees_with_the_measured_table(rows):
@@ -66,7 +67,7 @@ def test_the_excess_keeps_its_digits(hypertension, action, attack):
         heart_attack_risk=jnp.float32(0.5 * sigma(hypertension - 6)),
     )  # fmt: skip
     transition = types.SimpleNamespace(state=state, next_state=after, info=info, action=jnp.int32(action))
-    found = evaluation._parts(optimum.resting_risk(), 6.0)(transition)["excess_risk"]
+    found = evaluation_v0._parts(optimum.resting_risk(), 6.0)(transition)["excess_risk"]
     if attack:
         assert float(found) == pytest.approx(expected, abs=1.2e-10, rel=1e-6)
     else:
@@ -182,7 +183,7 @@ def test_survivors_of_the_coffee_experiment_are_told_apart():
 
 
 def test_impossible_results_are_reported(monkeypatch):
-    monkeypatch.setattr(evaluation, "return_ceiling", lambda params: -130.0)
+    monkeypatch.setattr(evaluation_v0, "return_ceiling", lambda params: -130.0)
     with pytest.raises(RuntimeError, match="above the ceiling"):
         evaluation.evaluate(policies.make("nothing"), jax.random.key(0), EnvParams(max_steps=10), num_episodes=64)
 
@@ -192,6 +193,6 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="num_episodes must be at least 4"):
         evaluation.evaluate(policies.reference(), key, num_episodes=3)
     with pytest.raises(ValueError, match="at least one policy"):
-        evaluation.leaderboard(key, {})
+        evaluation.leaderboard({}, key)
     with pytest.raises(ValueError, match="at least four finite numbers"):
         evaluation.across_seeds(np.array([1.0, np.nan, 2.0, 3.0]), bootstrap_seed=0)

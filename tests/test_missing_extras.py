@@ -17,9 +17,9 @@ NEEDED = {
     "stable_baselines3": (("interop.stable_baselines3",), "this needs Stable-Baselines3: ", "sb3"),
     "brax": (("interop.brax",), "to_brax needs brax: ", "brax"),
     "stoa": (("interop.stoa",), "to_stoa needs stoa: ", "stoa"),
-    "matplotlib": (("drawing.curves", "drawing.strip_chart"), "drawing needs matplotlib: ", "plot"),
-    "PIL": (("drawing.frame",), "drawing frames needs Pillow: ", "render"),
-    "pygame": (("drawing.window",), "a window needs pygame: ", "render"),
+    "matplotlib": (("drawing.charts.curves", "drawing.charts.strip_chart"), "drawing needs matplotlib: ", "plot"),
+    "PIL": (("drawing.frames.frame",), "drawing frames needs Pillow: ", "render"),
+    "pygame": (("drawing.frames.window",), "a window needs pygame: ", "render"),
 }
 CODE = """
 import json, os, sys
@@ -36,7 +36,8 @@ for package, modules in needed.items():
     del sys.modules[package]
 
 os.environ.pop("PYGAME_HIDE_SUPPORT_PROMPT", None)  # Gymnasium sets it too
-from heartpole_jax.drawing import curves, strip_chart, window
+from heartpole_jax.drawing.charts import curves, strip_chart
+from heartpole_jax.drawing.frames import window
 curves.overview_figure()
 found["pygame"] = "pygame" in sys.modules
 found["pyplot"] = "matplotlib.pyplot" in sys.modules

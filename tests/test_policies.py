@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from heartpole_jax import policies, rollout
-from heartpole_jax.envs.heartpole_v0 import Action
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0, Action
 
 pytestmark = pytest.mark.once
 
 TRACES = Path(__file__).parent / "data" / "heartpole_v0_traces.npz"
 
 
-@pytest.mark.parametrize("name", policies.SCRIPTED)
+@pytest.mark.parametrize("name", policies.of(HEARTPOLE_V0))
 def test_a_policy_survives_pickling_with_its_compiled_program(name):
     """A process that is spawned gets it so. Equal functions and form are what jit finds a program by."""
     policy = policies.make(name)
@@ -83,7 +83,7 @@ def test_random_actions_are_uniform_and_independent_of_the_body():
     assert len(np.unique(actions[:, :50], axis=1).T) == 50
 
 
-@pytest.mark.parametrize("name", policies.SCRIPTED)
+@pytest.mark.parametrize("name", policies.of(HEARTPOLE_V0))
 def test_every_scripted_policy_runs_under_jit_and_gives_actions(name):
     actions = rollout(policies.make(name), jax.random.key(3), num_envs=4, num_steps=60, record=action_of).records
     assert actions.dtype == jnp.int32

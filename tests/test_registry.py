@@ -23,7 +23,7 @@ def test_a_name_of_gymnax_gives_the_same_object_again():
     env = registry.make("gymnax:CartPole-v1")
     assert registry.make("gymnax:CartPole-v1") is env
     assert registry.make(env.name) is env
-    assert (env.num_actions, env.obs_shape, env.default_params.max_steps) == (2, (4,), 500)
+    assert (env.num_actions, env.obs_shape, env.most_steps()) == (2, (4,), 500)
     assert registry.make("gymnax:MountainCar-v0") is not env
 
 
@@ -59,27 +59,27 @@ def menu(tmp_path):
 def test_the_digest_of_a_menu_is_of_what_the_patient_feels(menu):
     felt = '[{"half_hours": 0, "hazard": 1.0, "name": "tea", "stimulation": [0.0, 0.4], "wakes_up": false}]'
     digest = hashlib.sha256(felt.encode()).hexdigest()
-    assert registry.menu_digest(menu("tea.toml", TEA)) == digest
+    assert registry.digest(menu("tea.toml", TEA)) == digest
     told = TEA.replace("educated guess", "hour of reading") + 'note = "weak"\nhazard = 1  # as before\n'
-    assert registry.menu_digest(menu("told.toml", told)) == digest
+    assert registry.digest(menu("told.toml", told)) == digest
     for changed in (TEA.replace("0.4", "0.41"), TEA.replace('"tea"', '"mate"'), TEA + "hazard = 1.5\n"):
-        assert registry.menu_digest(menu(f"{len(changed)}.toml", changed)) != digest
+        assert registry.digest(menu(f"{len(changed)}.toml", changed)) != digest
 
 
 def test_the_rows_of_a_menu_that_is_extended_count(menu):
-    alone, more = registry.menu_digest(menu("a.toml", TEA)), 'extends = "heartpole_v0"\n' + TEA
-    assert registry.menu_digest(menu("b.toml", more)) not in (alone, None)
+    alone, more = registry.digest(menu("a.toml", TEA)), 'extends = "heartpole_v0"\n' + TEA
+    assert registry.digest(menu("b.toml", more)) not in (alone, None)
 
 
 @pytest.mark.parametrize("name", ["HeartPole-v0", "HeartPole-v1", "HeartPole-v1:heartpole_v0", "gymnax:CartPole-v1"])
 def test_where_no_menu_file_is_named_there_is_no_digest(name):
-    assert registry.menu_digest(name) is None
-    registry.check_menu(name, None, "ever")
+    assert registry.digest(name) is None
+    registry.check_digest(name, None, "ever")
 
 
 def test_a_menu_that_has_changed_is_refused_and_one_that_nobody_knows_is_not(menu):
     name = menu("tea.toml", TEA)
-    registry.check_menu(name, registry.menu_digest(name), "the run was begun")
-    registry.check_menu(name, None, "the run was begun")
+    registry.check_digest(name, registry.digest(name), "the run was begun")
+    registry.check_digest(name, None, "the run was begun")
     with pytest.raises(ValueError, match=r"^the menu .*/tea\.toml has changed since the run was begun; put it back as"):
-        registry.check_menu(name, "0" * 64, "the run was begun")
+        registry.check_digest(name, "0" * 64, "the run was begun")

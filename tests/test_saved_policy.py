@@ -88,7 +88,7 @@ def test_a_policy_of_another_menu_is_no_policy_of_this_one(tmp_path):
         save_policy(tmp_path, weights, config, "HeartPole-v1", PROVENANCE)
     policy = saved_policy.load(tmp_path)
     assert policy.num_actions == 4
-    with pytest.raises(ValueError, match="this policy was trained with 4 actions, and this menu has 8"):
+    with pytest.raises(ValueError, match="this policy was trained with 4 actions, and HeartPole-v1 has 8"):
         policy.as_policy()
 
 
@@ -100,16 +100,16 @@ def test_a_policy_of_a_menu_that_was_edited_since_is_none_of_the_menu_now(tmp_pa
     weights = networks.init_weights(jax.random.key(0), config, registry.make(name))
     save_policy(tmp_path, weights, config, name, PROVENANCE)
     policy = saved_policy.load(tmp_path)
-    assert policy.menu == registry.menu_digest(name)
+    assert policy.menu == registry.digest(name)
     file.write_text(rows.replace("hypertension = [0.0, 0.3]", "hypertension = [0.0, 0.2]"))
     policy.as_policy()  # this process goes on under the menu that it has read
-    registry.make.cache_clear()
+    registry._MADE.clear()
     assert saved_policy.load(tmp_path).act(np.zeros(8)) in range(4)
     with pytest.raises(ValueError, match=r"the menu .*mine\.toml has changed since this policy was trained; put"):
         policy.as_policy()
     dataclasses.replace(policy, menu=None).as_policy()  # as from before menus were remembered
     file.write_text(rows + "# the same\n")
-    registry.make.cache_clear()
+    registry._MADE.clear()
     policy.as_policy()
 
 
@@ -346,7 +346,7 @@ def test_a_policy_runs_in_numpy_on_no_device_and_needs_neither_agents_nor_flax(f
     code = f"""
 import sys
 import numpy as np
-from heartpole_jax import saved_policy
+from heartpole_jax.policies import saved_policy
 policy = saved_policy.load({str(folder)!r})
 print(policy.act(np.zeros((2, 6))).shape, policy.q_values(np.zeros(6)).shape)
 assert not {{"agents", "flax"}} & set(sys.modules), sorted(sys.modules)

@@ -183,7 +183,10 @@ def test_bad_input_is_refused(asked, message):
 
 def test_the_command_prints_a_table_and_draws_it(tmp_path, capsys):
     path = tmp_path / "new" / "sensitivity.png"
-    assert main(["sensitivity", "--policy", "nothing", "--steps", "3", "--episodes", "128", "--out", str(path)]) == 0
+    assert (
+        main(["sensitivity", "--policy", "nothing", "--params", "max_steps=3", "--episodes", "128", "--out", str(path)])
+        == 0
+    )
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "nothing: 128 episodes of 3 decisions; ± is one standard error"
     assert lines[1].startswith("marginal: unbiased")

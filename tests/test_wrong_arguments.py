@@ -11,7 +11,6 @@ import pytest
 import heartpole_jax as hp
 from heartpole_jax import arguments, evaluation, gradients, identification, optimum, threefry, validation
 from heartpole_jax.envs import heartpole_v0, heartpole_v1, menu, physiology, registry
-from heartpole_jax.evaluation import heartpole_v1 as evaluation_v1
 from heartpole_jax.policies import transforms
 from heartpole_jax.rollout import reward_of
 
@@ -62,7 +61,7 @@ CASES = {
     "params as key": (lambda v0, v1: hp.reset(hp.EnvParams()), "key must be a JAX random key, got an EnvParams"),
     "v1's params": (
         lambda v0, v1: hp.reset(KEY, V1.default_params),
-        "params must be an EnvParams of heartpole_jax.heartp",
+        "params must be an EnvParams of heartpole_jax.envs.h",
     ),
     "v0's params": (
         lambda v0, v1: V1.reset(KEY, hp.EnvParams()),
@@ -97,7 +96,7 @@ CASES = {
         "params must be an EnvPar",
     ),
     "params of evaluate_v1": (
-        lambda v0, v1: evaluation_v1.evaluate(lambda k, o: 0, KEY, hp.EnvParams()),
+        lambda v0, v1: evaluation.evaluate(lambda k, o: 0, KEY, hp.EnvParams(), env=V1),
         "params must be an EnvParams of heartpole_jax.envs.heartpole_v1",
     ),
     "half an episode": (
@@ -199,10 +198,9 @@ PUBLIC = {
     "a hazard": (heartpole_v1.take_break, {"hazard": "x", "chosen": []}),
     "a menu's dose": (menu.dose, {"menu": {}, "channel": "hypertension", "chosen": [], "u": 0.5}),
     "no number": (menu.pick, {"otherwise": "x", "chosen": [True], "values": [1.0]}),
-    "trained with": (menu.check_trained, {"num_actions": "x", "menu": menu.default(), "policy": "it"}),
     "no rows": (menu.pick, {"chosen": [], "values": [1.0]}),
     "located": (registry.located, {"name": 3}),
-    "menu_digest": (registry.menu_digest, {"name": None}),
+    "digest": (registry.digest, {"name": None}),
     "reward_of": (reward_of, {"transition": {}}),
     "chance": (
         evaluation.without_attack_noise,

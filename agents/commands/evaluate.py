@@ -9,11 +9,10 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from agents.common import env_params
 from agents.runs import scoring
-from heartpole_jax import Environment, Policy, disk, evaluation, validation
+from heartpole_jax import Environment, Policy, disk, validation
+from heartpole_jax.envs import params as env_params
 from heartpole_jax.envs import registry
-from heartpole_jax.evaluation import heartpole_v1 as evaluation_v1
 from heartpole_jax.evaluation import tables
 from heartpole_jax.policies import saved_policy
 from heartpole_jax.policies.saved_policy import SavedPolicy
@@ -23,8 +22,7 @@ Episodes = Annotated[
     int | None,
     tyro.conf.arg(
         metavar="INT",
-        help_behavior_hint=f"(default: {evaluation.NUM_EPISODES:,} on HeartPole-v0, "
-        f"{evaluation_v1.NUM_EPISODES:,} on HeartPole-v1, {scoring.OTHER_EPISODES} elsewhere)",
+        help_behavior_hint="(default: 65,536 on HeartPole-v0, 16,384 on HeartPole-v1, 1,024 elsewhere)",
     ),
 ]
 
@@ -43,7 +41,7 @@ class Evaluate:
 
 @dataclasses.dataclass(frozen=True)
 class Leaderboard:
-    """The scripted policies of a HeartPole and saved ones on the same noise, best first."""
+    """The scripted policies of an environment and saved ones on the same noise, best first."""
 
     runs: Annotated[
         tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[RUN ...]", help_behavior_hint="")
@@ -65,18 +63,12 @@ def evaluate(options: Evaluate) -> int:
     folder = disk.as_path(options.run)
     saved = saved_policy.load(folder)
     env, policy, name = registry.make(saved.env), saved.as_policy(), _name(folder)
-    params, episodes = _params(saved, env), options.episodes or scoring.num_episodes(env)
     seed, steps = saved.provenance.get("seed", "?"), saved.provenance.get("num_steps", 0)
     print(printable(f"{name}: {saved.env}") + f", trained for {steps:,} steps, seed {seed}")
-    if not scoring.can_rank(env, params):
-        _mean_return(policy, env, episodes, options.seed, params)
-        return 0
-    result = scoring.evaluate(policy, env, num_episodes=episodes, seed=options.seed, name=name, params=params)
-    for label, text in tables.summary(result).items():
-        print(f"{label:<22}{text}")
-    if result.regret is None:
-        print(f"{'regret':<22}unknown: this menu cannot be solved")
-    print(f"{episodes:,} episodes; ± is one standard error")
+    result = scoring.evaluate(
+        policy, env, num_episodes=options.episodes, seed=options.seed, name=name, params=_params(saved, env)
+    )
+    print("\n".join(str(result).splitlines()[1:]))
     return 0
 
 
@@ -93,19 +85,12 @@ def leaderboard(options: Leaderboard) -> int:
     folder = disk.as_path(options.out) if options.out else None
     if folder:
         validation.check_folder(folder)
-    episodes = options.episodes or scoring.num_episodes(env)
-    rows = scoring.leaderboard(agents, env, num_episodes=episodes, seed=options.seed, progress=_announce, params=params)
-    texts = {
-        "table": tables.as_text(rows, params) + "\n",
-        "json": tables.as_json(rows, params, options.seed) + "\n",
-        "csv": tables.as_csv(rows),
-        "markdown": tables.as_markdown(rows, params, options.seed),
-    }
-    print(printable(texts[options.format]), end="")
+    board = scoring.leaderboard(
+        agents, env, num_episodes=options.episodes, seed=options.seed, progress=_announce, params=params
+    )
+    print(printable(tables.as_format(board, options.format, options.seed)), end="")
     if folder:
-        folder.mkdir(parents=True, exist_ok=True)
-        for kind, suffix in (("json", "json"), ("csv", "csv"), ("markdown", "md")):
-            disk.write_atomic(folder / f"leaderboard.{suffix}", texts[kind].encode())
+        tables.save(board, folder, options.seed)
         print(f"\nwritten: {folder}/leaderboard.md, .json, .csv", file=sys.stderr)
     return 0
 
@@ -119,8 +104,6 @@ def _policies_of(folders: Sequence[Path]) -> tuple[Environment, Any, dict[str, P
     first, env = saved[0], registry.make(saved[0].env)
     agents: dict[str, Policy] = {}
     for folder, other in zip(folders, saved, strict=True):
-        if not scoring.is_heartpole(registry.make(other.env)):
-            raise ValueError(f"the leaderboard is of HeartPoles, got {folder} for {other.env}; see `evaluate {folder}`")
         if other.env != first.env:
             raise ValueError(f"the runs must be for one environment, got {first.env} and, in {folder}, {other.env}")
         if _params(other, env) != _params(first, env):
@@ -140,24 +123,11 @@ def evaluate_saved(folder: Path, env: Environment, episodes: int | None, params:
     `params` are the environment's, its defaults where None.
     """
     policy = saved_policy.load(folder).as_policy()
-    params = env.default_params if params is None else params
-    episodes = episodes or scoring.num_episodes(env)
-    if scoring.can_rank(env, params):
-        rows = scoring.leaderboard(
-            {_name(folder): policy}, env, num_episodes=episodes, seed=0, progress=_announce, params=params
-        )
-        print(printable(tables.as_text(rows, params)))
-        return json.loads(tables.as_json(rows, params, seed=0))
-    value = _mean_return(policy, env, episodes, 0, params)
-    return {"env": env.name, "episodes": episodes, "seed": 0, "mean_return": value.mean,
-            "mean_return_standard_error": value.standard_error}  # fmt: skip
-
-
-def _mean_return(policy: Policy, env: Environment, episodes: int, seed: int, params: Any) -> evaluation.Estimate:
-    """The mean return, which it prints: all that is known where policies cannot be ranked."""
-    value = scoring.mean_return(policy, env, num_episodes=episodes, seed=seed, params=params)
-    print(f"mean return {tables.format_estimate(value)}, {episodes:,} episodes; ± is one standard error")
-    return value
+    board = scoring.leaderboard(
+        {_name(folder): policy}, env, num_episodes=episodes, seed=0, progress=_announce, params=params
+    )
+    print(printable(str(board)))
+    return {"evaluated": _name(folder), **json.loads(tables.as_json(board, seed=0))}
 
 
 def _params(saved: SavedPolicy, env: Environment) -> Any:

@@ -55,7 +55,7 @@ def resume(options: Resume) -> int:
             print(f"{folder} is finished; its policy is evaluated in {folder / run_folder.EVALUATION}")
             return 0
         try:
-            registry.check_menu(config["env"], config.get("menu"), "the run was begun")
+            registry.check_digest(config["env"], config.get("menu"), "the run was begun")
             spec = train_command.spec_of(train_command.options_from(config, folder))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(f"{folder / run_folder.CONFIG}: {_message(error)}") from error

@@ -17,7 +17,7 @@ from agents.commands import installed, sweep_output, workers
 from agents.commands.sweep_progress import SweepProgress
 from agents.commands.workers import RayFlags
 from agents.common import memory
-from agents.runs import algorithms, recipes, run_folder, scoring, stop_signals
+from agents.runs import algorithms, recipes, run_folder, stop_signals
 from agents.runs.display import Display
 from agents.runs.stop_signals import StopSignals
 from agents.sweeps import objectives, schedule, slices, space, study_checks, study_file, study_folder, sweep
@@ -26,7 +26,7 @@ from agents.sweeps.executors import Executor
 from agents.sweeps.study import Study
 from agents.sweeps.study_folder import SweepRecord
 from agents.sweeps.tasks import rung_ends
-from heartpole_jax import disk, validation
+from heartpole_jax import disk, evaluation, validation
 from heartpole_jax.envs import registry
 
 _SHARE_OF_MEMORY = 0.8
@@ -258,7 +258,7 @@ def _announce(study: Study, folder: Path, trials: int, executor: Executor) -> No
     )
     print(f"run folder: {folder}", flush=True)
     env, solved = registry.make(study.env), len(objectives.environments_of(study))
-    if scoring.is_heartpole(env) and solved > 1:
+    if evaluation.evaluator_of(env).has_regret and solved > 1:
         print(f"regrets: the best returns in {solved:,} environments are computed first", flush=True)
 
 

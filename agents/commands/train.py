@@ -17,7 +17,7 @@ import tyro
 
 from agents.commands import evaluate as evaluate_command
 from agents.commands import installed
-from agents.common import env_params, memory
+from agents.common import memory
 from agents.common.algorithm import Algorithm
 from agents.runs import algorithms, checkpoints, loop, recipes, records, run_folder, stop_signals, trees
 from agents.runs.checkpoint_timer import CheckpointTimer
@@ -27,6 +27,7 @@ from agents.runs.progress import Progress
 from agents.runs.save_policy import save_policy
 from agents.runs.stop_signals import StopSignals
 from heartpole_jax import Environment, disk, validation
+from heartpole_jax.envs import params as env_params
 from heartpole_jax.envs import registry
 
 _HYPERPARAMS = "Numbers. Steps are decisions of all environments together."
@@ -172,7 +173,7 @@ def spec_of(options: Train) -> RunSpec:
         "hyperparams": dict(vars(options.hyperparams)),
         "params": values,
     }
-    if (menu := registry.menu_digest(options.env)) is not None:
+    if (menu := registry.digest(options.env)) is not None:
         described["menu"] = menu
     return RunSpec(options, env, plan, env_params.replaced(env, values) if values else None, described)
 

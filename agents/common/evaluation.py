@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 from chex import Array, PRNGKey
 
-from agents.common import env_params
 from heartpole_jax import Environment, Policy, Transition, arguments, rollout, threefry, validation
-from heartpole_jax.envs.environment import HEARTPOLE_V0
-from heartpole_jax.optimum import resting_risk
+from heartpole_jax.envs import params as env_params
+from heartpole_jax.evaluation import evaluator_of
 
 _PURPOSE = 100  # of random numbers, apart from those of training
 _checked = arguments.checked(
@@ -30,7 +29,7 @@ def mean_return(policy: Policy, key: PRNGKey, env: Environment, num_episodes: in
 
     Where the environment has an `expected_penalty` it is 1 here, without the noise of heart attacks: 16 episodes
     give a sober policy's expected return to 0.003. `heartpole_jax.evaluation.evaluate` measures finer, outside jit.
-    An episode is of `params.max_steps` decisions at most, where that is traced of as many as by default.
+    An episode ends at the time limit of `params`, where that is traced at the default one.
     """
     shift = _resting_penalty(env)
     sums, steps = _episodes(policy, key, env, num_episodes, params)
@@ -47,10 +46,11 @@ def episode_returns(policy: Policy, key: PRNGKey, env: Environment, num_episodes
 def _episodes(policy: Policy, key: PRNGKey, env: Environment, num_episodes: int, params: Any):
     """The sum of shifted rewards and the number of decisions of each episode, (num_episodes,) both."""
     params = env_params.with_expected_penalty(env, params, 1.0)
-    known = not isinstance(params.max_steps, jax.core.Tracer)
+    most_steps = env.most_steps(params)
+    known = not isinstance(most_steps, jax.core.Tracer)
     return rollout(
         policy, key, params, env=env, num_envs=num_episodes,
-        num_steps=int(params.max_steps if known else env.default_params.max_steps),
+        num_steps=int(most_steps if known else env.most_steps()),
         total=_shifted_reward(_resting_penalty(env)),
     ).totals  # fmt: skip
 
@@ -63,5 +63,4 @@ def _shifted_reward(shift: float) -> Callable[[Transition], tuple[Array, Array]]
 
 def _resting_penalty(env: Environment) -> float:
     """What a sober patient's reward lacks by the risk at rest, most of it: without it float32 keeps more digits."""
-    params = env.default_params
-    return params.heart_attack_penalty * resting_risk(params) if env is HEARTPOLE_V0 else 0.0
+    return evaluator_of(env).constant_penalty(env.default_params)

@@ -19,7 +19,7 @@ from jax.flatten_util import ravel_pytree
 
 from agents.common.algorithm import Config, check_config
 from heartpole_jax import Environment, Policy, arguments
-from heartpole_jax.envs.environment import HEARTPOLE_V0
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.policies import q_network
 from heartpole_jax.policies.transforms import TRANSFORMS
 

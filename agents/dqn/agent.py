@@ -18,13 +18,14 @@ import jax
 import jax.numpy as jnp
 from chex import Array, ArrayTree, Numeric, PRNGKey
 
-from agents.common import env_params, networks, observations, packing
+from agents.common import networks, observations, packing
 from agents.common.algorithm import check_form, train_state_of
 from agents.dqn import loss, noise, replay
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.dqn.noise import NoisePlan
 from heartpole_jax import Environment, arguments, struct, threefry, validation
-from heartpole_jax.envs.environment import HEARTPOLE_V0
+from heartpole_jax.envs import params as env_params
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.platforms import ByPlatform
 
 _BLOCK_ITERATIONS = 16  # iterations whose random numbers are drawn together, at most

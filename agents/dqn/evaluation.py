@@ -7,7 +7,7 @@ from chex import Array, PRNGKey
 from agents.common import evaluation, networks
 from agents.dqn.config import DQNConfig
 from heartpole_jax import Environment, arguments
-from heartpole_jax.envs.environment import HEARTPOLE_V0
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 
 
 @arguments.typed(weights=arguments.check_array)

@@ -8,7 +8,7 @@ from agents.common import memory, networks
 from agents.dqn import replay
 from agents.dqn.config import DQNConfig
 from heartpole_jax import Environment, arguments, validation
-from heartpole_jax.envs.environment import HEARTPOLE_V0
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 
 
 @arguments.typed(population=validation.check_size)

@@ -12,7 +12,7 @@ from jax.sharding import Mesh, PartitionSpec
 from agents.dqn import agent, training
 from agents.dqn.config import DQNConfig, Hyperparams
 from heartpole_jax import Environment, arguments, struct, validation
-from heartpole_jax.envs.environment import HEARTPOLE_V0
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.platforms import ByPlatform
 
 _SLICE_MEMBERS = ByPlatform(cpu=16, accelerator=None)

@@ -14,7 +14,7 @@ from agents.common.evaluation import evaluation_key
 from agents.dqn import agent, evaluation
 from agents.dqn.config import DQNConfig, Hyperparams
 from heartpole_jax import Environment, arguments, struct, validation
-from heartpole_jax.envs.environment import HEARTPOLE_V0
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 
 
 @struct.dataclass

@@ -16,12 +16,13 @@ import jax
 import jax.numpy as jnp
 from chex import Array, ArrayTree, PRNGKey
 
-from agents.common import env_params, networks, observations
+from agents.common import networks, observations
 from agents.common.algorithm import check_form, train_state_of
 from agents.pqn import acting, learning
 from agents.pqn.config import Hyperparams, PQNConfig
 from heartpole_jax import Environment, arguments, struct, threefry, validation
-from heartpole_jax.envs.environment import HEARTPOLE_V0
+from heartpole_jax.envs import params as env_params
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.policies.transforms import TRANSFORMS
 
 # What a key's random numbers are for, beside the purposes in `acting`.

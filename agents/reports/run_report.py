@@ -7,9 +7,8 @@ from typing import Any
 from agents.reports import html_page, learning_curve
 from agents.runs import checkpoints, run_folder
 from agents.sweeps import result_text
-from heartpole_jax import documents, policies
-from heartpole_jax.evaluation import Estimate, tables
-from heartpole_jax.policies import heartpole_v1 as policies_v1
+from heartpole_jax import documents
+from heartpole_jax.evaluation import Estimate, format_estimate
 
 _FILES = {
     "config.json": "all that it takes to repeat it",
@@ -79,22 +78,19 @@ def _page(
 
 
 def _evaluated(folder: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """What the template shows of an evaluation; `num_episodes` is None where the policy stands in no table."""
+    """What the template shows of an evaluation."""
     own = _own(folder, evaluation)
     return {
-        "num_episodes": None if own is None else own["num_episodes"],
+        "num_episodes": own["num_episodes"],
         "numbers": _numbers(own, evaluation),
-        "table": _table(own or {}, evaluation["policies"]) if "policies" in evaluation else None,
+        "table": _table(own, evaluation["policies"]),
     }
 
 
-def _numbers(row: Mapping[str, Any] | None, evaluation: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _numbers(row: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """The policy's evaluation: (name, number, what stands below it)."""
-    if row is None:
-        value = Estimate(evaluation["mean_return"], evaluation["mean_return_standard_error"])
-        return [("Mean return", tables.format_estimate(value), f"{evaluation['episodes']:,} episodes")]
-    best = evaluation["best_known_return"]  # None for a menu that cannot be solved
-    below = ("this menu cannot be solved", "") if best is None else ("0 is optimal", f"the best known is {best:.3f}")
+    best = evaluation.get("best_known_return")
+    below = ("no best return is known", "") if best is None else ("0 is optimal", f"the best known is {best:.3f}")
     return [
         ("Regret", _estimate(row, "regret"), below[0]),
         ("Expected return", _estimate(row, "expected_return"), below[1]),
@@ -104,28 +100,25 @@ def _numbers(row: Mapping[str, Any] | None, evaluation: Mapping[str, Any]) -> li
 
 def _table(own: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The scripted policies, and this one among them."""
-    is_own = [row["policy"] == own.get("policy") for row in rows]
     return {
         "header": ["policy", "expected return", "regret", *_parts(rows[0])],
         "rows": [
             [
-                f"{row['policy']} (this one)" if this_one else row["policy"],
+                f"{row['policy']} (this one)" if row is own else row["policy"],
                 _estimate(row, "expected_return"),
                 _estimate(row, "regret"),
                 *_parts(row).values(),
             ]
-            for row, this_one in zip(rows, is_own, strict=True)
+            for row in rows
         ],
-        "marked": is_own.index(True) if True in is_own else None,
+        "marked": next(place for place, row in enumerate(rows) if row is own),
     }
 
 
-def _own(folder: Path, evaluation: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The policy's row: by the folder's name, or, where the folder was renamed since, the one that is not scripted."""
-    rows = {row["policy"]: row for row in evaluation.get("policies", [])}
-    scripted = {"optimal", *policies.SCRIPTED, *policies_v1.SCRIPTED}
-    others = [row for name, row in rows.items() if name not in scripted]
-    return rows.get(folder.resolve().name) or (others[0] if others else None)
+def _own(folder: Path, evaluation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The policy's row, under the name that its folder had when it was evaluated."""
+    rows = {row["policy"]: row for row in evaluation["policies"]}
+    return rows[evaluation["evaluated"]]
 
 
 def _parts(row: Mapping[str, Any]) -> dict[str, str]:
@@ -145,4 +138,4 @@ def _parts(row: Mapping[str, Any]) -> dict[str, str]:
 def _estimate(row: Mapping[str, Any], name: str) -> str:
     if name not in row:
         return "unknown"
-    return tables.format_estimate(Estimate(row[name], row[f"{name}_standard_error"]))
+    return format_estimate(Estimate(row[name], row[f"{name}_standard_error"]))

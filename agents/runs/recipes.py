@@ -27,11 +27,11 @@ from typing import Any
 
 import tomli_w
 
-from agents.common import env_params
 from agents.common.algorithm import Config
 from agents.runs import algorithms
 from agents.runs.decoding import decode, decode_table, table
 from heartpole_jax import arguments, disk, documents, validation
+from heartpole_jax.envs import params as env_params
 from heartpole_jax.envs import registry
 
 FOLDER = Path(__file__).parent.parent / "recipes"
@@ -77,9 +77,9 @@ def for_env(env: str, algorithm: str = "dqn") -> Recipe:
     """This project's recipe for the environment `env`, or where it has none the defaults, and a million steps."""
     chosen = algorithms.named(algorithm)
     recipes = [load(path) for path in _shipped().values()]
-    own = env.partition(":")[0] if env.startswith("HeartPole") else env  # a menu of one's own changes no recipe
-    fitting = [recipe for recipe in recipes if recipe.env == own and isinstance(recipe.config, chosen.config)]
-    fitting.sort(key=lambda recipe: recipe.name != slug(own))
+    own = (env, env.partition(":")[0])  # a menu of one's own changes no recipe
+    fitting = [recipe for recipe in recipes if recipe.env in own and isinstance(recipe.config, chosen.config)]
+    fitting.sort(key=lambda recipe: recipe.name != slug(recipe.env))
     if fitting:
         return dataclasses.replace(fitting[0], env=env)
     return defaults(env, algorithm)

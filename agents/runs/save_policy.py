@@ -33,6 +33,6 @@ def save_policy(folder: Path | str, weights: Any, config: Any, env_name: str, pr
         "dueling": getattr(config, "dueling", False),
         "layer_norm": getattr(config, "layer_norm", False),
         "provenance": provenance,
-        "menu": registry.menu_digest(env_name),
+        "menu": registry.digest(env_name),
     }
     policy_files.write(folder, algorithms.of(config).layers(weights, config, env), description)

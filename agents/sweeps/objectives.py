@@ -6,12 +6,12 @@ A regret and a return cannot be compared. So it is one of them for the whole stu
 import math
 from typing import Any
 
-from agents.common import env_params
 from agents.runs import scoring
 from agents.sweeps import listed_search
 from agents.sweeps import study as studies
 from agents.sweeps.study import Study
 from heartpole_jax import Environment, arguments, validation
+from heartpole_jax.envs import params as env_params
 from heartpole_jax.envs import registry
 
 
@@ -48,5 +48,5 @@ def loss(mean_return: float, metric: str, env: Environment, params: Any) -> floa
     validation.look_up(dict.fromkeys(("regret", "return")), metric, "metric")
     if metric == "return":
         return -mean_return
-    regret = scoring.regret(env, mean_return, env._params(params))
+    regret = scoring.regret(env, mean_return, env.params_or_default(params))
     return math.inf if regret is None else regret

@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, ArrayTree
 
-from agents.common import env_params, evaluation, networks
+from agents.common import evaluation, networks
 from agents.common.algorithm import Algorithm, Config
 from agents.runs import algorithms
 from heartpole_jax import Environment, struct, threefry
+from heartpole_jax.envs import params as env_params
 
 _FINAL_EVALUATION = 101  # what a key's random numbers are for, apart from those of training
 

@@ -20,12 +20,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from chex import Numeric
 
-from agents.common import env_params
 from agents.common.algorithm import Algorithm
 from agents.runs import algorithms
 from agents.runs.decoding import convert
 from heartpole_jax import Environment, arguments, documents, validation
 from heartpole_jax.arguments import shown
+from heartpole_jax.envs import params as env_params
 
 _SMALLEST = float(np.finfo(np.float32).tiny)
 

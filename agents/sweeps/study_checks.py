@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from agents.common import env_params
 from agents.common.algorithm import Config
 from agents.runs import algorithms, loop
 from agents.sweeps import space
@@ -15,6 +14,7 @@ from agents.sweeps.study import Study
 from agents.sweeps.tasks import rung_ends
 from heartpole_jax import Environment, arguments, validation
 from heartpole_jax.arguments import shown
+from heartpole_jax.envs import params as env_params
 
 SEARCHES = ("grid", "random", "optuna")
 MOST_TRIALS = 1_000_000

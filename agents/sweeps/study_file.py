@@ -147,8 +147,8 @@ def digest(study: Study) -> str:
     Its name, and where its values came from, are left out.
     """
     described = {key: value for key, value in as_dict(study).items() if key not in ("name", "based_on")}
-    if (menu := registry.menu_digest(study.env)) is not None:  # a file, of which the study has the name alone
-        described |= {"menu": menu, "env": "HeartPole-v1"}  # wherever the file lies
+    if (menu := registry.digest(study.env)) is not None:  # a file, of which the study has the name alone
+        described |= {"menu": menu, "env": registry.family(study.env)}  # wherever the file lies
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 

@@ -72,7 +72,7 @@ def prepare(folder: Path, study: Study, command: str, slice_size: int, checkpoin
             "command": command,
             "begun": datetime.datetime.now().isoformat(timespec="seconds"),
         }
-        if (menu := registry.menu_digest(study.env)) is not None:
+        if (menu := registry.digest(study.env)) is not None:
             content["menu"] = menu
         documents.write(folder / STUDY, content)
     record = read(folder)
@@ -116,7 +116,7 @@ def _record(content: Mapping[str, Any], folder: Path) -> SweepRecord:
     if content["checkpoint_every"] is not None:
         validation.check_size("checkpoint_every", content["checkpoint_every"])
     study = study_file.from_dict(content["study"])
-    registry.check_menu(study.env, content.get("menu"), f"the sweep in {folder} was begun")
+    registry.check_digest(study.env, content.get("menu"), f"the sweep in {folder} was begun")
     return SweepRecord(
         study=study,
         slice_size=content["slice_size"],

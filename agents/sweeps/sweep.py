@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.common import env_params
 from agents.common.algorithm import Config
 from agents.runs import loop, scoring
 from agents.sweeps import objectives, results, schedule, search, slices, space, study_checks, study_file
@@ -26,6 +25,7 @@ from agents.sweeps.slice_files import Result
 from agents.sweeps.study import ResolvedConfig, Study
 from agents.sweeps.tasks import RungSlice, Trial, plan, score
 from heartpole_jax import documents
+from heartpole_jax.envs import params as env_params
 from heartpole_jax.envs import registry
 
 

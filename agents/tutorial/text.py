@@ -1,13 +1,14 @@
 """What `python -m agents tutorial` prints, made of numbers: pure functions, text out."""
 
+import dataclasses
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from heartpole_jax import Action, EnvParams, Transition
-from heartpole_jax.evaluation import Evaluation, Row, estimate, tables
+from heartpole_jax.evaluation import Leaderboard, estimate, format_estimate
+from heartpole_jax.evaluation.heartpole_v0 import Evaluation
 from heartpole_jax.optimum import heart_attack_floor, resting_risk, sober_optimum
 
 _DONE = {Action.NOTHING: "did nothing", Action.COFFEE: "drank a coffee", Action.BEER: "drank a beer",
@@ -92,17 +93,18 @@ def verdict(evaluation: Evaluation, behaviour: Behaviour) -> str:
     return f"It {_sleep(evaluation)}, {_drink(evaluation, behaviour)}, and {_consequence(evaluation, behaviour)}."
 
 
-def account(rows: Sequence[Row], name: str, behaviour: Behaviour, returns: np.ndarray) -> str:
-    """What the tutorial should have said of the agent called `name`, one of a leaderboard's `rows`."""
-    i = next(i for i, row in enumerate(rows) if row.evaluation.name == name)
-    agent = rows[i].evaluation
+def account(board: Leaderboard, name: str, behaviour: Behaviour, returns: np.ndarray) -> str:
+    """What the tutorial should have said of the agent called `name`, one of a leaderboard."""
+    i = next(i for i, row in enumerate(board) if row.evaluation.name == name)
+    agent = board[i].evaluation
+    around = dataclasses.replace(board, rows=board[max(0, i - 1) : i + 2])
     less_work, more_attacks = costs(agent)
     return "\n".join(
         [
             "What it should have said:",
             verdict(agent, behaviour),
             "",
-            tables.as_text(rows[max(0, i - 1) : i + 2], EnvParams()),
+            str(around),
             "",
             f"Of the regret of {agent.regret.mean:.2f}, {less_work:.2f} is work not done and {more_attacks:.2f} is "
             "heart attacks that need not be.",
@@ -113,7 +115,7 @@ def account(rows: Sequence[Row], name: str, behaviour: Behaviour, returns: np.nd
             "",
             f"What {returns.size} episodes can show:",
             _five_episodes(agent, behaviour, returns),
-            _episodes_to_tell_from_sleep(rows, agent, behaviour),
+            _episodes_to_tell_from_sleep(board, agent, behaviour),
         ]
     )
 
@@ -147,6 +149,7 @@ def _drink(evaluation: Evaluation, behaviour: Behaviour) -> str:
 
 def _consequence(evaluation: Evaluation, behaviour: Behaviour) -> str:
     less_work, more_attacks = costs(evaluation)
+    assert evaluation.regret is not None  # the tutorial's environment is solved
     if evaluation.regret.mean < _AS_GOOD:
         return f"is within {_AS_GOOD} of the best"
     if more_attacks >= less_work:
@@ -173,15 +176,15 @@ def _five_episodes(agent: Evaluation, behaviour: Behaviour, returns: np.ndarray)
     return (
         f"A single return has a standard deviation of {behaviour.return_deviation:.1f}, so {returns.size} of them have "
         f"a standard error of {error:.1f};\nthese came out {off:.1f} of those from the expected return, "
-        f"{tables.format_estimate(agent.expected_return)}.\nTo know it to one standard error of 1 takes "
+        f"{format_estimate(agent.expected_return)}.\nTo know it to one standard error of 1 takes "
         f"{math.ceil(behaviour.return_deviation**2):,} of them."
     )
 
 
-def _episodes_to_tell_from_sleep(rows: Sequence[Row], agent: Evaluation, behaviour: Behaviour) -> str:
+def _episodes_to_tell_from_sleep(board: Leaderboard, agent: Evaluation, behaviour: Behaviour) -> str:
     """How many episodes of each make the difference to "sleep" one standard error."""
     params = EnvParams()
-    sleep = next(row.evaluation for row in rows if row.evaluation.name == "sleep")
+    sleep = next(row.evaluation for row in board if row.evaluation.name == "sleep")
     difference = estimate(agent.returns - sleep.returns)
     if abs(difference.mean) <= 2 * difference.standard_error:
         return 'No number of episodes would distinguish it from "sleep": that is what it does.'
@@ -190,6 +193,6 @@ def _episodes_to_tell_from_sleep(rows: Sequence[Row], agent: Evaluation, behavio
     sleep_variance = float(params.heart_attack_penalty) ** 2 * params.max_steps * risk * (1.0 - risk)
     num_episodes = math.ceil((behaviour.return_deviation**2 + sleep_variance) / difference.mean**2)
     return (
-        f'To distinguish it from "sleep" ({tables.format_estimate(sleep.expected_return)}) to one standard error by '
+        f'To distinguish it from "sleep" ({format_estimate(sleep.expected_return)}) to one standard error by '
         f"averaging returns takes {num_episodes:,} episode{'s' if num_episodes > 1 else ''} of each."
     )

@@ -22,7 +22,7 @@ from agents.common import networks
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.tutorial import text as tutorial_text
 from agents.tutorial.text import Behaviour
-from heartpole_jax import EnvParams, Transition, disk, evaluation, everything, policies, rollout
+from heartpole_jax import Transition, disk, evaluation, everything, policies, rollout
 from heartpole_jax.evaluation import tables
 
 TABLE_EPISODES = 10  # a table after so many
@@ -78,15 +78,15 @@ def main(tutorial: Tutorial) -> int:
     print(f"Reward per episode {returns.mean():.2f}±{returns.std():.2f}\n")
     print(tutorial_text.render(records), flush=True)
 
-    entrants = {AGENT: policy} | {name: policies.make(name) for name in policies.SCRIPTED}
-    rows = evaluation.leaderboard(
-        many_key, entrants, num_episodes=tutorial.num_episodes, devices=jax.devices(),
+    entrants = {AGENT: policy} | policies.default_policies()
+    board = evaluation.leaderboard(
+        entrants, many_key, num_episodes=tutorial.num_episodes, devices=jax.devices(),
         progress=lambda name: print(f"evaluating {name} ...", file=sys.stderr),
     )  # fmt: skip
     behaviour = behaviour_of(trained.weights, config, many_key, tutorial.num_episodes)
-    print("\n" + tutorial_text.account(rows, AGENT, behaviour, returns))
+    print("\n" + tutorial_text.account(board, AGENT, behaviour, returns))
     if path:
-        report = _report(tutorial, trained, returns, rows, behaviour)
+        report = _report(tutorial, trained, returns, board, behaviour)
         disk.write_atomic(path, (json.dumps(report, indent=2) + "\n").encode())
         print(f"\nwritten: {path}")
     return 0
@@ -184,12 +184,13 @@ def _reserve(folder: Path) -> Path:
     return folder / JSON
 
 
-def _report(tutorial: Tutorial, trained: Trained, returns: np.ndarray, rows: list[evaluation.Row], behaviour) -> dict:
+def _report(
+    tutorial: Tutorial, trained: Trained, returns: np.ndarray, board: evaluation.Leaderboard, behaviour
+) -> dict:
     """All that was printed and more, for tutorial.json."""
     config, hyperparams = settings(tutorial)
-    board = json.loads(tables.as_json(rows, EnvParams(), tutorial.seed))
-    agent = next(row.evaluation for row in rows if row.evaluation.name == AGENT)
-    return board | {
+    agent = next(row.evaluation for row in board if row.evaluation.name == AGENT)
+    return json.loads(tables.as_json(board, tutorial.seed)) | {
         "num_steps": tutorial.num_steps,
         "config": dataclasses.asdict(config),
         "hyperparams": {name: float(value) for name, value in vars(hyperparams).items()},

@@ -1,37 +1,57 @@
-"""Environment: an environment as a bundle of pure functions, and `make`, which finds one by name.
+"""Environment: all that there is to know of an environment, as one record of pure functions and plain facts.
 
-The bundle keeps the noise apart from the dynamics: `step` is `transition` after `sample_noise`. A caller who rolls out,
+The record keeps the noise apart from the dynamics: `step` is `transition` after `sample_noise`. A caller who rolls out,
 compares policies on the same noise, or asks what would have happened, samples once and calls `transition`. An
 environment that cannot be taken apart uses the key itself as its noise (`sample_noise=lambda key: key`).
+
+Nothing else in this package asks which environment it has: what differs between two of them is a field.
 """
 
 import dataclasses
-import functools
+import importlib
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from chex import Array, ArrayTree, Numeric, PRNGKey
 from jax.experimental import checkify
 
 from heartpole_jax import arguments, threefry, validation
-from heartpole_jax.envs import heartpole_v0, heartpole_v1
-from heartpole_jax.envs import menu as menus
+from heartpole_jax.envs.display import ActionInfo, Gauge
+from heartpole_jax.envs.spaces import Box, Discrete
+
+
+class TimeLimit(NamedTuple):
+    """What ends an episode."""
+
+    parameter: str = "max_steps"  # the one that holds the limit
+    counts_decisions: bool = True  # False where it counts half-hours, `time_elapsed`
+
+
+_MAX_STEPS = TimeLimit()
+
+
+def _no_bounds(params: Any) -> frozenset[str]:
+    return frozenset()
+
+
+def _accept(params: Any) -> None:
+    pass
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Environment:
-    """The functions and sizes of one environment, for one patient; hashable, so it can be a static argument of jit.
+    """The functions, sizes and facts of one environment, for one patient; hashable, so a static argument of jit.
 
-    Probe environments and adapters are built by filling in the fields. `params` is whatever the functions take; `None`
-    means `default_params`.
+    Of the fields those without a default are needed to step; the others tell what the rest of the package can do with
+    it. A name, "package.module:attribute", is imported where it is needed.
+    `params` is whatever the functions take; `None` means `default_params`.
 
     Raises:
       TypeError: for a name that is no text, sizes that are no whole numbers, a function that cannot be called.
-      ValueError: for a size below 1.
+      ValueError: for a size below 1, or names that are not as many as there are numbers or actions.
     """
 
     name: str
@@ -45,84 +65,127 @@ class Environment:
     transition_info: Callable[..., tuple]  # the same and info, a pytree of whatever else is measured
     observe: Callable[[ArrayTree], Array]  # state -> obs, of shape obs_shape
     terminated: Callable[[ArrayTree], Array]  # state -> bool: a true end, after which no reward can follow
+    obs_names: tuple[str, ...] = ()  # of the numbers of an observation, where it is flat
+    actions: tuple[ActionInfo, ...] = ()  # by their numbers
+    time_limit: TimeLimit = _MAX_STEPS
+    non_negative: Callable[[Any], frozenset[str]] = _no_bounds  # params -> the numbers of a state that are never < 0
+    check_params: Callable[[Any], None] = _accept  # raises for parameters of the right type that do not fit
+    gauges: tuple[Gauge, ...] = ()  # what pictures show of a patient
+    # The scripted policies: a mapping of names to functions params -> `Policy`. This and the next three may be names.
+    policies: Any = None
+    shown_policy: str = ""  # the one that commands show where none is named; the first where empty
+    evaluator: Any = "heartpole_jax.evaluation.mean_return:EVALUATOR"  # an `evaluation.Evaluator`
+    return_objective: Any = "heartpole_jax.gradients.objectives:RETURN"  # the `gradients.Objective` called "return"
+    fractional_transition_info: Any = None  # `transition_info` of a point of the actions' simplex
+    digest: str | None = None  # of the data that it was made from, in hex
 
     def __post_init__(self):
         arguments.check_fields(self)
         validation.check_size("num_actions", self.num_actions)
         for size in self.obs_shape:
             validation.check_size("each of obs_shape", size)
+        if self.obs_names and self.obs_shape != (len(self.obs_names),):
+            raise ValueError(
+                f"obs_names must name each number of an observation, got {len(self.obs_names)} names for the shape "
+                f"{self.obs_shape}"
+            )
+        if self.actions and len(self.actions) != self.num_actions:
+            raise ValueError(
+                f"actions must tell of each of the {self.num_actions} actions, got {len(self.actions)} of them"
+            )
 
     def reset(self, key: PRNGKey, params: Any = None) -> tuple[ArrayTree, Array]:
         """A fresh (state, obs)."""
-        state = self.initial_state(self.sample_start(key), self._params(params))
+        state = self.initial_state(self.sample_start(key), self.params_or_default(params))
         return state, self.observe(state)
 
     def step(self, state: ArrayTree, action: Numeric, key: PRNGKey, params: Any = None) -> tuple:
         """(state, obs, reward, done) after `action`. Never resets: see `step_autoreset`."""
-        return self.transition(state, action, self.sample_noise(key), self._params(params))
+        return self.transition(state, action, self.sample_noise(key), self.params_or_default(params))
 
-    def _params(self, params: Any) -> Any:
-        """`params`, or the defaults for None. Raises TypeError for those of another environment, or none at all."""
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """The actions by their numbers; the numbers themselves where they have no names."""
+        return tuple(action.name for action in self.actions) or tuple(map(str, range(self.num_actions)))
+
+    @property
+    def action_space(self) -> Discrete:
+        """The numbers of the actions."""
+        return Discrete(self.num_actions)
+
+    def observation_space(self, params: Any = None) -> Box:
+        """The bounds of an observation: from 0 where it cannot be negative, none elsewhere."""
+        low = np.full(self.obs_shape, -np.inf)
+        if self.obs_names:
+            bounded = self.non_negative(self.params_or_default(params))
+            low[[name in bounded for name in self.obs_names]] = 0.0
+        return Box(low, np.full(self.obs_shape, np.inf))
+
+    def params_or_default(self, params: Any = None) -> Any:
+        """`params`, or the defaults for None.
+
+        Raises:
+          TypeError: for those of another environment, or none at all.
+          ValueError: for those that `check_params` refuses.
+        """
         if params is None:
             return self.default_params
-        if dataclasses.is_dataclass(self.default_params):
-            validation.check_type("params", params, type(self.default_params))
+        own = type(self.default_params)
+        if dataclasses.is_dataclass(own) and type(params) is not own:
+            arguments.check_type("params", params, own, f"the environment is {self.name}")
+            raise TypeError(
+                f"params must be an {own.__name__} itself, got {arguments.described(params)}, a class derived from it, "
+                f"which needs an Environment of its own; the environment is {self.name}"
+            )
+        self.check_params(params)
         return params
 
+    def most_steps(self, params: Any = None) -> Any:
+        """The most decisions of an episode, None without a limit: a half-hour, too, takes a decision at most."""
+        return getattr(self.default_params if params is None else params, self.time_limit.parameter, None)
+
     def __reduce__(self) -> tuple:
-        """What `make` gave is pickled and copied by its name and menu, so that it is the same object again, for which
+        """What a function has made is pickled and copied by its call, so that it is the same object again, for which
         jit finds its program; any other by its fields."""
         if self in _MADE:
-            return make, _MADE[self]
+            return _MADE[self]
         return Environment, tuple(getattr(self, field.name) for field in dataclasses.fields(self))
 
 
-def _of_module(name: str, module: ModuleType, num_actions: int, default_params: Any) -> Environment:
-    """The environment whose functions `module` has under their usual names."""
-    return Environment(
-        name=name,
-        num_actions=num_actions,
-        obs_shape=module.OBS_SHAPE,
-        default_params=default_params,
-        sample_start=module.sample_wake_up,
-        initial_state=module.initial_state,
-        sample_noise=module.sample_noise,
-        transition=module.transition,
-        transition_info=module.transition_info,
-        observe=module.observe,
-        terminated=module.terminated,
-    )
+_MADE: dict[Environment, tuple] = {}
 
 
-HEARTPOLE_V0 = _of_module("HeartPole-v0", heartpole_v0, heartpole_v0.NUM_ACTIONS, heartpole_v0.EnvParams())
-_MADE: dict[Environment, tuple] = {HEARTPOLE_V0: ("HeartPole-v0",)}  # what `make` was given for them
-
-
-@functools.cache  # the same object for the same menu, so that jit finds its program again
-def _heartpole_v1(menu: menus.Menu) -> Environment:
-    env = _of_module("HeartPole-v1", heartpole_v1, len(menu.actions), heartpole_v1.EnvParams(menu=menu))
-    _MADE[env] = ("HeartPole-v1", menu)
+def made_by(env: Environment, function: Callable[..., Environment], *values: Any) -> Environment:
+    """`env`, to be pickled and copied as `function(*values)`, which must return the same object again."""
+    _MADE[env] = (function, values)
     return env
 
 
-_NAMES = dict.fromkeys(("HeartPole-v0", "HeartPole-v1"))
+def is_made(env: Environment) -> bool:
+    """Whether `made_by` knows how to make it again."""
+    return env in _MADE
 
 
-def make(name: str, menu: menus.Menu | str | Path | None = None) -> Environment:
-    """The environment called `name`; its parameters are `make(name).default_params`.
-
-    Args:
-      menu: of HeartPole-v1: a TOML file, the name of a shipped one, or a `Menu`; its own by default.
+def imported(reference: Any) -> Any:
+    """What a name, "package.module:attribute", stands for; anything but a text is itself.
 
     Raises:
-      ValueError: if there is none of that name, for a menu that `menu.load` refuses, and for one that is not asked for.
+      ValueError: for another form, no such module, an error of its own, or no such attribute.
     """
-    validation.look_up(_NAMES, name, "environment")
-    if name == "HeartPole-v1":
-        return _heartpole_v1(menus.as_menu(menu))
-    if menu is not None:
-        raise ValueError(f"{name} has no menu, got {validation.described(menu)}; HeartPole-v1 takes one")
-    return HEARTPOLE_V0
+    if not isinstance(reference, str):
+        return reference
+    module_name, _, attribute = reference.partition(":")
+    if not attribute or not all(part.isidentifier() for part in (*module_name.split("."), attribute)):
+        raise ValueError(f"{reference!r} must have the form 'package.module:attribute'")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise ValueError(
+            f"{reference!r}: there is no module {error.name!r}, neither installed nor in this folder"
+        ) from None
+    return validation.look_up(vars(module), attribute, f"name in {module_name}")
 
 
 @arguments.checked(env=Environment, key=arguments.check_key)
@@ -179,7 +242,7 @@ class _Checked:
         )
         old_obs = env.observe(state)  # checked as well: a heart attack would wipe an infinite hypertension out
         checkify.check(jnp.all(jnp.isfinite(old_obs)), "observation is not finite: {obs}", obs=old_obs)
-        next_state, obs, reward, done, info = env.transition_info(state, action, noise, env._params(params))
+        next_state, obs, reward, done, info = env.transition_info(state, action, noise, env.params_or_default(params))
         checkify.check(jnp.all(jnp.isfinite(obs)), "observation is not finite: {obs}", obs=obs)
         checkify.check(jnp.isfinite(reward), "reward is not finite: {reward}", reward=reward)
         return next_state, obs, reward, done, info

@@ -21,6 +21,8 @@ from chex import Array, Numeric, PRNGKey
 
 from heartpole_jax import arguments, struct, threefry, validation
 from heartpole_jax.envs import physiology
+from heartpole_jax.envs.display import ActionInfo, Gauge, Level
+from heartpole_jax.envs.environment import Environment, made_by
 
 SLEEP_HALF_HOURS = 16
 NUM_ACTIONS = 4
@@ -401,3 +403,72 @@ def check_action(action: Numeric, num_actions: int = NUM_ACTIONS) -> Array:
 
 def _where(condition: Array, chosen: EnvState, otherwise: EnvState) -> EnvState:
     return jax.tree.map(functools.partial(jnp.where, condition), chosen, otherwise)
+
+
+def hours_awake(moment: Any) -> str:
+    """How long a patient has been awake, for a picture."""
+    return f"awake for {moment.values['time_since_slept'] / 2:,g} h"
+
+
+def risk(moment: Any) -> str:
+    """The heart attack risk of the last decision, for a picture."""
+    return f"risk {100 * moment.heart_attack_risk:.2f} %"
+
+
+ALERTNESS_GAUGE = Gauge(
+    "alertness", "alertness", "alertness (1 = rested)",
+    full=4.0, frame=(-1.0, 4.0), chart=(0.0, 1.0), colour="blue",
+    frame_levels=(Level(1.0, "rested"), Level("anxiety_threshold", "anxious", headroom=4 / 3)), note=hours_awake,
+)  # fmt: skip
+HYPERTENSION_GAUGE = Gauge(
+    "hypertension", "blood pressure", "hypertension (0 = normal)",
+    full=10.0, frame=(0.0, 9.0), chart=(0.0, 1.0), colour="vermillion",
+    frame_levels=(Level("heart_attack_threshold", "half the risk", headroom=1.5),),
+    chart_level=Level("heart_attack_threshold", "half the highest risk"), note=risk,
+)  # fmt: skip
+INTOXICATION_GAUGE = Gauge(
+    "intoxication", "blood alcohol", "blood alcohol (%)",
+    full=0.2, frame=(0.0, 0.2), chart=(0.0, 0.02), colour="orange", unit=" %", decimals=3,
+    frame_levels=(Level("ballmer_peak", "Ballmer peak", headroom=1.4),),
+    chart_level=Level("ballmer_peak", "Ballmer peak"),
+)  # fmt: skip
+NON_NEGATIVE = frozenset({"hypertension", "intoxication", "time_since_slept", "time_elapsed", "num_steps"})
+
+
+def _non_negative(params: EnvParams) -> frozenset[str]:
+    return NON_NEGATIVE
+
+
+def environment() -> Environment:
+    """`HEARTPOLE_V0`, always the same object."""
+    return HEARTPOLE_V0
+
+
+HEARTPOLE_V0 = Environment(
+    name="HeartPole-v0",
+    num_actions=NUM_ACTIONS,
+    obs_shape=OBS_SHAPE,
+    default_params=EnvParams(),
+    sample_start=sample_wake_up,
+    initial_state=initial_state,
+    sample_noise=sample_noise,
+    transition=transition,
+    transition_info=transition_info,
+    observe=observe,
+    terminated=terminated,
+    obs_names=OBS_NAMES,
+    actions=(
+        ActionInfo("nothing", idles=True),
+        ActionInfo("coffee"),
+        ActionInfo("beer"),
+        ActionInfo("sleep", half_hours=SLEEP_HALF_HOURS, wakes_up=True),
+    ),
+    non_negative=_non_negative,
+    gauges=(ALERTNESS_GAUGE, HYPERTENSION_GAUGE, INTOXICATION_GAUGE),
+    policies="heartpole_jax.policies.heartpole_v0:SCRIPTED",
+    shown_policy="reference",
+    evaluator="heartpole_jax.evaluation.heartpole_v0:EVALUATOR",
+    return_objective="heartpole_jax.gradients.objectives:SCORE_AND_PENALTY",
+    fractional_transition_info="heartpole_jax.gradients.soft:fractional_transition_info",
+)
+made_by(HEARTPOLE_V0, environment)

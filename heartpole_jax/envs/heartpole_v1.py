@@ -14,6 +14,7 @@ data: see `menu`. A toy: none of it is dosing advice.
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -24,6 +25,8 @@ from chex import Array, Numeric, PRNGKey
 from heartpole_jax import arguments, struct, validation
 from heartpole_jax.envs import heartpole_v0, physiology
 from heartpole_jax.envs import menu as menus
+from heartpole_jax.envs.display import ActionInfo, Gauge
+from heartpole_jax.envs.environment import Environment, TimeLimit, made_by
 from heartpole_jax.envs.heartpole_v0 import Noise, StepInfo, check_action, check_step, sample_noise, sample_wake_up
 from heartpole_jax.envs.heartpole_v0 import terminated as terminated
 from heartpole_jax.envs.menu import Menu
@@ -334,3 +337,87 @@ def _worn_off(state: EnvState, num: int, params: EnvParams) -> EnvState:
 def _not_negative(x: Array) -> Array:
     # Not jnp.maximum, whose gradient at 0 is a half: a calm patient's hypertension would be half a constant.
     return jnp.where(x < 0, 0.0, x)
+
+
+def _effective(moment: Any) -> str:
+    """The alertness that works, for a picture."""
+    values = (moment.values[name] for name in ("alertness", "stimulation", "impairment"))
+    return f"effective {max(float(effective_alertness(*values)), 0.0):.2f}"
+
+
+_STIMULATION_GAUGE = Gauge(
+    "stimulation", "stimulation", "stimulation (units of alertness)",
+    full=4.0, frame=(0.0, 3.0), chart=(0.0, 1.0), colour="purple", note=_effective,
+)  # fmt: skip
+_IMPAIRMENT_GAUGE = Gauge(
+    "impairment", "impairment", "impairment (units of alertness)",
+    full=4.0, frame=(0.0, 1.5), chart=(0.0, 1.0), colour="green",
+)  # fmt: skip
+
+
+def _non_negative(params: EnvParams) -> frozenset[str]:
+    """Stimulation and impairment as well, unless the menu has a dose that lowers them."""
+    raised = (name for name in ("stimulation", "impairment") if not menus.may_lower(params.menu, name))
+    return heartpole_v0.NON_NEGATIVE | {"work_done", *raised}
+
+
+@dataclasses.dataclass(frozen=True)
+class _HasActions:
+    """A check that parameters have a menu of these actions."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, params: EnvParams) -> None:
+        names = tuple(row.name for row in params.menu.actions)
+        if names != self.names:
+            raise ValueError(
+                f"the menu of params has the actions {', '.join(names)}, and this HeartPole-v1 has "
+                f"{', '.join(self.names)}; make the environment with that menu, "
+                "heartpole_jax.make('HeartPole-v1', menu=...)"
+            )
+
+
+def environment(menu: Menu | str | Path | None = None) -> Environment:
+    """HeartPole-v1 with a menu: a TOML file, the name of a shipped one, a `Menu`, or by default its own.
+
+    The same object for the same menu, so that jit finds its program again.
+
+    Raises:
+      ValueError, TypeError: as `menu.as_menu`.
+    """
+    return _environment(menus.as_menu(menu))
+
+
+@functools.cache
+def _environment(menu: Menu) -> Environment:
+    names = tuple(row.name for row in menu.actions)
+    env = Environment(
+        name="HeartPole-v1",
+        num_actions=len(menu.actions),
+        obs_shape=OBS_SHAPE,
+        default_params=EnvParams(menu=menu),
+        sample_start=sample_wake_up,
+        initial_state=initial_state,
+        sample_noise=sample_noise,
+        transition=transition,
+        transition_info=transition_info,
+        observe=observe,
+        terminated=terminated,
+        obs_names=OBS_NAMES,
+        actions=tuple(ActionInfo(row.name, row.half_hours, row.wakes_up, menus.idles(row)) for row in menu.actions),
+        time_limit=TimeLimit("max_half_hours", counts_decisions=False),
+        non_negative=_non_negative,
+        check_params=_HasActions(names),
+        gauges=(
+            heartpole_v0.ALERTNESS_GAUGE,
+            _STIMULATION_GAUGE,
+            _IMPAIRMENT_GAUGE,
+            heartpole_v0.HYPERTENSION_GAUGE,
+            heartpole_v0.INTOXICATION_GAUGE,
+        ),
+        policies="heartpole_jax.policies.heartpole_v1:SCRIPTED",
+        shown_policy="coffee and exercise",
+        evaluator="heartpole_jax.evaluation.heartpole_v1:EVALUATOR",
+        digest=menus.digest(menu),
+    )
+    return made_by(env, environment, menu)

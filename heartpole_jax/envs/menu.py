@@ -11,6 +11,8 @@ program (which actions there are, how long each takes, which doses it has at all
 
 import dataclasses
 import functools
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,7 @@ class Menu:
 
 
 _COLUMNS = tuple(field.name for field in dataclasses.fields(Row))
+_SOURCES = ("source", "grade", "note")  # columns that no patient feels
 _NEEDED = ("name", "half_hours", "source", "grade")
 
 
@@ -152,14 +155,25 @@ def check(menu: Menu, where: str = "menu") -> None:
 
 
 @arguments.typed()
-def check_trained(menu: Menu, num_actions: int, policy: str) -> None:
-    """Raises ValueError where a policy trained with `num_actions` actions, called `policy`, meets another number."""
-    if len(menu.actions) != num_actions:
-        names = ", ".join(row.name for row in menu.actions)
-        raise ValueError(
-            f"{policy} was trained with {num_actions} actions, and this menu has {len(menu.actions)} ({names}); "
-            "give the menu that it was trained with, or train again"
-        )
+def idles(row: Row) -> bool:
+    """Whether the action is to work on, and nothing else."""
+    has_dose = any(getattr(row, channel) is not None for channel in CHANNELS)
+    return not (row.half_hours or row.wakes_up or has_dose) and bool(np.all(np.asarray(row.hazard) == 1))
+
+
+@arguments.typed()
+def may_lower(menu: Menu, channel: str) -> bool:
+    """Whether an action can lower `channel`."""
+    lowest = [getattr(row, channel)[0] for row in menu.actions if getattr(row, channel) is not None]
+    return any(isinstance(low, jax.core.Tracer) or np.any(np.asarray(low) < 0) for low in lowest)
+
+
+@arguments.typed()
+def digest(menu: Menu) -> str:
+    """SHA-256, in hex, of all that the rows of a menu of plain numbers have but their source, grade and note."""
+    rows = [dataclasses.asdict(row) for row in menu.actions]
+    felt = [{key: value for key, value in row.items() if key not in _SOURCES and value is not None} for row in rows]
+    return hashlib.sha256(json.dumps(felt, sort_keys=True).encode()).hexdigest()
 
 
 @arguments.checked(menu=Menu)

@@ -1,74 +1,149 @@
-"""Every environment by a name that can be written down: those of `heartpole_jax.make`, with a menu, and gymnax's.
+"""Every environment by a name that can be written down, and `register`, which adds one.
 
-HeartPole-v0    HeartPole-v1    HeartPole-v1:my_menu.toml    gymnax:CartPole-v1
+HeartPole-v0    HeartPole-v1    HeartPole-v1:my_menu.toml    gymnax:CartPole-v1    package.module:attribute
+
+What follows a registered name and a colon is handed to the function that makes the environment.
 """
 
-import dataclasses
 import functools
-import hashlib
-import json
+import inspect
+from collections.abc import Callable
+from typing import Any
 
-from heartpole_jax import arguments, disk
-from heartpole_jax.envs import environment
-from heartpole_jax.envs.environment import Environment
+from heartpole_jax import arguments, disk, validation
+from heartpole_jax.envs import heartpole_v0, heartpole_v1
+from heartpole_jax.envs.environment import Environment, imported, is_made, made_by
 
-_GYMNAX = "gymnax:"
-_WITH_MENU = "HeartPole-v1:"
-_HEARSAY = ("source", "grade", "note")  # columns of a menu that no patient feels
+_FACTORIES: dict[str, Callable[..., Environment] | str] = {
+    "HeartPole-v0": heartpole_v0.environment,
+    "HeartPole-v1": heartpole_v1.environment,
+    "gymnax": "heartpole_jax.interop.gymnax:from_gymnax",
+}
+
+
+_OURS = tuple(_FACTORIES)
+_MADE: dict[str, Environment] = {}
 
 
 @arguments.checked(name=str)
-@functools.cache
-def make(name: str) -> Environment:
-    """The environment called `name`, the same object for the same name: jit compiles once for it.
+def register(name: str, make_environment: Callable[..., Environment] | str) -> None:
+    """Makes an environment known by `name` to `make` and to every command of this process.
 
-    So a menu's file is read once in a process, which keeps what it read then.
+    Other processes, as the workers of a sweep, find it by "package.module:attribute" without being registered.
+
+    Args:
+      name: without a colon.
+      make_environment: called without arguments where the name is asked for alone, with what follows the colon in
+        "name:text", and with the keywords of `make`. Or its own name, "package.module:attribute".
 
     Raises:
-      ValueError: if there is none of that name, a menu is refused, or gymnax's has actions that are not Discrete.
+      ValueError: for a name that is empty, has a colon or is taken.
+      TypeError: for what cannot be called.
+    """
+    if not name.strip() or ":" in name:
+        raise ValueError(f"the name of an environment must be a text without a colon, got {name!r}")
+    if name in _OURS:
+        raise ValueError(f"{name!r} is an environment of this package; take another name")
+    if not callable(make_environment) and not isinstance(make_environment, str):
+        raise TypeError(f"make_environment must be a function or its name, got {arguments.described(make_environment)}")
+    _FACTORIES[name] = make_environment
+    for made in [made for made in _MADE if made.partition(":")[0] == name]:  # by the function of before
+        del _MADE[made]
+
+
+@arguments.checked(name=str)
+def make(name: str, **options: Any) -> Environment:
+    """The environment called `name`; its parameters are `make(name).default_params`.
+
+    The same object for the same name: jit compiles once for it, and a menu's file is read once in a process, which
+    keeps what it read then.
+
+    Args:
+      options: of the environment; HeartPole-v1 has `menu`, a TOML file, the name of a shipped menu, or a `Menu`.
+
+    Raises:
+      ValueError: if there is none of that name, or it refuses an option, as HeartPole-v1 a menu.
       ImportError: for a name of gymnax's, without gymnax.
     """
-    if name.startswith(_WITH_MENU):
-        return environment.make("HeartPole-v1", menu=name.removeprefix(_WITH_MENU))
-    if not name.startswith(_GYMNAX):
-        return environment.make(name)
-    from heartpole_jax.interop.gymnax import from_gymnax  # here, since gymnax is an extra
+    if options:
+        return _make(name, **options)
+    if name not in _MADE:
+        env = _make(name)
+        # What a name of its own finds again in another process is pickled by it; what a function made, by its fields.
+        found_again = name.partition(":")[0] in _OURS or name.partition(":")[0] not in _FACTORIES
+        _MADE[name] = made_by(env, make, name) if found_again and not is_made(env) else env
+    return _MADE[name]
 
-    return from_gymnax(name.removeprefix(_GYMNAX))
+
+def _make(name: str, **options: Any) -> Environment:
+    own, _, text = name.partition(":")
+    if own not in _FACTORIES and text and own.replace(".", "").isidentifier():
+        found, text = imported(name), ""
+    else:
+        found = imported(validation.look_up(_FACTORIES, own if own in _FACTORIES else name, "environment"))
+    if isinstance(found, Environment):
+        found = functools.partial(_itself, found)
+    if not callable(found):
+        raise ValueError(f"{name!r} must be an Environment or make one, got {arguments.described(found)}")
+    given = (text,) if text else ()
+    try:
+        inspect.signature(found).bind(*given, **options)
+    except TypeError as error:
+        if text:
+            raise ValueError(f"{own} takes nothing after its name, got {text!r}") from None
+        known = inspect.signature(found).parameters
+        for option in (option for option in options if option not in known):
+            raise ValueError(f"{own} has no {option}, got {arguments.shown(options[option])}") from None
+        raise ValueError(
+            f"{own} cannot be made from its name alone: {error}; see what it needs after a colon"
+        ) from None
+    env = found(*given, **options)
+    if not isinstance(env, Environment):
+        raise ValueError(f"{name!r} must make an Environment, got {arguments.described(env)}")
+    return env
+
+
+def _itself(env: Environment) -> Environment:
+    return env
+
+
+@arguments.typed()
+def family(name: str) -> str:
+    """`name` without the file that it names, if any: what a recipe or a table is for."""
+    return name.partition(":")[0] if _file_of(name) else name
 
 
 @arguments.typed()
 def located(name: str) -> str:
-    """`name` with the whole path of the menu's file, where it names one: it means the same from any folder."""
-    if not (name.startswith(_WITH_MENU) and name.endswith(".toml")):
-        return name
-    return f"{_WITH_MENU}{disk.as_path(name.removeprefix(_WITH_MENU)).absolute()}"
+    """`name` with the whole path of the file that it names, if any: it means the same from any folder."""
+    file = _file_of(name)
+    return f"{family(name)}:{disk.as_path(file).absolute()}" if file else name
 
 
 @arguments.typed()
-def menu_digest(name: str) -> str | None:
-    """SHA-256, in hex, of the menu in the file that `name` names; None where it names none.
-
-    Of the menu as `make` has read it, all that a row has but its source, grade and note; not of the file's bytes.
+def digest(name: str) -> str | None:
+    """The digest of what the file that `name` names holds, as `make` has read it; None where it names none.
 
     Raises:
       ValueError: as `make`.
     """
-    if not (name.startswith(_WITH_MENU) and name.endswith(".toml")):
-        return None
-    rows = [dataclasses.asdict(row) for row in make(name).default_params.menu.actions]
-    felt = [{key: value for key, value in row.items() if key not in _HEARSAY and value is not None} for row in rows]
-    return hashlib.sha256(json.dumps(felt, sort_keys=True).encode()).hexdigest()
+    return make(name).digest if _file_of(name) else None
 
 
 @arguments.typed()
-def check_menu(name: str, digest: str | None, since: str) -> None:
-    """Raises ValueError where the menu that `name` names is not the one of `digest`; for None, which is none, nothing.
+def check_digest(name: str, digest_then: str | None, since: str) -> None:
+    """Raises ValueError where the file that `name` names has another digest now; for None, which is none, nothing.
 
     Args:
-      since: what happened under that menu, as in "the menu tea.toml has changed since this policy was trained".
+      since: what happened then, as in "the menu tea.toml has changed since this policy was trained".
     """
-    if digest is not None and menu_digest(name) != digest:
+    if digest_then is not None and digest(name) != digest_then:
         raise ValueError(
-            f"the menu {name.removeprefix(_WITH_MENU)} has changed since {since}; put it back as it was, or train again"
+            f"the menu {_file_of(name) or name} has changed since {since}; put it back as it was, or train again"
         )
+
+
+def _file_of(name: str) -> str:
+    """The file that the name of an environment names, "" where it names none."""
+    own, _, text = name.partition(":")
+    return text if own in _FACTORIES and text.endswith(".toml") else ""

@@ -1,37 +1,34 @@
 """How good is a policy: expected return, regret and their parts, with errors small enough to rank by."""
 
-from heartpole_jax.evaluation.heartpole_v0 import (
-    HALF_HOURS_A_DAY,
-    NUM_EPISODES,
+from heartpole_jax.evaluation.coffee import coffees_until_heart_attack
+from heartpole_jax.evaluation.estimates import (
     AcrossSeeds,
     Estimate,
-    Evaluation,
-    Row,
     across_seeds,
-    coffees_until_heart_attack,
-    default_policies,
     estimate,
-    evaluate,
+    format_estimate,
     interquartile_mean,
-    leaderboard,
-    rank,
     without_attack_noise,
 )
+from heartpole_jax.evaluation.evaluator import Evaluation, Evaluator, Row, evaluator_of
+from heartpole_jax.evaluation.scoring import best_return, evaluate, leaderboard
+from heartpole_jax.evaluation.tables import Leaderboard
 
 __all__ = [
-    "HALF_HOURS_A_DAY",
-    "NUM_EPISODES",
     "AcrossSeeds",
     "Estimate",
     "Evaluation",
+    "Evaluator",
+    "Leaderboard",
     "Row",
     "across_seeds",
+    "best_return",
     "coffees_until_heart_attack",
-    "default_policies",
     "estimate",
     "evaluate",
+    "evaluator_of",
+    "format_estimate",
     "interquartile_mean",
     "leaderboard",
-    "rank",
     "without_attack_noise",
 ]

@@ -20,10 +20,10 @@ import numpy as np
 from heartpole_jax import arguments
 from heartpole_jax.envs import heartpole_v1
 from heartpole_jax.envs import menu as menus
-from heartpole_jax.envs.environment import make
 from heartpole_jax.envs.heartpole_v0 import Noise
 from heartpole_jax.envs.heartpole_v1 import EnvParams, effective_alertness
 from heartpole_jax.envs.menu import CHANNELS, Menu, Row
+from heartpole_jax.envs.registry import make
 from heartpole_jax.policy import Policy
 from heartpole_jax.rollout import rollout
 from heartpole_jax.terminal import printable
@@ -225,7 +225,7 @@ def _simulate(menu: Menu, routines: Mapping[str, _Routine], num_episodes: int) -
     """The return of each routine, all on the same noise and in one program."""
     if not routines:
         return []
-    env = make("HeartPole-v1", _with_idling(menu))
+    env = make("HeartPole-v1", menu=_with_idling(menu))
     params = dataclasses.replace(env.default_params, expected_penalty=1.0)
     policy = Policy(act=functools.partial(_act, idle=len(menu.actions)), carry=jnp.zeros((), jnp.int32))
 

@@ -9,12 +9,11 @@ import jax.numpy as jnp
 from chex import Array, ArrayTree, PRNGKey
 
 from heartpole_jax import arguments
-from heartpole_jax.envs.environment import Environment
+from heartpole_jax.envs.environment import Environment, imported
 from heartpole_jax.envs.heartpole_v0 import check_action
 from heartpole_jax.gradients.soft import (
     Doses,
     SoftPolicy,
-    fractional_transition_info,
     gumbels,
     in_floats,
     relaxed_transition_info,
@@ -39,12 +38,13 @@ class Actor(NamedTuple):
 def as_actor(policy: Policy | SoftPolicy | Doses, env: Environment, relaxed: bool = False) -> Actor:
     """The actor of a policy; `relaxed` for one that acts by its probabilities, and is attacked by fractions."""
     if isinstance(policy, Doses):
-        return _dosing(relaxed)._replace(params=policy.weights, carry=jnp.zeros((), jnp.int32))
+        policy.check_size(env)
+        return _dosing(relaxed, env)._replace(params=policy.weights, carry=jnp.zeros((), jnp.int32))
     if isinstance(policy, SoftPolicy):
         arguments.check_fields(policy)
         arguments.check_arrays("params of a policy", policy.params)
         arguments.check_arrays("carry of a policy", policy.carry)
-        actor = _mean_of(policy.logits) if relaxed else _drawing(policy.logits, env)
+        actor = _mean_of(policy.logits, env) if relaxed else _drawing(policy.logits, env)
     else:
         actor = _acting(policy.act, policy.sample, env)
     return actor._replace(params=policy.params, carry=policy.carry)
@@ -52,20 +52,20 @@ def as_actor(policy: Policy | SoftPolicy | Doses, env: Environment, relaxed: boo
 
 # Cached, so that the same functions make the same actor and jit finds its program again.
 @functools.cache
-def _dosing(relaxed: bool) -> Actor:
-    fractions = relaxed_transition_info if relaxed else fractional_transition_info
+def _dosing(relaxed: bool, env: Environment) -> Actor:
+    fractions = relaxed_transition_info(env) if relaxed else imported(env.fractional_transition_info)
     return Actor(
         lambda weights, time, obs, draw: (weights[time], jnp.zeros(()), time + 1), fractions, _no_draw, in_floats
     )
 
 
 @functools.cache
-def _mean_of(logits: Callable) -> Actor:
+def _mean_of(logits: Callable, env: Environment) -> Actor:
     def choose(params, carry, obs, draw):
         values, carry = logits(params, carry, obs)
         return jax.nn.softmax(values), jnp.zeros(()), carry
 
-    return Actor(choose, relaxed_transition_info, _no_draw, in_floats)
+    return Actor(choose, relaxed_transition_info(env), _no_draw, in_floats)
 
 
 @functools.cache

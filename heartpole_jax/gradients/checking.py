@@ -10,7 +10,7 @@ import numpy as np
 
 from heartpole_jax import validation
 from heartpole_jax.envs import menu as menus
-from heartpole_jax.envs.environment import HEARTPOLE_V0, Environment
+from heartpole_jax.envs.environment import Environment
 from heartpole_jax.gradients.soft import Doses, SoftPolicy
 from heartpole_jax.platforms import ByPlatform
 from heartpole_jax.policy import Policy
@@ -19,22 +19,31 @@ POLICY = "policy"  # in `wrt`: the policy's own parameters
 MENU = "menu"
 # Episodes at a time: a CPU's fit its cache; elsewhere what 1,000 steps keep for the backward pass takes 1 GB or so.
 _BLOCK_EPISODES = ByPlatform(cpu=128, accelerator=4096)
+CLOCK = ("time_since_slept", "time_elapsed")  # of an observation, what no parameter changes
 LEAST_EPISODES = 32  # in a block: fewer are slow, and too few for control variates
-_UNDIFFERENTIATED = ("max_steps", "max_half_hours", "expected_penalty", "menu")
 
 
-def differentiable(params: Any) -> list[str]:
-    """The names of the constants of `params` that can be differentiated: but limits, menus, the weight of a noise."""
-    return [field.name for field in dataclasses.fields(params) if field.name not in _UNDIFFERENTIATED]
+def differentiable(params: Any, env: Environment) -> list[str]:
+    """The names of the constants of `params` that can be differentiated: but the time limit, menus, the weight of a
+    noise."""
+    others = (env.time_limit.parameter, "expected_penalty")
+    return [name for name, value in vars(params).items() if name not in others and not dataclasses.is_dataclass(value)]
 
 
-def checked_names(wrt: str | Sequence[str], params: Any) -> list[str]:
+def with_expected_penalty(params: Any) -> Any:
+    """`params` with the penalty's noise integrated out, where they have such a parameter."""
+    return dataclasses.replace(params, expected_penalty=1.0) if hasattr(params, "expected_penalty") else params
+
+
+def checked_names(wrt: str | Sequence[str], params: Any, env: Environment) -> list[str]:
     """The names in `wrt`; ValueError if there is none, one unknown, or a menu and a part of it. "policy" is known."""
     names = [wrt] if isinstance(wrt, str) else list(wrt)
     if not names:
         raise ValueError("wrt must name at least one parameter, got none")
     for name in names:
-        validation.look_up(dict.fromkeys([*differentiable(params), *menu_names(params), POLICY]), name, "parameter")
+        validation.look_up(
+            dict.fromkeys([*differentiable(params, env), *menu_names(params), POLICY]), name, "parameter"
+        )
     if MENU in names and (part := next((name for name in names if name.startswith(f"{MENU}.")), None)):
         raise ValueError(f"wrt names the menu and {part!r}, a part of it; give one of them")
     return names
@@ -79,12 +88,12 @@ def _parts_of(name: str) -> tuple[str, str, str]:
     return menu, *rest.rsplit(".", 1)  # type: ignore[return-value]
 
 
-def checked_steps(num_steps: int | None, params: Any, policy: Policy | SoftPolicy | Doses) -> int:
+def checked_steps(num_steps: int | None, env: Environment, params: Any, policy: Policy | SoftPolicy | Doses) -> int:
     """How many decisions; raises ValueError where they are not known or the policy has too few."""
     if isinstance(policy, Doses):
         validation.check_type("weights of Doses", policy.weights, (np.ndarray, jax.Array))
     if num_steps is None:
-        num_steps = policy.weights.shape[0] if isinstance(policy, Doses) else getattr(params, "max_steps", None)
+        num_steps = policy.weights.shape[0] if isinstance(policy, Doses) else env.most_steps(params)
         if num_steps is None or isinstance(num_steps, jax.core.Tracer):
             raise ValueError("num_steps must be given, since the time limit of the parameters is not known")
         num_steps = int(num_steps)
@@ -96,8 +105,8 @@ def checked_steps(num_steps: int | None, params: Any, policy: Policy | SoftPolic
 
 def check_fractional(env: Environment) -> None:
     """Raises ValueError for an environment that has no fractional actions."""
-    if env is not HEARTPOLE_V0:
-        raise ValueError(f"fractional actions are HeartPole-v0's alone, got {env.name}; take a SoftPolicy, and hybrid")
+    if env.fractional_transition_info is None:
+        raise ValueError(f"{env.name!r} has no fractional actions, as HeartPole-v0 has; take a SoftPolicy, and hybrid")
 
 
 def checked_block(num_episodes: int, block_episodes: int | None = None, most: int | None = None) -> int:

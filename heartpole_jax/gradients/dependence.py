@@ -29,6 +29,8 @@ def depends_on_obs(
 
     Tried out, not proved: a policy that looks at a column only in a place that was not tried escapes.
     """
+    if not columns:
+        return set()
     functions = actor._replace(params=None, carry=None)
     with jax.debug_key_reuse(False):  # each decision is taken again with other observations: meant
         changed = _changes(

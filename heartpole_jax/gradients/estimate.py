@@ -1,6 +1,5 @@
 """The gradient of an expectation, with its standard error and what its estimator promises."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,10 +10,11 @@ import numpy as np
 from chex import Array, PRNGKey
 
 from heartpole_jax import arguments, threefry, validation
-from heartpole_jax.envs.environment import HEARTPOLE_V0, Environment
-from heartpole_jax.envs.heartpole_v0 import OBS_NAMES
+from heartpole_jax.envs.environment import Environment
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.gradients.actors import as_actor
 from heartpole_jax.gradients.checking import (
+    CLOCK,
     LEAST_EPISODES,
     POLICY,
     check_fractional,
@@ -23,6 +23,7 @@ from heartpole_jax.gradients.checking import (
     checked_steps,
     replaced,
     values_of,
+    with_expected_penalty,
 )
 from heartpole_jax.gradients.dependence import depends_on_obs
 from heartpole_jax.gradients.estimators import ESTIMATORS, Estimator, Setup, apply_control_variates, zero_means
@@ -90,18 +91,18 @@ def estimate(
     """
     if not isinstance(policy, SoftPolicy | Doses):
         policy = as_policy(policy)
-    params = env._params(params)
-    names = checked_names(wrt, params)
+    params = env.params_or_default(params)
+    names = checked_names(wrt, params, env)
     if POLICY in names and not isinstance(policy, SoftPolicy | Doses):
         raise ValueError(
             "wrt names the policy, and its actions jump with its parameters: give a SoftPolicy, which tells its "
             "probabilities, or Doses"
         )
     chosen = validation.look_up(ESTIMATORS, estimator, "estimator")
-    num_steps = checked_steps(num_steps, params, policy)
+    num_steps = checked_steps(num_steps, env, params, policy)
     _check_options(estimator, window, num_branches)
     block_episodes = checked_block(num_episodes, block_episodes)
-    params = dataclasses.replace(params, expected_penalty=1.0)
+    params = with_expected_penalty(params)
     setup = Setup(
         actor=as_actor(policy, env, relaxed=estimator == "relaxed"),
         objective=as_objective(objective, env),
@@ -209,17 +210,17 @@ def _check_promise(
             "or branch"
         )
     looked_at = functools.partial(depends_on_obs, setup.actor, params, key, setup.env, num_steps)
-    hypertension = OBS_NAMES.index("hypertension")
-    if estimator == "marginal" and looked_at((hypertension,)):
+    obs_names = setup.env.obs_names or tuple(f"observation {i}" for i in range(setup.env.obs_shape[0]))
+    hypertension = tuple(i for i, name in enumerate(obs_names) if name == "hypertension")
+    if estimator == "marginal" and looked_at(hypertension):
         raise ValueError(
             "marginal cannot be given for a policy that looks at hypertension, whose actions would depend on the heart "
             "attacks that it integrates out: take hybrid or branch"
         )
     if ESTIMATORS[estimator].unbiased and isinstance(policy, Policy):
-        clock = {OBS_NAMES.index(name) for name in ("time_since_slept", "time_elapsed")}
-        columns = tuple(i for i in range(setup.env.obs_shape[0]) if i not in clock)
+        columns = tuple(i for i, name in enumerate(obs_names) if name not in CLOCK)
         if found := looked_at(columns):
-            shown = ", ".join(OBS_NAMES[i] if i < len(OBS_NAMES) else f"observation {i}" for i in sorted(found))
+            shown = ", ".join(obs_names[i] for i in sorted(found))
             raise ValueError(
                 f"the policy looks at {shown}, which parameters change: its actions jump, and no derivative sees that. "
                 "Make it a SoftPolicy, take finite_differences, or pathwise, which is biased"

@@ -4,7 +4,6 @@ For policies whose actions jump with the parameters, "sleep below 0.4" among the
 difference does.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,8 +16,8 @@ from jax.flatten_util import ravel_pytree
 
 from heartpole_jax import arguments, validation
 from heartpole_jax.arguments import shown
-from heartpole_jax.envs.environment import HEARTPOLE_V0, Environment
-from heartpole_jax.envs.heartpole_v0 import OBS_NAMES
+from heartpole_jax.envs.environment import Environment
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.gradients.actors import Actor, as_actor
 from heartpole_jax.gradients.checking import (
     POLICY,
@@ -28,6 +27,7 @@ from heartpole_jax.gradients.checking import (
     checked_steps,
     replaced,
     values_of,
+    with_expected_penalty,
 )
 from heartpole_jax.gradients.dependence import depends_on_obs
 from heartpole_jax.gradients.estimate import Gradient
@@ -90,23 +90,24 @@ def finite_differences(
         policy = as_policy(policy)
     if isinstance(policy, Doses):
         check_fractional(env)
-    params = env._params(params)
-    names = checked_names(wrt, params)
+    params = env.params_or_default(params)
+    names = checked_names(wrt, params, env)
     if POLICY in names:
         raise ValueError(
             "finite_differences are taken of the environment's parameters, got 'policy': take estimate() with a "
             "SoftPolicy or Doses"
         )
-    num_steps = checked_steps(num_steps, params, policy)
+    num_steps = checked_steps(num_steps, env, params, policy)
     if not 0 < relative_step < 1:
         raise ValueError(f"relative_step must be between 0 and 1, got {shown(relative_step)}")
-    params = dataclasses.replace(params, expected_penalty=1.0)
+    params = with_expected_penalty(params)
     actor = as_actor(policy, env)
     if integrate_attacks is not False:
         possible = _can_integrate(actor, params, key, env, num_steps)
         if integrate_attacks and not possible:
             raise ValueError(
-                "integrate_attacks needs a policy that is known not to look at hypertension, in HeartPole: leave it out"
+                "integrate_attacks needs a policy that is known not to look at hypertension, in an environment that "
+                "shows it: leave it out"
             )
         integrate_attacks = possible
     block_episodes = checked_block(num_episodes, most=(_INTEGRATED_TAPES if integrate_attacks else _BLOCK_TAPES).here())
@@ -174,8 +175,9 @@ def _size(name: str, value: Array, num_steps: int) -> Array:
 
 def _can_integrate(actor: Actor, params: Any, key: PRNGKey, env: Environment, num_steps: int) -> bool:
     """Whether the policy is known not to look at hypertension, in an environment that has it."""
-    if not env.name.startswith("HeartPole") or any(
+    hypertension = tuple(i for i, name in enumerate(env.obs_names) if name == "hypertension")
+    if not hypertension or any(
         isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((params, actor.params, actor.carry, key))
     ):
         return False
-    return not depends_on_obs(actor, params, key, env, num_steps, (OBS_NAMES.index("hypertension"),))
+    return not depends_on_obs(actor, params, key, env, num_steps, hypertension)

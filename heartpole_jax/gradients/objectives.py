@@ -9,7 +9,7 @@ from chex import Array, ArrayTree
 
 from heartpole_jax import arguments, validation
 from heartpole_jax.envs import physiology
-from heartpole_jax.envs.environment import Environment
+from heartpole_jax.envs.environment import Environment, imported
 from heartpole_jax.rollout import Transition
 
 
@@ -58,8 +58,8 @@ HEART_ATTACKS = Objective(step=_heart_attacks, integrates_attacks=True)
 PENALTY = Objective(step=_penalty, integrates_attacks=True)
 OBSERVED_PENALTY = Objective(step=_observed_penalty)  # for comparison: no attack is integrated out
 SCORE = Objective(final=_score, integrates_attacks=True)
-# HeartPole-v0's rewards telescope to the score, which loses no digits to their sum.
-V0_RETURN = Objective(step=_penalty, final=_score, integrates_attacks=True)
+# The return of an environment whose rewards telescope to the score, as HeartPole-v0's: no digits are lost to their sum.
+SCORE_AND_PENALTY = Objective(step=_penalty, final=_score, integrates_attacks=True)
 RETURN = Objective(step=_reward, integrates_attacks=True)
 
 _NAMED = {"heart_attacks": HEART_ATTACKS, "penalty": PENALTY, "observed_penalty": OBSERVED_PENALTY, "score": SCORE}
@@ -74,5 +74,5 @@ def as_objective(objective: str | Objective, env: Environment) -> Objective:
     if isinstance(objective, Objective):
         arguments.check_fields(objective)
         return objective
-    named = {"return": V0_RETURN if env.name == "HeartPole-v0" else RETURN, **_NAMED}
+    named = {"return": imported(env.return_objective), **_NAMED}
     return validation.look_up(named, objective, "objective")

@@ -17,12 +17,13 @@ import numpy as np
 from chex import Array, PRNGKey
 
 from heartpole_jax import arguments, gradients, validation
-from heartpole_jax.envs.environment import HEARTPOLE_V0
-from heartpole_jax.envs.heartpole_v0 import OBS_NAMES, EnvParams
+from heartpole_jax.envs.environment import Environment, imported
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.evaluation import Estimate
 from heartpole_jax.gradients.actors import as_actor
-from heartpole_jax.gradients.checking import checked_steps, differentiable
+from heartpole_jax.gradients.checking import CLOCK, checked_steps, differentiable
 from heartpole_jax.gradients.dependence import depends_on_obs
+from heartpole_jax.gradients.objectives import SCORE_AND_PENALTY
 from heartpole_jax.policy import Policy, as_policy
 
 OUTCOMES = ("score", "heart_attacks", "return")
@@ -30,7 +31,6 @@ NEGLIGIBLE = 1e-4  # % for one %: nobody would notice, and rounding is below
 # To integrate over heart attacks is num_steps times as much work, and leaves little noise.
 _NUM_EPISODES = {"marginal": 128, "finite_differences": 4096}
 _OTHER_NUM_EPISODES = 1024
-_CLOCK = ("time_since_slept", "time_elapsed")  # what no parameter changes
 
 
 class Influence(NamedTuple):
@@ -66,17 +66,18 @@ class Sensitivity:
     num_steps: int
 
 
-@arguments.checked(key=validation.check_key, params=EnvParams)
+@arguments.checked(key=validation.check_key, env=Environment)
 def sensitivity(
     policy: Policy | gradients.SoftPolicy | gradients.Doses | Callable[[PRNGKey, Array], Any],
     key: PRNGKey,
-    params: EnvParams | None = None,
+    params: Any = None,
     *,
+    env: Environment = HEARTPOLE_V0,
     num_episodes: int | None = None,
     num_steps: int | None = None,
     estimator: str | None = None,
 ) -> Sensitivity:
-    """The influence of every constant of HeartPole-v0 on score, heart attacks and return, with standard errors.
+    """The influence of every constant of an environment on score, heart attacks and return, with standard errors.
 
     The elasticity is theta / |J| dJ/dtheta, the percentage by which an outcome J rises for one percent more of a
     parameter theta. + is always more of it: of a negative return that is a smaller loss. A parameter that is 0 has no
@@ -85,16 +86,17 @@ def sensitivity(
 
     - of the ends of a dose's range, the mean dose: of 0 .. 0.3 it is 0.15;
     - of a decay, what is lost in a half-hour, 1 - theta: the effect is about that of a half-life longer by one percent;
-    - of all others |theta|, and where that is 0 the tutorial's.
+    - of all others |theta|, and where that is 0 the default's.
 
-    Both are NaN where J is 0. The return is score - penalty x heart attacks, and so are its derivatives. Errors of
-    ratios and differences are the sums of their parts' (the delta method, without the parts' covariance): to first
-    order never too small. They hold no bias.
+    Both are NaN where J is 0. HeartPole-v0's return is score - penalty x heart attacks, and so are its derivatives.
+    Errors of ratios and differences are the sums of their parts' (the delta method, without the parts' covariance): to
+    first order never too small. They hold no bias.
 
     Args:
       policy: who acts; it stays the same.
       key: of the noise, that of `rollout` under the same key.
-      params: plain numbers.
+      params: plain numbers; of HeartPole-v1's menu the doses stay as they are.
+      env: an environment that shows hypertension, work_done and time_elapsed, and has heart attacks.
       num_episodes: independent episodes, by default 128 for marginal, 4,096 for finite differences, 1,024 for others.
       num_steps: decisions of an episode, the time limit by default.
       estimator: one of `gradients.ESTIMATORS`, or "finite_differences". By default marginal where the policy does not
@@ -102,29 +104,37 @@ def sensitivity(
         do not jump either, else finite_differences. What it looks at is tried out (see `gradients.dependence`).
 
     Raises:
-      ValueError: for parameters that are not plain numbers, an unknown estimator, and as `gradients.estimate`.
+      ValueError: for another environment, parameters that are not plain numbers, an unknown estimator, and as
+        `gradients.estimate`.
       TypeError: for a policy that is none.
     """
     if not isinstance(policy, gradients.SoftPolicy | gradients.Doses):
         policy = as_policy(policy)
-    params = EnvParams() if params is None else params
+    params = env.params_or_default(params)
+    missing = [name for name in ("hypertension", "work_done", "time_elapsed") if name not in env.obs_names]
+    if missing:
+        raise ValueError(f"a sensitivity is of score and heart attacks, and {env.name!r} shows no {', '.join(missing)}")
     values = _plain_numbers(params)
-    num_steps = checked_steps(num_steps, params, policy)
+    num_steps = checked_steps(num_steps, env, params, policy)
     if num_episodes is not None:  # before the estimator is chosen, which compiles programs
         validation.check_size("num_episodes", num_episodes)
     if estimator is None:
-        estimator = choose_estimator(policy, key, params, num_steps)
+        estimator = choose_estimator(policy, key, params, num_steps, env)
     validation.look_up({**gradients.ESTIMATORS, "finite_differences": None}, estimator, "estimator")
     num_episodes = _NUM_EPISODES.get(estimator, _OTHER_NUM_EPISODES) if num_episodes is None else num_episodes
 
-    attacks, score = _gradients(
-        estimator, key, params,
-        {"policy": policy, "wrt": differentiable(params), "num_episodes": num_episodes, "num_steps": num_steps},
+    telescopes = imported(env.return_objective) is SCORE_AND_PENALTY
+    gradient = _gradients(
+        ("heart_attacks", "score") if telescopes else ("heart_attacks", "score", "return"), estimator, key, params,
+        {"policy": policy, "wrt": differentiable(params, env), "num_episodes": num_episodes, "num_steps": num_steps,
+         "env": env},
     )  # fmt: skip
-    found = {"score": _estimates(score), "heart_attacks": _estimates(attacks)}
-    found["return"] = _return(found["score"], found["heart_attacks"], values["heart_attack_penalty"])
+    attacks, found = gradient["heart_attacks"], {name: _estimates(each) for name, each in gradient.items()}
+    if telescopes:
+        found["return"] = _return(found["score"], found["heart_attacks"], values["heart_attack_penalty"])
+    defaults = _plain_numbers(env.default_params)
     return Sensitivity(
-        outcomes={name: _influences(*found[name], values) for name in OUTCOMES},
+        outcomes={name: _influences(*found[name], values, defaults) for name in OUTCOMES},
         estimator=estimator,
         unbiased=attacks.unbiased,
         promise=attacks.promise,
@@ -134,16 +144,22 @@ def sensitivity(
 
 
 def choose_estimator(
-    policy: Policy | gradients.SoftPolicy | gradients.Doses, key: PRNGKey, params: EnvParams, num_steps: int
+    policy: Policy | gradients.SoftPolicy | gradients.Doses,
+    key: PRNGKey,
+    params: Any,
+    num_steps: int,
+    env: Environment = HEARTPOLE_V0,
 ) -> str:
     """The name of the estimator that keeps its promise for this policy, and does so with the least noise."""
-    actor = as_actor(policy, HEARTPOLE_V0)
-    looks = lambda *names: depends_on_obs(
-        actor, params, key, HEARTPOLE_V0, num_steps, tuple(OBS_NAMES.index(name) for name in names)
-    )
+    actor = as_actor(policy, env)
+
+    def looks(counts: Callable[[str], bool]) -> set[int]:
+        columns = tuple(i for i, name in enumerate(env.obs_names) if counts(name))
+        return depends_on_obs(actor, params, key, env, num_steps, columns)
+
     if not isinstance(policy, Policy):
-        return "hybrid" if looks("hypertension") else "marginal"
-    return "finite_differences" if looks(*(name for name in OBS_NAMES if name not in _CLOCK)) else "marginal"
+        return "hybrid" if looks(lambda name: name == "hypertension") else "marginal"
+    return "finite_differences" if looks(lambda name: name not in CLOCK) else "marginal"
 
 
 @arguments.typed()
@@ -172,32 +188,33 @@ def as_text(found: Sensitivity, name: str) -> str:
     return "\n".join(lines)
 
 
-def _gradients(estimator: str, key: PRNGKey, params: EnvParams, common: dict[str, Any]) -> tuple[Any, Any]:
-    """Of the heart attacks, and of the score."""
+def _gradients(
+    outcomes: tuple[str, ...], estimator: str, key: PRNGKey, params: Any, common: dict[str, Any]
+) -> dict[str, gradients.Gradient]:
+    """The gradient of each outcome."""
     if estimator == "finite_differences":
         # Attacks are sampled: where days shift with a parameter, theirs is not the noise that counts, and a
         # hundred times as many episodes are better than their integral.
-        attacks, score = (
-            gradients.finite_differences(objective, key, params, integrate_attacks=False, **common)
-            for objective in ("heart_attacks", "score")
-        )
-        return attacks, score
-    attacks = gradients.estimate("heart_attacks", key, params, estimator=estimator, **common)
-    options: dict[str, Any] = {"estimator": estimator}
+        return {
+            outcome: gradients.finite_differences(outcome, key, params, integrate_attacks=False, **common)
+            for outcome in outcomes
+        }
+    options: dict[str, dict[str, Any]] = {outcome: {"estimator": estimator} for outcome in outcomes}
     if estimator == "marginal":
         # Where actions do not look at hypertension the score depends on no heart attack: there is nothing to integrate.
         # But the pathwise estimator leaves a soft policy's probabilities out.
         soft = isinstance(common["policy"], gradients.SoftPolicy)
-        options = {"estimator": "marginal", "window": 2} if soft else {"estimator": "pathwise"}
-    return attacks, gradients.estimate("score", key, params, **options, **common)
+        options["score"] = {"estimator": "marginal", "window": 2} if soft else {"estimator": "pathwise"}
+    return {outcome: gradients.estimate(outcome, key, params, **options[outcome], **common) for outcome in outcomes}
 
 
-def _plain_numbers(params: EnvParams) -> dict[str, float]:
-    """The parameters as numbers; ValueError where one is several, or not known."""
-    for name, value in vars(params).items():
+def _plain_numbers(params: Any) -> dict[str, float]:
+    """The parameters that are numbers; ValueError where one is several, or not known."""
+    values = {name: value for name, value in vars(params).items() if not dataclasses.is_dataclass(value)}
+    for name, value in values.items():
         if isinstance(value, jax.core.Tracer) or np.shape(value) != ():
             raise ValueError(f"a sensitivity is that of one set of plain numbers, got {value!r} for EnvParams.{name}")
-    return {name: float(value) for name, value in vars(params).items()}
+    return {name: float(value) for name, value in values.items()}
 
 
 def _estimates(found: gradients.Gradient) -> tuple[Estimate, dict[str, Estimate]]:
@@ -217,13 +234,15 @@ def _return(score: tuple, attacks: tuple, penalty: float) -> tuple[Estimate, dic
     return less(score[0], attacks[0]), derivatives
 
 
-def _influences(value: Estimate, derivatives: dict[str, Estimate], values: dict[str, float]) -> OutcomeSensitivity:
+def _influences(
+    value: Estimate, derivatives: dict[str, Estimate], values: dict[str, float], defaults: dict[str, float]
+) -> OutcomeSensitivity:
     influences = {
         name: Influence(
             at=at,
             derivative=derivatives[name],
             elasticity=_relative(derivatives[name], value, at),
-            effect=_relative(derivatives[name], value, _size(name, values)),
+            effect=_relative(derivatives[name], value, _size(name, values, defaults)),
         )
         for name, at in values.items()
         if name in derivatives
@@ -242,14 +261,14 @@ def _relative(derivative: Estimate, value: Estimate, size: float) -> Estimate:
     return Estimate(scale * derivative.mean, error)
 
 
-def _size(name: str, values: dict[str, float]) -> float:
+def _size(name: str, values: dict[str, float], defaults: dict[str, float]) -> float:
     """What one percent is taken of, in an effect."""
     stem, _, end = name.rpartition("_")
     if end in ("low", "high"):
         return (abs(values[f"{stem}_low"]) + abs(values[f"{stem}_high"])) / 2
     if end == "decay":
         return 1.0 - values[name]
-    return abs(values[name] or float(getattr(EnvParams(), name)))
+    return abs(values[name] or defaults[name])
 
 
 def _text(value: Estimate) -> str:

@@ -12,6 +12,7 @@ from chex import Array, PRNGKey
 
 from heartpole_jax import arguments, struct, threefry, validation
 from heartpole_jax.envs import heartpole_v0
+from heartpole_jax.envs.environment import Environment, imported
 from heartpole_jax.envs.heartpole_v0 import EnvParams, EnvState, Noise, StepInfo
 from heartpole_jax.policy import Policy
 
@@ -36,7 +37,7 @@ class SoftPolicy:
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["weights"], meta_fields=[])
 @dataclasses.dataclass(frozen=True)
 class Doses:
-    """A schedule of HeartPole-v0 in fractions: `weights` (num_steps, 4), each row a point of the actions' simplex.
+    """A schedule in fractions, of HeartPole-v0: `weights` (num_steps, 4), each row a point of the actions' simplex.
 
     0.3 of a coffee is a coffee with three tenths of its doses, exactly; half of a sleep takes eight half-hours and
     halves the way to the alertness and the hours awake of a rested patient, which is an assumption. The clock runs in
@@ -57,12 +58,18 @@ class Doses:
         if not validation.is_real(self.weights):
             raise TypeError(f"weights must be real numbers, got {validation.described(self.weights)}")
         weights = np.asarray(self.weights)
-        if weights.ndim != 2 or weights.shape[1] != heartpole_v0.NUM_ACTIONS:
-            raise ValueError(f"weights must have shape (num_steps, {heartpole_v0.NUM_ACTIONS}), got {weights.shape}")
+        if weights.ndim != 2:
+            raise ValueError(f"weights must have shape (num_steps, num_actions), got {weights.shape}")
         wrong = (weights < 0).any(axis=1) | ~np.isclose(weights.sum(axis=1), 1.0, atol=1e-5)
         if wrong.any():
             row = int(np.argmax(wrong))
             raise ValueError(f"every row of weights must be >= 0 and sum to 1, got {weights[row]} in row {row}")
+
+    def check_size(self, env: Environment) -> None:
+        """Raises ValueError where the weights are not of as many actions as `env` has."""
+        shape = np.shape(self.weights)
+        if len(shape) != 2 or shape[1] != env.num_actions:
+            raise ValueError(f"weights must have shape (num_steps, {env.num_actions}), got {shape}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,14 +108,19 @@ def fractional_transition_info(
     return heartpole_v0.work_half_hour(state, acted, noise, params)
 
 
-def relaxed_transition_info(
-    state: EnvState, weights: Array, noise: Noise, params: EnvParams
-) -> tuple[EnvState, Array, Array, Array, StepInfo]:
-    """The same with the heart attack relaxed as well: it takes its probability's share of hypertension, always."""
-    spared = dataclasses.replace(noise, heart_attack=jnp.ones_like(noise.heart_attack))
-    after, _, reward, done, info = fractional_transition_info(state, weights, spared, params)
-    after = dataclasses.replace(after, hypertension=(1.0 - info.heart_attack_risk) * after.hypertension)
-    return after, heartpole_v0.observe(after), reward, done, info
+@functools.cache  # the same function for the same environment, so that jit finds its program again
+def relaxed_transition_info(env: Environment) -> Callable[..., tuple]:
+    """The fractional transition of an environment with the heart attack relaxed as well: it takes its probability's
+    share of hypertension, always."""
+    fractional = imported(env.fractional_transition_info)
+
+    def relaxed(state: Any, weights: Array, noise: Any, params: Any) -> tuple:
+        spared = dataclasses.replace(noise, heart_attack=jnp.ones_like(noise.heart_attack))
+        after, _, reward, done, info = fractional(state, weights, spared, params)
+        after = dataclasses.replace(after, hypertension=(1.0 - info.heart_attack_risk) * after.hypertension)
+        return after, env.observe(after), reward, done, info
+
+    return relaxed
 
 
 def in_floats(state: EnvState) -> EnvState:

@@ -80,7 +80,7 @@ class BraxEnvironment(Env):
     @property
     def episode_length(self) -> Any:
         """The time limit, for brax's wrappers and agents; of HeartPole-v1 the most decisions that fit into it."""
-        return self.sys.max_steps
+        return self.env.most_steps(self.sys)
 
     def reset(self, rng: PRNGKey) -> State:
         """The start of an episode: the key is split, its first half begins the episode."""
@@ -111,7 +111,7 @@ class BraxEnvironment(Env):
         terminated = self.env.terminated(env_state)
         truncation = (done & ~terminated).astype(obs.dtype)
         added = {"rng": next_key, "truncation": truncation, "final_observation": jnp.copy(obs)}
-        if "steps" in state.info and adapting.time_limit(self.sys) != "max_steps":
+        if "steps" in state.info and not self.env.time_limit.counts_decisions:
             steps = state.info["steps"]
             last = jnp.maximum(steps, jnp.asarray(self.episode_length - 1, steps.dtype))
             added["steps"] = jnp.where(truncation > 0, last, steps)

@@ -11,7 +11,6 @@ import numpy as np
 from heartpole_jax import arguments, validation
 from heartpole_jax.arguments import shown
 from heartpole_jax.envs.environment import Environment
-from heartpole_jax.interop import adapting
 
 try:
     from gymnasium import error, spaces
@@ -21,13 +20,13 @@ except ImportError as missing:
 
 
 def observation_space(env: Environment, params: Any) -> spaces.Box:
-    """The tutorial's bounds, see `adapting.obs_bounds`; float32 of shape (6,), of HeartPole-v1 (8,)."""
-    low, high = (bound.astype(np.float32) for bound in adapting.obs_bounds(env, params))
-    return spaces.Box(low, high, dtype=np.float32)
+    """The environment's bounds, see `Environment.observation_space`, float32 of shape `env.obs_shape`."""
+    bounds = env.observation_space(params)
+    return spaces.Box(bounds.low.astype(np.float32), bounds.high.astype(np.float32), dtype=np.float32)
 
 
 def action_space(env: Environment) -> spaces.Discrete:
-    """Nothing, coffee, beer, sleep; of HeartPole-v1 the rows of its menu."""
+    """The numbers of the environment's actions."""
     return spaces.Discrete(env.num_actions)
 
 
@@ -38,11 +37,12 @@ def env_params(env: Environment, keywords: dict[str, Any]) -> Any:
       TypeError: for an unknown one, as Python does, with the nearest that is known; for a value that is not a number.
       ValueError: for a value out of range.
     """
-    known = {field.name: field.name for field in dataclasses.fields(env.default_params) if field.name != "menu"}
-    limit = adapting.time_limit(env.default_params)
+    defaults, limit = env.default_params, env.time_limit.parameter
+    numeric = (name for name, value in vars(defaults).items() if isinstance(value, int | float))
+    known = {name: name for name in numeric} if dataclasses.is_dataclass(defaults) else {}
     for name, value in keywords.items():
         unexpected = f"{env.name} got an unexpected keyword argument {name!r}"
-        if name == "max_steps" != limit:
+        if name == "max_steps" and not env.time_limit.counts_decisions:
             raise TypeError(f"{unexpected}: its limit is a time, {limit}, and no number of decisions")
         try:
             validation.look_up(known, name, "parameter")
@@ -50,9 +50,11 @@ def env_params(env: Environment, keywords: dict[str, Any]) -> Any:
             raise TypeError(f"{unexpected}: {unknown}") from None
         if arguments.as_array(name, value).ndim > 0:
             raise TypeError(f"{name} must be one number, got {shown(value)}")
-    dataclasses.replace(env.default_params, **keywords)  # refuses what is no number, or out of range, by its name
+    if not keywords:
+        return defaults
+    dataclasses.replace(defaults, **keywords)  # refuses what is no number, or out of range, by its name
     numbers = {name: int(value) if name == limit else float(value) for name, value in keywords.items()}
-    return dataclasses.replace(env.default_params, **numbers)
+    return dataclasses.replace(defaults, **numbers)
 
 
 def check_action(action: Any, num_actions: int) -> int:
@@ -100,12 +102,12 @@ def check_seed(seed: Any) -> int:
     return whole
 
 
-def with_step_limit(spec: Any, params: Any) -> Any:
+def with_step_limit(spec: Any, most_steps: Any) -> Any:
     """A Gymnasium spec, or None, that tells the most decisions of an episode, as wrappers ask that know the time."""
-    if spec is None or spec.max_episode_steps is not None:
+    if spec is None or spec.max_episode_steps is not None or most_steps is None:
         return spec
     spec = copy.copy(spec)
-    spec.max_episode_steps = int(params.max_steps)
+    spec.max_episode_steps = int(most_steps)
     return spec
 
 

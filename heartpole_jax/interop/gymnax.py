@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from chex import Array, ArrayTree, Numeric, PRNGKey
 
 from heartpole_jax import arguments, struct, validation
-from heartpole_jax.envs.environment import Environment
+from heartpole_jax.envs.environment import Environment, TimeLimit
 from heartpole_jax.envs.heartpole_v0 import check_action
 
 try:
@@ -27,7 +27,7 @@ except ImportError as error:
 from heartpole_jax.interop.to_gymnax import to_gymnax
 from heartpole_jax.interop.to_gymnax_legacy import to_gymnax_legacy
 
-__all__ = ["Params", "State", "from_gymnax", "to_gymnax", "to_gymnax_legacy"]
+__all__ = ["State", "from_gymnax", "to_gymnax", "to_gymnax_legacy"]
 
 
 @struct.dataclass
@@ -39,21 +39,10 @@ class State:
     terminated: Array  # bool, a true end
 
 
-@struct.dataclass
-class Params:
-    """gymnax's parameters; `max_steps` is their time limit, under the name that this package gives it."""
-
-    gymnax: Any
-
-    @property
-    def max_steps(self) -> Any:
-        return self.gymnax.max_steps_in_episode
-
-
 def from_gymnax(env: Any, params: Any = None) -> Environment:
     """A gymnax environment as an `Environment` called "gymnax:<name>".
 
-    Its parameters are `Params`: other ones are `Params(gymnax=...)`. Observations keep their shape; they and rewards
+    Its parameters are gymnax's own. Observations keep their shape; they and rewards
     are JAX's default float, whatever gymnax makes them. Gradients do not pass a step: gymnax stops them. Every call
     makes another `Environment`, for which jit compiles again: keep it.
 
@@ -91,7 +80,7 @@ def from_gymnax(env: Any, params: Any = None) -> Environment:
         name=f"gymnax:{name}",
         num_actions=actions.n,
         obs_shape=obs.shape,
-        default_params=Params(gymnax=params),
+        default_params=params,
         sample_start=_itself,
         initial_state=functools.partial(_initial_state, env),
         sample_noise=_itself,
@@ -99,6 +88,7 @@ def from_gymnax(env: Any, params: Any = None) -> Environment:
         transition_info=functools.partial(_transition_info, env, params),
         observe=_observe,
         terminated=_terminated,
+        time_limit=TimeLimit("max_steps_in_episode"),
     )
 
 
@@ -106,15 +96,15 @@ def _itself(key: PRNGKey) -> PRNGKey:
     return key
 
 
-def _initial_state(env: Any, start: PRNGKey, params: Params) -> State:
+def _initial_state(env: Any, start: PRNGKey, params: Any) -> State:
     arguments.check_key("key", start)
-    obs, state = env.reset_env(start, params.gymnax)
+    obs, state = env.reset_env(start, params)
     return State(gymnax=_settled(state), obs=_as_float(obs), terminated=jnp.zeros((), bool))
 
 
 def _transition_info(env: Any, default_params: Any, state: State, action: Numeric, noise: PRNGKey, params=None):
     """What gymnax's own `step` does before it resets: (state, obs, reward, done, info)."""
-    params = default_params if params is None else params.gymnax
+    params = default_params if params is None else params
     arguments.check_type("state", state, State, "reset and step return the state first, then obs")
     arguments.check_key("key", noise)
     action = check_action(action, env.action_space(params).n)

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from heartpole_jax import validation
-from heartpole_jax.envs import environment
 from heartpole_jax.envs.menu import Menu
-from heartpole_jax.interop import checks, stepping
+from heartpole_jax.interop import adapting, checks, stepping
 from heartpole_jax.interop.rendering import Renderer
 
 try:
@@ -45,7 +44,7 @@ class HeartPoleVecEnv(VecEnv):
         **params: Any,
     ):
         validation.check_size("num_envs", num_envs)
-        env = environment.make(name, menu)
+        env = adapting.find(name, menu)
         self.params = checks.env_params(env, params)
         self.render_mode = checks.check_render_mode(render_mode, ["rgb_array"])
         super().__init__(num_envs, checks.observation_space(env, self.params), checks.action_space(env))

@@ -7,7 +7,7 @@ from typing import Any
 from chex import ArrayTree, Numeric
 
 from heartpole_jax import struct
-from heartpole_jax.envs.environment import Environment
+from heartpole_jax.envs.environment import Environment, TimeLimit
 
 
 @struct.dataclass
@@ -23,11 +23,17 @@ def with_step_limit(env: Environment) -> Environment:
     """`env`, whose states count `num_steps`, done after the `max_steps` of its `Params` as well."""
     return dataclasses.replace(
         env,
-        default_params=Params(own=env.default_params, max_steps=env.default_params.max_steps),
+        default_params=Params(own=env.default_params, max_steps=env.most_steps()),
+        time_limit=TimeLimit(),
+        check_params=functools.partial(_check_params, env),
         initial_state=functools.partial(_initial_state, env),
         transition=functools.partial(_transition, env),
         transition_info=functools.partial(_transition_info, env),
     )
+
+
+def _check_params(env: Environment, params: Params) -> None:
+    env.check_params(params.own)
 
 
 def _initial_state(env: Environment, start: ArrayTree, params: Params) -> ArrayTree:

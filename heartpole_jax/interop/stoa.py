@@ -93,7 +93,8 @@ class StoaEnvironment(stoa.Environment):
         return AdapterStateWithKey(base_env_state=env_state, rng_key=next_key), timestep
 
     def observation_space(self, env_params: Any = None) -> stoa.BoundedArraySpace:
-        low, high = adapting.obs_bounds(self.env, self.params)
+        bounds = self.env.observation_space(self.params)
+        low, high = bounds.low, bounds.high
         return stoa.BoundedArraySpace(self.env.obs_shape, jnp.result_type(float), low, high, "observation")
 
     def action_space(self, env_params: Any = None) -> stoa.DiscreteSpace:
@@ -104,7 +105,7 @@ class StoaEnvironment(stoa.Environment):
         params = self._own(env_params)
         state, _ = jax.eval_shape(lambda key: self.env.reset(key, params), jax.random.key(0))
         fields = vars(state) if dataclasses.is_dataclass(state) else dict(enumerate(jax.tree.leaves(state)))
-        non_negative = adapting.non_negative(self.env, self.params)
+        non_negative = self.env.non_negative(self.params)
         return stoa.DictSpace(
             {
                 str(name): stoa.BoundedArraySpace(x.shape, x.dtype, 0, _highest(x.dtype), str(name))
@@ -116,7 +117,7 @@ class StoaEnvironment(stoa.Environment):
         )
 
     def _own(self, params: Any) -> Any:
-        return self.params if params is None else adapting.check_params(self.env, params)
+        return self.params if params is None else self.env.params_or_default(params)
 
     def __repr__(self) -> str:
         return f"to_stoa({self.env.name!r})"

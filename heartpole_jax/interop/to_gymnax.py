@@ -53,7 +53,8 @@ class Params:
     @property
     def max_steps_in_episode(self) -> Any:
         """The environment's `max_steps`; the limit is stored there alone, or follows from another one."""
-        return self.env_params.max_steps
+        own = self.env_params
+        return own.max_steps if hasattr(own, "max_steps") else own.max_steps_in_episode
 
     def replace(self, **changes: Any) -> "Params":
         """The parameters with these values, `max_steps_in_episode` being the environment's `max_steps`.
@@ -63,12 +64,13 @@ class Params:
             where the environment's own counts something else.
           ValueError: for a value that the environment refuses.
         """
-        if "max_steps_in_episode" in changes:
+        if "max_steps_in_episode" in changes and not hasattr(self.env_params, "max_steps_in_episode"):
             if "max_steps" in changes:
                 raise TypeError("max_steps_in_episode and max_steps are the same limit: give one of them")
-            limit = adapting.time_limit(self.env_params)
-            if limit != "max_steps":
-                raise TypeError(f"max_steps_in_episode follows from {limit} and cannot be replaced; replace {limit}")
+            if not hasattr(self.env_params, "_replace") and "max_steps" not in vars(self.env_params):
+                raise TypeError(
+                    "max_steps_in_episode follows from the environment's own limit and cannot be replaced; replace that"
+                )
             changes["max_steps"] = changes.pop("max_steps_in_episode")
         if hasattr(self.env_params, "_replace"):  # a NamedTuple
             return Params(self.env_params._replace(**changes))
@@ -204,19 +206,20 @@ class GymnaxEnvironment(GymnaxBase):
         return spaces.Discrete(self.env.num_actions)
 
     def observation_space(self, params: Params | None = None) -> spaces.Box:
-        low, high = adapting.obs_bounds(self.env, self._params)
+        bounds = self.env.observation_space(self._params)
+        low, high = bounds.low, bounds.high
         dtype = jnp.result_type(float)
         return spaces.Box(low.astype(dtype), high.astype(dtype), self.env.obs_shape, dtype)
 
     def state_space(self, params: Params | None = None) -> spaces.Dict:
         _, state = jax.eval_shape(self.reset_env, jax.random.key(0), Params(self._own(params)))
-        return _space(state, adapting.non_negative(self.env, self._params) | {"time"})
+        return _space(state, frozenset(self.env.non_negative(self._params)) | {"time"})
 
     def _own(self, params: Any) -> Any:
         """The environment's own parameters."""
         if params is None:
             return self._params
-        return adapting.check_params(self.env, params.env_params if isinstance(params, Params) else params)
+        return self.env.params_or_default(params.env_params if isinstance(params, Params) else params)
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and other._identity == self._identity

@@ -23,8 +23,16 @@ from typing import Any
 import numpy as np
 
 from heartpole_jax import validation
-from heartpole_jax.envs.environment import HEARTPOLE_V0
-from heartpole_jax.envs.heartpole_v0 import OBS_NAMES, EnvParams, EnvState, Noise, drink_beer, drink_coffee, sleep
+from heartpole_jax.envs.heartpole_v0 import (
+    HEARTPOLE_V0,
+    OBS_NAMES,
+    EnvParams,
+    EnvState,
+    Noise,
+    drink_beer,
+    drink_coffee,
+    sleep,
+)
 from heartpole_jax.interop import checks, stepping
 
 try:

@@ -1,26 +1,30 @@
-"""Scripted policies, `policies.make("reference")`, and saved ones. HeartPole-v1's are in `policies.heartpole_v1`."""
+"""Scripted policies, and saved ones.
+
+policies.make("reference")                  of HeartPole-v0
+policies.make("coffee", env=env)            of any environment
+policies.rested(alertness=0.4)              HeartPole-v0's by their parameters; see `policies.heartpole_v1`
+"""
 
 from heartpole_jax.policies import heartpole_v1
 from heartpole_jax.policies.heartpole_v0 import (
-    SCRIPTED,
     always,
     ballmer_peak,
     coffee_after_waking,
-    make,
     optimal,
     reference,
     rested,
     schedule,
-    uniformly_random,
 )
+from heartpole_jax.policies.scripted import default_policies, make, of, uniformly_random
 
 __all__ = [
-    "SCRIPTED",
     "always",
     "ballmer_peak",
     "coffee_after_waking",
+    "default_policies",
     "heartpole_v1",
     "make",
+    "of",
     "optimal",
     "reference",
     "rested",

@@ -1,4 +1,4 @@
-"""Scripted policies, as pure functions of what a patient shows: the baselines that an agent has to beat.
+"""Scripted policies of HeartPole-v0, pure functions of what a patient shows: the baselines that an agent has to beat.
 
 policies.make("reference")        policies.rested(alertness=0.4)        policies.optimal(params)
 """
@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array, Numeric
 
-from heartpole_jax import arguments, threefry, validation
+from heartpole_jax import arguments, validation
 from heartpole_jax.envs.heartpole_v0 import NUM_ACTIONS, OBS_NAMES, Action, EnvParams, check_action
 from heartpole_jax.optimum import sober_optimum
+from heartpole_jax.policies.scripted import uniformly_random
 from heartpole_jax.policy import Policy
 
 _ALERTNESS = OBS_NAMES.index("alertness")
@@ -42,11 +43,6 @@ def schedule(actions: Sequence[int] | Array) -> Policy:
         wrong = int(np.argmax((planned < 0) | (planned >= NUM_ACTIONS)))
         raise ValueError(f"actions must be in 0 .. {NUM_ACTIONS - 1}, got {planned[wrong]} at {wrong}")
     return Policy(act=_schedule, params=jnp.asarray(planned, jnp.int32), carry=jnp.zeros((), jnp.int32))
-
-
-def uniformly_random() -> Policy:
-    """Each of the four actions with the same probability, at every step."""
-    return Policy(act=_uniformly_random, sample=_random_action)
 
 
 def reference() -> Policy:
@@ -93,16 +89,6 @@ SCRIPTED: dict[str, Callable[[EnvParams | None], Policy]] = {
 }
 
 
-@arguments.checked(params=EnvParams)
-def make(name: str, params: EnvParams | None = None) -> Policy:
-    """The scripted policy called `name`, one of `SCRIPTED`, for an environment with `params` (of use to the optimum).
-
-    Raises:
-      ValueError: if there is none of that name.
-    """
-    return validation.look_up(SCRIPTED, name, "policy")(params)
-
-
 def _always(action, carry, obs, draw):
     return action, carry
 
@@ -110,14 +96,6 @@ def _always(action, carry, obs, draw):
 def _schedule(actions, time, obs, draw):
     last = actions.shape[0] - 1
     return jnp.where(time > last, Action.NOTHING, actions[jnp.minimum(time, last)]), time + 1
-
-
-def _random_action(key):
-    return threefry.random_int(key, NUM_ACTIONS)
-
-
-def _uniformly_random(params, carry, obs, action):
-    return action, carry
 
 
 def _reference(params, hour, obs, draw):

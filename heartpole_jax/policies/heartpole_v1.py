@@ -1,6 +1,6 @@
 """Scripted policies for HeartPole-v1: the baselines that an agent has to beat.
 
-policies_v1.make("coffee and exercise")        policies_v1.daily("coffee", menu=my_menu)
+policies.make("coffee and exercise", env=env)        policies.heartpole_v1.daily("coffee", menu=my_menu)
 
 They find their actions by name in the menu, and need no more of it than those.
 """
@@ -78,39 +78,17 @@ def optimal(params: EnvParams | None = None, resolution: float = 0.5) -> Policy:
     return solve(params, resolution=resolution).policy
 
 
-SCRIPTED: dict[str, Callable[[Menu | None], Policy]] = {
-    "coffee and exercise": lambda menu: coffee_and_exercise(menu=menu),
-    "coffee": lambda menu: daily("coffee", menu=menu),
-    "energy drinks": lambda menu: daily("energy_drink", alertness=1.5, menu=menu),
-    "no drinks": lambda menu: rested(menu=menu),
-    "always sleep": lambda menu: always("sleep", menu),
-    "always nothing": lambda menu: always("nothing", menu),
-    "always coffee": lambda menu: always("coffee", menu),
-    "always cannabis": lambda menu: always("cannabis", menu),
+SCRIPTED: dict[str, Callable[[EnvParams], Policy]] = {
+    "optimal": optimal,
+    "coffee and exercise": lambda params: coffee_and_exercise(menu=params.menu),
+    "coffee": lambda params: daily("coffee", menu=params.menu),
+    "energy drinks": lambda params: daily("energy_drink", alertness=1.5, menu=params.menu),
+    "no drinks": lambda params: rested(menu=params.menu),
+    "always sleep": lambda params: always("sleep", params.menu),
+    "always nothing": lambda params: always("nothing", params.menu),
+    "always coffee": lambda params: always("coffee", params.menu),
+    "always cannabis": lambda params: always("cannabis", params.menu),
 }
-
-
-@arguments.checked(menu=Menu)
-def make(name: str, menu: Menu | None = None) -> Policy:
-    """The scripted policy called `name`, one of `SCRIPTED`, for a menu, by default HeartPole-v1's.
-
-    Raises:
-      ValueError: if there is none of that name, or the menu lacks an action that it takes.
-    """
-    return validation.look_up(SCRIPTED, name, "policy")(menu)
-
-
-@arguments.checked(menu=Menu)
-def available(menu: Menu) -> list[str]:
-    """The names of the scripted policies whose actions are all on the menu."""
-    names = []
-    for name, policy in SCRIPTED.items():
-        try:
-            policy(menu)
-        except ValueError:
-            continue
-        names.append(name)
-    return names
 
 
 def _numbers(menu: Menu | None, *names: str) -> tuple[int, ...]:

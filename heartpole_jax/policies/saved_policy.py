@@ -18,7 +18,7 @@ import numpy as np
 from chex import Array
 
 from heartpole_jax import arguments, validation
-from heartpole_jax.envs import menu, registry
+from heartpole_jax.envs import registry
 from heartpole_jax.policies import q_network
 from heartpole_jax.policies.transforms import TRANSFORMS
 from heartpole_jax.policy import Policy
@@ -28,7 +28,7 @@ def load_policy(folder: Path | str) -> Policy:
     """The greedy policy saved in `folder`, for `rollout`, `evaluate` and the leaderboard.
 
     Raises:
-      ValueError: as `load`; or where HeartPole-v1's menu is another now than when the policy was saved.
+      ValueError: as `load`; or where the environment's menu is another now than when the policy was saved.
       ImportError: without safetensors.
     """
     return load(folder).as_policy()
@@ -52,7 +52,7 @@ class SavedPolicy:
     weights: Mapping[str, np.ndarray]  # by their path in the tree of flax, as "params/Dense_0/kernel"
     provenance: Mapping[str, Any]  # seed, steps, versions, hyperparameters
     layer_norm: bool = False  # of every hidden layer
-    menu: str | None = None  # the digest of the menu's file, see `registry.menu_digest`; None where there is none
+    menu: str | None = None  # the digest of the menu's file, see `registry.digest`; None where there is none
 
     def __post_init__(self):
         arguments.check_fields(self)
@@ -89,21 +89,20 @@ class SavedPolicy:
         """The same in JAX, for `rollout` and `evaluate`.
 
         Raises:
-          ValueError: where HeartPole-v1's menu is another now than when the policy was saved.
+          ValueError: where the environment's menu is another now than when the policy was saved.
         """
         env = registry.make(self.env)
-        registry.check_menu(self.env, self.menu, "this policy was trained")
+        registry.check_digest(self.env, self.menu, "this policy was trained")
         if math.prod(self.obs_shape) != math.prod(env.obs_shape):
             raise ValueError(
                 f"this policy takes observations of shape {self.obs_shape}, and {self.env} has {env.obs_shape}; "
                 "train again"
             )
-        if self.num_actions != env.num_actions and self.env.partition(":")[0] != "HeartPole-v1":
+        if self.num_actions != env.num_actions:
             raise ValueError(
-                f"this policy has {self.num_actions} actions, and {self.env} has {env.num_actions}; train again"
+                f"this policy was trained with {self.num_actions} actions, and {self.env} has {env.num_actions} "
+                f"({', '.join(env.action_names)}); give the environment that it was trained in, or train again"
             )
-        if self.env.partition(":")[0] == "HeartPole-v1":
-            menu.check_trained(env.default_params.menu, self.num_actions, "this policy")
         return Policy(
             act=_Greedy(len(self.hidden_sizes), self.transform, self.dueling, self.layer_norm),
             params=dict(self.weights),

@@ -234,7 +234,7 @@ def test_what_is_no_environment_and_no_parameters_is_an_error():
         to_brax("HartPole-v0")
     with pytest.raises(TypeError, match=r"env must be the name of an environment or an Environment, .* got 7"):
         to_brax(7)
-    with pytest.raises(TypeError, match=r"params of 'HeartPole-v0' must be an EnvParams, got 0\.5"):
+    with pytest.raises(TypeError, match=r"params must be an EnvParams, got 0\.5"):
         to_brax("HeartPole-v0", 0.5)
 
 

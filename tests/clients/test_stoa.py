@@ -225,8 +225,8 @@ def test_what_is_no_environment_and_no_parameters_is_an_error():
         to_stoa("HartPole-v0")
     with pytest.raises(TypeError, match=r"env must be the name of an environment or an Environment, .* got 7"):
         to_stoa(7)
-    with pytest.raises(TypeError, match=r"params of 'HeartPole-v0' must be an EnvParams, got 0\.5"):
+    with pytest.raises(TypeError, match=r"params must be an EnvParams, got 0\.5"):
         to_stoa("HeartPole-v0", 0.5)
     state, _ = to_stoa().reset(jax.random.key(0))
-    with pytest.raises(TypeError, match="params of 'HeartPole-v0' must be an EnvParams, got 3"):
+    with pytest.raises(TypeError, match="params must be an EnvParams, got 3"):
         to_stoa().step(state, jnp.int32(0), 3)

@@ -136,5 +136,5 @@ def test_several_sets_of_parameters_are_refused():
 
 
 def test_params_of_another_kind_are_refused():
-    with pytest.raises(TypeError, match="params must be an EnvParams, got dict"):
+    with pytest.raises(TypeError, match="params must be an EnvParams, got a dict"):
         curves.overview_figure({"fatigue_onset": 40.0})

@@ -6,15 +6,17 @@ from collections import deque
 import numpy as np
 import pytest
 
+from heartpole_jax import EnvParams, make
 from heartpole_jax.drawing.frames.frame import draw_frame
-from heartpole_jax.drawing.frames.moment import Choice, Moment, choices
-from heartpole_jax.envs.heartpole_v1 import EnvParams as EnvParamsV1
+from heartpole_jax.drawing.frames.moment import Moment
+from heartpole_jax.envs.display import ActionInfo
 
 MAX_STEPS = 1000
+VALUES = {"alertness": 1.0, "hypertension": 0.5, "intoxication": 0.02, "time_since_slept": 0, "time_elapsed": 0,
+          "work_done": 0.0}  # fmt: skip
 START = Moment(
-    alertness=1.0, hypertension=0.5, intoxication=0.02, time_since_slept=0, time_elapsed=0, work_done=0.0, num_steps=0,
-    action=None, reward=0.0, heart_attack=False, heart_attack_risk=0.0, num_heart_attacks=0,
-)  # fmt: skip
+    values=VALUES, num_steps=0, action=None, reward=0.0, heart_attack=False, heart_attack_risk=0.0, num_heart_attacks=0
+)
 RED, BLUE, VERMILLION, ORANGE = (0xC1, 0x12, 0x1F), (0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00), (0xE6, 0x9F, 0x00)
 # field, row of the strip's top, lowest and highest value, colour
 STRIPS = [
@@ -24,8 +26,9 @@ STRIPS = [
 ]
 STRIP_HEIGHT, NOW, ROW = 92, 706, slice(408, 438)
 # HeartPole-v1's, of which two strips are new and all are lower.
-START_V1 = dataclasses.replace(START, stimulation=0.5, impairment=0.25)
-CHOICES_V1 = choices(EnvParamsV1())
+V1 = make("HeartPole-v1")
+START_V1 = dataclasses.replace(START, values=VALUES | {"stimulation": 0.5, "impairment": 0.25})
+ACTIONS_V1 = V1.actions
 PURPLE, GREEN = (0xCC, 0x79, 0xA7), (0x00, 0x9E, 0x73)
 STRIPS_V1 = [
     ("alertness", 98, -1.0, 4.0, BLUE),
@@ -37,17 +40,24 @@ STRIPS_V1 = [
 STRIP_HEIGHT_V1, LANE_V1 = 70, slice(506, 536)
 
 
+def with_(moment, **fields):
+    """The moment with other fields, or other values of the patient."""
+    values = {name: fields.pop(name) for name in [*fields] if not hasattr(moment, name) or name == "time_elapsed"}
+    return dataclasses.replace(moment, values={**moment.values, **values}, **fields)
+
+
 def after(time, **fields):
     """A moment `time` half-hours into the episode, one decision each."""
-    return dataclasses.replace(START, **{"time_elapsed": time, "num_steps": time, "action": 0, **fields})
+    return with_(START, **{"time_elapsed": time, "num_steps": time, "action": 0, **fields})
 
 
 def frame(*moments, **references):
-    return draw_frame(moments, MAX_STEPS, **references)
+    return draw_frame(moments, params=EnvParams(max_steps=MAX_STEPS, **references))
 
 
-def frame_v1(*moments, shown=CHOICES_V1, limit=1344):
-    return draw_frame(moments, limit, choices=shown, limit_is_time=True)
+def frame_v1(*moments, shown=ACTIONS_V1, limit=1344):
+    env = dataclasses.replace(V1, actions=shown, num_actions=len(shown))
+    return draw_frame(moments, env, dataclasses.replace(V1.default_params, max_half_hours=limit))
 
 
 def is_colour(pixels, colour):
@@ -100,7 +110,7 @@ def test_the_number_of_heart_attacks_is_the_last_moments():
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
 def test_the_dot_of_each_strip_lies_at_its_value(field, top, low, high, colour, share):
     value = low + share * (high - low)
-    rows = rows_of_the_dot(frame(dataclasses.replace(START, **{field: value})), colour)
+    rows = rows_of_the_dot(frame(with_(START, **{field: value})), colour)
     assert rows.mean() == pytest.approx(top + STRIP_HEIGHT * (1 - share), abs=1.5)
 
 
@@ -182,9 +192,9 @@ def test_a_long_history_looks_like_its_tail(container):
     moments = [
         after(time, alertness=2 + np.sin(time / 5), action=time % 3, heart_attack=time % 90 == 7) for time in range(400)
     ]
-    tail = draw_frame(moments[-73:], MAX_STEPS)
-    np.testing.assert_array_equal(draw_frame(container(moments), MAX_STEPS), tail)
-    assert not np.array_equal(draw_frame(moments[-60:], MAX_STEPS), tail)
+    tail = draw_frame(moments[-73:])
+    np.testing.assert_array_equal(draw_frame(container(moments)), tail)
+    assert not np.array_equal(draw_frame(moments[-60:]), tail)
 
 
 def test_no_moment_before_the_strip_is_looked_at():
@@ -204,7 +214,7 @@ def test_the_reference_lines_follow_the_parameters(reference):
 
 @pytest.mark.parametrize(("field", "top", "low", "high", "colour"), STRIPS_V1)
 def test_the_strips_of_version_1_are_five_and_lower(field, top, low, high, colour):
-    pixels = frame_v1(dataclasses.replace(START_V1, **{field: low + 0.75 * (high - low)}))
+    pixels = frame_v1(with_(START_V1, **{field: low + 0.75 * (high - low)}))
     assert pixels.shape == (576, 800, 3)
     rows = np.flatnonzero(is_colour(pixels[:504, NOW - 1 : NOW + 1], colour).any(axis=1))
     rows = rows[(rows >= top - 6) & (rows < top + STRIP_HEIGHT_V1 + 6)]
@@ -214,15 +224,15 @@ def test_the_strips_of_version_1_are_five_and_lower(field, top, low, high, colou
 def test_version_1_tells_the_effective_alertness():
     """1 + 0.5 - 0.25 is 0.25 + 1.5 - 0.5, and where the sum is below 0 it is 0."""
     place = np.s_[206:230, :126]
-    same = dataclasses.replace(START_V1, alertness=0.25, stimulation=1.5, impairment=0.5)
-    tired = [dataclasses.replace(START_V1, alertness=alertness) for alertness in (-5.0, -0.25)]
+    same = with_(START_V1, alertness=0.25, stimulation=1.5, impairment=0.5)
+    tired = [with_(START_V1, alertness=alertness) for alertness in (-5.0, -0.25)]
     np.testing.assert_array_equal(frame_v1(START_V1)[place], frame_v1(same)[place])
     np.testing.assert_array_equal(*(frame_v1(moment)[place] for moment in tired))
     assert not np.array_equal(frame_v1(START_V1)[place], frame_v1(tired[0])[place])
 
 
 def chosen(action, time=17):
-    return dataclasses.replace(START_V1, time_elapsed=time, num_steps=time, action=action)
+    return with_(START_V1, time_elapsed=time, num_steps=time, action=action)
 
 
 @pytest.mark.parametrize("heart_attack", [False, True])
@@ -235,10 +245,10 @@ def test_every_action_of_version_1_looks_different(heart_attack):
 
 def test_what_no_picture_is_known_of_stands_on_a_card_and_long_breaks_are_bands():
     shown = (
-        Choice("tea", 0, wakes_up=False, idles=False),
-        Choice("broth", 0, wakes_up=False, idles=False),
-        Choice("hike", 7, wakes_up=False, idles=False),
-        Choice("siesta", 3, wakes_up=True, idles=False),
+        ActionInfo("tea", 0, wakes_up=False, idles=False),
+        ActionInfo("broth", 0, wakes_up=False, idles=False),
+        ActionInfo("hike", 7, wakes_up=False, idles=False),
+        ActionInfo("siesta", 3, wakes_up=True, idles=False),
     )
     rows = [frame_v1(START_V1, chosen(action), chosen(0, 18), shown=shown)[LANE_V1] for action in range(4)]
     assert len({row.tobytes() for row in rows}) == 4
@@ -251,12 +261,12 @@ def test_what_no_picture_is_known_of_stands_on_a_card_and_long_breaks_are_bands(
 @pytest.mark.parametrize(
     ("choice", "done"),
     [
-        (CHOICES_V1[0], "works"),
-        (CHOICES_V1[3], "slept 8 hours"),
-        (CHOICES_V1[4], "nap for 30 minutes"),
-        (CHOICES_V1[6], "energy drink, then work"),
-        (Choice("siesta", 2, wakes_up=True, idles=False), "siesta for 1 hour"),
-        (Choice("a" * 30, 3, wakes_up=False, idles=False), "a" * 23 + "… for 1.5 hours"),
+        (ACTIONS_V1[0], "works"),
+        (ACTIONS_V1[3], "slept 8 hours"),
+        (ACTIONS_V1[4], "nap for 30 minutes"),
+        (ACTIONS_V1[6], "energy drink, then work"),
+        (ActionInfo("siesta", 2, wakes_up=True, idles=False), "siesta for 1 hour"),
+        (ActionInfo("a" * 30, 3, wakes_up=False, idles=False), "a" * 23 + "… for 1.5 hours"),
     ],
 )
 def test_what_was_done_is_said_in_words(choice, done):
@@ -264,7 +274,7 @@ def test_what_was_done_is_said_in_words(choice, done):
 
 
 def test_a_name_of_any_length_stays_within_its_place():
-    longest, none = (Choice(name, 0, wakes_up=False, idles=False) for name in ("W" * 200, " "))
+    longest, none = (ActionInfo(name, 0, wakes_up=False, idles=False) for name in ("W" * 200, " "))
     pixels, other = (frame_v1(START_V1, chosen(0), shown=(choice,)) for choice in (longest, none))
     np.testing.assert_array_equal(pixels[:86, 486:], other[:86, 486:])
 
@@ -276,4 +286,4 @@ def test_the_bar_of_version_1_shows_the_time_of_the_episode():
 
 def test_no_moment_is_an_error():
     with pytest.raises(ValueError, match="got none"):
-        draw_frame([], MAX_STEPS)
+        draw_frame([])

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from test_strip_chart import action_axes, course_drawn, episode, strip, words
 
-from heartpole_jax import EnvParams
+from heartpole_jax import EnvParams, make
 from heartpole_jax.__main__ import main
 from heartpole_jax.drawing.charts.strip_chart import draw_episode
 from heartpole_jax.envs import heartpole_v1
 from heartpole_jax.envs import menu as menus
 
+V1 = make("HeartPole-v1")
 STIMULATION = [0.0, 0.5, 0.75, 0.25, 1.0]
 IMPAIRMENT = [0.0, 0.0, 0.125, 0.0, 0.5]
 SLEEP_V1, EXERCISE_V1, CANNABIS_V1 = 3, 5, 7
@@ -31,7 +32,7 @@ def episode_v1(actions=(CANNABIS_V1, 0, SLEEP_V1, EXERCISE_V1), times=(0, 2, 3, 
 
 @pytest.fixture(scope="module")
 def figure_v1():
-    return draw_episode(episode_v1())
+    return draw_episode(episode_v1(), env=V1)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_the_names_of_rows_stay_in_the_figure():
     row = menus.default().actions[1]
     for name in ("energy drink", "a long name indeed, of 40 letters or more"):
         menu = menus.Menu((dataclasses.replace(row, name=name),))
-        figure = draw_episode(episode_v1(actions=(0,) * 4), heartpole_v1.EnvParams(menu=menu))
+        figure = draw_episode(episode_v1(actions=(0,) * 4), env=make("HeartPole-v1", menu=menu))
         figure.draw_without_rendering()
         (label,) = action_axes(figure).get_yticklabels()
         assert label.get_window_extent().x0 >= 0
@@ -70,15 +71,13 @@ def test_the_names_of_rows_stay_in_the_figure():
 
 def test_actions_and_parameters_of_the_other_version_are_refused():
     with pytest.raises(ValueError, match=r"actions must be in 0 \.\. 7, got \[8\]"):
-        draw_episode(episode_v1(actions=(8, 0, 0, 0)))
-    with pytest.raises(
-        TypeError, match=r"got another version's; build one with heartpole_jax\.heartpole_v1\.EnvParams"
-    ):
-        draw_episode(episode_v1(), EnvParams())
-    with pytest.raises(
-        TypeError, match=r"got another version's; build one with heartpole_jax\.heartpole_v0\.EnvParams"
-    ):
+        draw_episode(episode_v1(actions=(8, 0, 0, 0)), env=V1)
+    with pytest.raises(TypeError, match=r"params must be an EnvParams of .*v1, got .*heartpole_v0"):
+        draw_episode(episode_v1(), EnvParams(), env=V1)
+    with pytest.raises(TypeError, match=r"params must be an EnvParams of .*v0, got .*heartpole_v1"):
         draw_episode(episode(), heartpole_v1.EnvParams())
+    with pytest.raises(TypeError, match=r"records.state must be an EnvState of .*heartpole_v0, got .*heartpole_v1"):
+        draw_episode(episode_v1())
 
 
 def test_the_command_draws_an_episode_of_version_1(tmp_path, capsys):

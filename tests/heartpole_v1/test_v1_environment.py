@@ -30,29 +30,29 @@ def test_it_keeps_the_contract_in_64_bits(x64):
 
 
 def test_it_keeps_the_contract_with_another_menu():
-    check_environment(make("HeartPole-v1", "heartpole_v0"))
+    check_environment(make("HeartPole-v1", menu="heartpole_v0"))
 
 
 def test_it_has_the_sizes_of_its_menu_and_is_the_same_object_for_the_same_menu(tmp_path):
     assert (ENV.name, ENV.num_actions, ENV.obs_shape) == ("HeartPole-v1", 8, (8,))
     copy = tmp_path / "copy.toml"
     copy.write_text((menu.FOLDER / "heartpole_v1.toml").read_text())
-    assert make("HeartPole-v1") is make("HeartPole-v1", menu.default()) is make("HeartPole-v1", copy)
-    other = make("HeartPole-v1", "heartpole_v0")
+    assert make("HeartPole-v1") is make("HeartPole-v1", menu=menu.default()) is make("HeartPole-v1", menu=copy)
+    other = make("HeartPole-v1", menu="heartpole_v0")
     assert other.num_actions == 4
     assert other is not ENV
-    assert make("HeartPole-v1", menu.Menu(menu.default().actions[:1])).num_actions == 1
+    assert make("HeartPole-v1", menu=menu.Menu(menu.default().actions[:1])).num_actions == 1
 
 
 def test_a_menu_that_is_none_is_refused():
     with pytest.raises(ValueError, match=r"unknown menu .* 'heartpole_v2'; did you mean"):
-        make("HeartPole-v1", "heartpole_v2")
+        make("HeartPole-v1", menu="heartpole_v2")
     with pytest.raises(ValueError, match="menu has no actions"):
-        make("HeartPole-v1", menu.Menu(()))
+        make("HeartPole-v1", menu=menu.Menu(()))
     with pytest.raises(TypeError, match="menu must be a Menu, got 7"):
-        make("HeartPole-v1", 7)
+        make("HeartPole-v1", menu=7)
     with pytest.raises(TypeError, match=r"plain numbers; give arrays and tracers to EnvParams"):
-        make("HeartPole-v1", menu.change(menu.default(), "coffee", hazard=jnp.ones(())))
+        make("HeartPole-v1", menu=menu.change(menu.default(), "coffee", hazard=jnp.ones(())))
 
 
 def test_a_rollout_ends_with_the_half_hours_and_not_with_the_decisions():

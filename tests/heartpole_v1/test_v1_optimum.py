@@ -10,15 +10,15 @@ import oracle_v1
 import pytest
 
 import heartpole_jax as hp
+from heartpole_jax import evaluation, policies
 from heartpole_jax.envs import menu
 from heartpole_jax.envs.heartpole_v1 import EnvParams
-from heartpole_jax.evaluation import heartpole_v1 as evaluation_v1
 from heartpole_jax.optimum import grid as grid_v1
 from heartpole_jax.optimum import heartpole_v1 as optimum_v1
-from heartpole_jax.policies import heartpole_v1 as policies_v1
 
 pytestmark = pytest.mark.once
 
+V1 = hp.make("HeartPole-v1")
 PARAMS = EnvParams()
 ROWS = {row.name: row for row in PARAMS.menu.actions}
 SAFE = 0.999999  # a die that no risk of these patients exceeds
@@ -127,7 +127,7 @@ def two_days():
     """What simulation makes of the policy of two days, and what the grid says."""
     params = EnvParams(max_half_hours=96)
     solution = optimum_v1.solve(params, resolution=0.6)
-    return params, solution, evaluation_v1.evaluate(solution.policy, jax.random.key(1), params, num_episodes=4096)
+    return params, solution, evaluation.evaluate(solution.policy, jax.random.key(1), params, env=V1, num_episodes=4096)
 
 
 @pytest.mark.slow
@@ -144,10 +144,8 @@ def test_the_policy_does_what_the_grid_promises_and_no_more_than_the_bound(two_d
 @pytest.mark.slow
 def test_the_policy_beats_every_scripted_one(two_days):
     params, _, found = two_days
-    rows = evaluation_v1.leaderboard(
-        jax.random.key(1), {name: policies_v1.make(name) for name in ("coffee and exercise", "coffee")}, params,
-        num_episodes=1024,
-    )  # fmt: skip
+    scripted = {name: policies.make(name, env=V1) for name in ("coffee and exercise", "coffee")}
+    rows = evaluation.leaderboard(scripted, jax.random.key(1), params, env=V1, num_episodes=1024)
     assert found.expected_return.mean > rows[0].evaluation.expected_return.mean + 1.0
 
 
@@ -157,7 +155,7 @@ def test_what_an_evaluation_tells_fits_together(two_days):
     assert found.expected_return.mean == pytest.approx(
         found.work_done.mean - 100 * found.heart_attacks.mean, abs=1e-2 + 4 * found.expected_return.standard_error
     )
-    best = evaluation_v1.best_expected_return(params)
+    best = evaluation.best_return(params, V1)
     assert found.regret.mean == pytest.approx(best - found.expected_return.mean, abs=1e-9)
     assert sum(value.mean for value in found.actions_a_day.values()) == pytest.approx(
         48 * found.decisions.mean / 96, rel=0.1
@@ -170,7 +168,7 @@ def test_actions_that_only_harm_are_left_out_and_impairing_good_ones_refused():
     params = EnvParams(menu=menu.Menu((*PARAMS.menu.actions, tea)), max_half_hours=4)
     with pytest.raises(optimum_v1.NoSolution, match="the action 'tea' impairs, and is not plainly worse than idling"):
         optimum_v1.solve(params)
-    assert evaluation_v1.best_expected_return(params) is None
+    assert evaluation.best_return(params, hp.make("HeartPole-v1", menu=params.menu)) is None
     harmless = dataclasses.replace(params, menu=menu.Menu(PARAMS.menu.actions[:2]))
     without_cannabis = dataclasses.replace(params, menu=menu.Menu(PARAMS.menu.actions[:7]))
     values = [optimum_v1.solve(case).expected_return for case in (without_cannabis, EnvParams(max_half_hours=4))]
@@ -184,8 +182,8 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match=r"resolution must be a number in \[0.2, 10\], got 0.1"):
         optimum_v1.solve(resolution=0.1)
     with pytest.raises(ValueError, match="plain numbers to be solved"):
-        evaluation_v1.evaluate(
-            hp.policies.heartpole_v1.make("coffee"), jax.random.key(0), EnvParams(heart_attack_penalty=jnp.array(100.0))
+        evaluation.evaluate(
+            policies.make("coffee", env=V1), jax.random.key(0), EnvParams(heart_attack_penalty=jnp.array(100.0)), env=V1
         )
     with pytest.raises(ValueError, match="num_episodes must be at least 4"):
-        evaluation_v1.evaluate(hp.policies.heartpole_v1.make("coffee"), jax.random.key(0), num_episodes=3)
+        evaluation.evaluate(policies.make("coffee", env=V1), jax.random.key(0), env=V1, num_episodes=3)

@@ -9,7 +9,7 @@ import pytest
 from compiling import OPTIMISED
 
 import heartpole_jax as hp
-from heartpole_jax import make
+from heartpole_jax import make, policies
 from heartpole_jax.envs import heartpole_v1, menu
 from heartpole_jax.policies import heartpole_v1 as policies_v1
 
@@ -30,9 +30,9 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize("name", policies_v1.SCRIPTED)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_a_policy_survives_pickling(name):
-    policy = policies_v1.make(name)
+    policy = policies.make(name, env=ENV)
     twin = pickle.loads(pickle.dumps(policy))
     assert (jax.tree.structure(twin), jax.tree.leaves(twin)) == (jax.tree.structure(policy), jax.tree.leaves(policy))
 
@@ -53,7 +53,7 @@ def live(policy, key):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_policy_reaches_what_is_published_of_it(name):
     """Return, work and attacks, penalties summed as risks, within three of the two standard errors together."""
-    running, totals = live(policies_v1.make(name), jax.random.key(0))
+    running, totals = live(policies.make(name, env=ENV), jax.random.key(0))
     assert not running.any()
     totals = {part: np.asarray(values, float) for part, values in totals.items()}
     mean = {part: values.mean() for part, values in totals.items()}
@@ -95,7 +95,7 @@ def decision(policy, alertness=1.0, hypertension=0.0, awake=10, stimulation=0.0,
     ids=str,
 )
 def test_a_policy_decides_by_what_a_patient_shows(name, patient, action):
-    assert decision(policies_v1.make(name), **patient) == action
+    assert decision(policies.make(name, env=ENV), **patient) == action
 
 
 def test_policies_find_their_actions_by_name_on_another_menu():
@@ -103,9 +103,18 @@ def test_policies_find_their_actions_by_name_on_another_menu():
     backwards = menu.Menu(rows)
     assert int(policies_v1.always("cannabis", backwards).params) == 0
     small = menu.find("heartpole_v0")
-    assert policies_v1.available(small) == ["coffee", "no drinks", "always sleep", "always nothing", "always coffee"]
-    assert policies_v1.available(backwards) == list(policies_v1.SCRIPTED) == list(PUBLISHED)
+    with_small = make("HeartPole-v1", menu=small)
     with pytest.raises(ValueError, match="unknown action 'cannabis'"):
-        policies_v1.make("always cannabis", small)
+        policies.make("always cannabis", env=with_small)
     with pytest.raises(ValueError, match="unknown policy 'espresso'"):
-        policies_v1.make("espresso")
+        policies.make("espresso", env=ENV)
+
+
+def test_the_default_policies_are_those_that_the_menu_allows(monkeypatch):
+    monkeypatch.setattr(policies_v1, "SCRIPTED", {n: f for n, f in policies_v1.SCRIPTED.items() if n != "optimal"})
+    with_small = make("HeartPole-v1", menu=menu.find("heartpole_v0"))
+    assert list(policies.default_policies(env=with_small)) == [
+        "coffee", "no drinks", "always sleep", "always nothing", "always coffee",
+    ]  # fmt: skip
+    backwards = make("HeartPole-v1", menu=menu.Menu(menu.default().actions[::-1]))
+    assert list(policies.default_policies(env=backwards)) == list(policies_v1.SCRIPTED) == list(PUBLISHED)

@@ -11,7 +11,7 @@ import heartpole_jax as hp
 
 gymnax = pytest.importorskip("gymnax", reason="gymnax pins jax < 0.12")
 
-from heartpole_jax.interop.gymnax import Params, from_gymnax  # noqa: E402
+from heartpole_jax.interop.gymnax import from_gymnax  # noqa: E402
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
 
@@ -186,7 +186,7 @@ def test_a_true_end_at_the_time_limit_is_still_terminated(name):
 
 def test_terminated_follows_the_parameters_of_the_step():
     env = from_gymnax("CartPole-v1")
-    narrow = Params(gymnax=env.default_params.gymnax.replace(x_threshold=1e-6))
+    narrow = env.default_params.replace(x_threshold=1e-6)
     state, _ = env.reset(jax.random.key(0), narrow)
     assert env.terminated(env.step(state, 0, jax.random.key(1), narrow)[0])
     assert not env.terminated(env.step(state, 0, jax.random.key(1))[0])
@@ -196,7 +196,7 @@ def test_parameters_can_be_swept_under_vmap():
     env = from_gymnax("CartPole-v1")
 
     def terminated(x_threshold):
-        params = Params(gymnax=env.default_params.gymnax.replace(x_threshold=x_threshold))
+        params = env.default_params.replace(x_threshold=x_threshold)
         state, _ = env.reset(jax.random.key(0), params)
         return env.terminated(env.step(state, 0, jax.random.key(1), params)[0])
 

@@ -227,7 +227,7 @@ def test_the_functional_environment_is_the_functional_core_and_tells_its_time_li
         assert env.reward(None, 1, state, None) == reward
         ends.append((bool(state.truncated), bool(env.terminal(state, None))))
     assert ends == [(False, False), (True, False)]  # 3 half-hours, and 6 of 5
-    with pytest.raises(TypeError, match="params of 'HeartPole-v1' must be an EnvParams"):
+    with pytest.raises(TypeError, match="params must be an EnvParams"):
         env.initial(jax.random.key(0), hp.EnvParams())
     with pytest.raises(TypeError, match="rng must be a JAX random key, got 0"):
         env.initial(0)

@@ -9,7 +9,7 @@ import pytest
 
 import heartpole_jax as hp
 from heartpole_jax import threefry
-from heartpole_jax.envs.environment import HEARTPOLE_V0
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.interop import stepping
 
 pytestmark = pytest.mark.once

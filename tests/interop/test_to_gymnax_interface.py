@@ -129,7 +129,7 @@ def test_a_second_step_and_an_ended_episode_compile_nothing():
         (("HartPole-v0",), ValueError, "unknown environment 'HartPole-v0'; did you mean 'HeartPole-v0'"),
         ((7,), TypeError, "env must be the name of an environment or an Environment, .* got 7"),
         ((None,), TypeError, "env must be the name .* got None"),
-        (("HeartPole-v0", 0.5), TypeError, "params of 'HeartPole-v0' must be an EnvParams, got 0.5"),
+        (("HeartPole-v0", 0.5), TypeError, "params must be an EnvParams, got 0.5"),
         (
             ("HeartPole-v0", EnvParams()),
             TypeError,
@@ -145,9 +145,9 @@ def test_what_is_no_environment_and_no_parameters_is_an_error(arguments, error, 
 def test_wrong_parameters_of_a_step_are_an_error():
     env = to_gymnax()
     _, state = env.reset(jax.random.key(0))
-    with pytest.raises(TypeError, match="params of 'HeartPole-v0' must be an EnvParams"):
+    with pytest.raises(TypeError, match="params must be an EnvParams"):
         env.step(jax.random.key(1), state, 0, EnvParams(max_steps_in_episode=200))
-    with pytest.raises(TypeError, match="params of 'HeartPole-v0' must be an EnvParams"):
+    with pytest.raises(TypeError, match="params must be an EnvParams"):
         env.reset(jax.random.key(1), Params(env_params=probe_environments.Params()))
 
 
@@ -181,7 +181,7 @@ def test_arguments_of_the_wrong_kind_are_told_by_name(make, method, name, value)
     env = make()
     known = {"key": jax.random.key(0), "state": env.reset(jax.random.key(0))[1], "action": 0, "params": None}
     taken = inspect.signature(getattr(env, method)).parameters
-    with pytest.raises(TypeError, match=rf"^{name}( of 'HeartPole-v0')? must be "):
+    with pytest.raises(TypeError, match=rf"^{name} must be "):
         getattr(env, method)(**{key: known[key] for key in taken if key in known} | {name: value})
 
 

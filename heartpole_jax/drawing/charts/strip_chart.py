@@ -4,8 +4,7 @@
     figure = draw_episode(records)
     figure.savefig("episode.png")
 
-Actions lie in rows at the top, the body below them, the score and the return at the bottom. Episodes of HeartPole-v0
-and HeartPole-v1 are drawn, the latter with a row for each row of the menu.
+Actions lie in rows at the top, the gauges of the environment below them, the score and the return at the bottom.
 """
 
 from collections.abc import Sequence
@@ -16,8 +15,10 @@ import numpy as np
 
 from heartpole_jax import arguments
 from heartpole_jax.drawing.charts import style
-from heartpole_jax.drawing.frames.moment import Choice, choices
-from heartpole_jax.envs import heartpole_v0, heartpole_v1, physiology
+from heartpole_jax.envs import physiology
+from heartpole_jax.envs.display import ActionInfo, Gauge
+from heartpole_jax.envs.environment import Environment
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.rollout import Transition
 
 _HALF_HOURS_A_DAY = 48
@@ -42,51 +43,48 @@ class _Strip(NamedTuple):
 
 class _Row(NamedTuple):
     number: int  # of the action
-    choice: Choice
+    action: ActionInfo
     colour: str
     height: float  # of its blocks
 
 
-@arguments.checked(title=str)
+@arguments.checked(title=str, env=Environment)
 def draw_episode(
-    records: Transition,
-    params: heartpole_v0.EnvParams | heartpole_v1.EnvParams | None = None,
-    title: str | None = None,
+    records: Transition, params: Any = None, title: str | None = None, *, env: Environment = HEARTPOLE_V0
 ) -> style.Figure:
-    """A figure of one episode of one patient: actions, alertness, hypertension, blood alcohol, score and return; of
-    HeartPole-v1 stimulation and impairment as well.
+    """A figure of one episode of one patient: actions, the gauges of the environment, score and return.
 
     Time runs in days, and in episodes of under two days the ticks count hours. Nights are shaded, heart attacks are
     vertical marks through every strip. Between two decisions the lines are straight, also through sleep.
 
     Args:
-      records: whole transitions of HeartPole-v0 or -v1, leaves of shape (num_steps, 1, ...), as
+      records: whole transitions of `env`, leaves of shape (num_steps, 1, ...), as
         `rollout(policy, key, num_envs=1, record=everything).records`.
-      params: those of the rollout, for the levels drawn beside the curves, and the menu; the version's defaults for
-        None.
+      params: those of the rollout, for the levels drawn beside the curves; the environment's defaults for None.
       title: a headline.
+      env: the environment.
 
     Raises:
-      TypeError: if `records` is not a `Transition`, or `params` not an `EnvParams` of their version.
-      ValueError: if `records` are of several patients or several episodes, empty, not of HeartPole, or not finite, or
-        if an action is not on the menu.
+      TypeError: if `records` is not a `Transition`, or `params` are another environment's.
+      ValueError: if `records` are of several patients or several episodes, empty, of another environment, or not
+        finite, if an action is unknown, or if the environment has no gauges.
       ImportError: on importing this module without matplotlib.
     """
-    is_v1 = isinstance(getattr(records, "state", None), heartpole_v1.EnvState)
-    params = style.scalar_params(params, heartpole_v1.EnvParams if is_v1 else heartpole_v0.EnvParams)
-    rows = _rows(choices(params))
-    name = "HeartPole-v1" if is_v1 else "HeartPole-v0"
-    records = _one_patient(records, len(rows), name)
+    params = style.scalar_params(params, env)
+    if not env.gauges or not env.actions:
+        raise ValueError(f"a strip chart shows gauges and actions, and {env.name!r} has none; give it some")
+    rows, name = _rows(env.actions), env.name
+    records = _one_patient(records, params, env)
     days = _course(records, "time_elapsed") / _HALF_HOURS_A_DAY
     short = days[-1] - days[0] < _SHORT
-    strips = _strips(records, params)
+    strips = _strips(records, params, env)
 
     ratios = [_ROW * len(rows)] + [1.0] * len(strips)
     taller = max(sum(ratios) / _SLIDE_HOLDS, 1.0)  # than a slide; the margins stay as wide
     figure = style.new_figure((style.SLIDE[0], style.SLIDE[1] * taller))
     margins = {
         **_MARGINS,
-        "left": max(_MARGINS["left"], _LETTER * (2 + max(len(row.choice.label) for row in rows))),
+        "left": max(_MARGINS["left"], _LETTER * (2 + max(len(row.action.label) for row in rows))),
         "top": 1 - (1 - _MARGINS["top"]) / taller,
         "bottom": _MARGINS["bottom"] / taller,
     }
@@ -122,49 +120,51 @@ def _course(records: Transition, name: str) -> np.ndarray:
     return np.concatenate(states).astype(np.float64)
 
 
-def _rows(choices: Sequence[Choice]) -> list[_Row]:
+def _rows(actions: Sequence[ActionInfo]) -> list[_Row]:
     """From the bottom row up: what happens most often, and says least, lies lowest; then sleep; the last row of the
     menu before the first."""
     idle: list[_Row] = []
     asleep: list[_Row] = []
     others: list[_Row] = []
-    for number, choice in enumerate(choices):
-        if choice.idles:
-            idle.append(_Row(number, choice, style.PALE, 0.35))
-        elif choice.wakes_up:
-            asleep.append(_Row(number, choice, style.SKY, 0.8))
+    for number, action in enumerate(actions):
+        if action.idles:
+            idle.append(_Row(number, action, style.PALE, 0.35))
+        elif action.wakes_up:
+            asleep.append(_Row(number, action, style.SKY, 0.8))
         else:
-            others.append(_Row(number, choice, _COLOURS[len(others) % len(_COLOURS)], 0.8))
+            others.append(_Row(number, action, _COLOURS[len(others) % len(_COLOURS)], 0.8))
     return idle + asleep + others[::-1]
 
 
-def _strips(records: Transition, params: Any) -> tuple[_Strip, ...]:
-    half_risk = float(params.heart_attack_threshold), "half the highest risk"
-    ballmer_peak = float(params.ballmer_peak), "Ballmer peak"
+def _strips(records: Transition, params: Any, env: Environment) -> tuple[_Strip, ...]:
     score = np.asarray(physiology.score(_course(records, "work_done"), _course(records, "time_elapsed")))
     returned = np.concatenate([[0.0], np.cumsum(records.reward, dtype=np.float64)])
-    of_v1 = ("stimulation", "impairment") if isinstance(params, heartpole_v1.EnvParams) else ()
     return (
-        _Strip("alertness (1 = rested)", _course(records, "alertness"), (0.0, 1.0)),
-        *(_Strip(f"{name} (units of alertness)", _course(records, name), (0.0, 1.0)) for name in of_v1),
-        _Strip("hypertension (0 = normal)", _course(records, "hypertension"), (0.0, 1.0), half_risk),
-        _Strip("blood alcohol (%)", _course(records, "intoxication"), (0.0, 0.02), ballmer_peak),
+        *(_strip_of(gauge, records, params) for gauge in env.gauges),
         _Strip("score: productive half-hours a half-hour", score, (0.0, 0.5)),
         _Strip("return: rewards so far", returned, (0.0, 1.0), steps=True),
     )
 
 
-def _one_patient(records: Transition, num_actions: int, name: str) -> Transition:
+def _strip_of(gauge: Gauge, records: Transition, params: Any) -> _Strip:
+    line = None
+    if gauge.chart_level is not None:
+        at = gauge.chart_level.at
+        line = float(getattr(params, at) if isinstance(at, str) else at), gauge.chart_level.name
+    return _Strip(gauge.label, _course(records, gauge.field), gauge.chart, line)
+
+
+def _one_patient(records: Transition, params: Any, env: Environment) -> Transition:
     """`records` as NumPy arrays without the axis of patients. Raises as `draw_episode`."""
     if not isinstance(records, Transition):
         raise TypeError(f"records must be a Transition, got {type(records).__name__}; {_RECORD_IT}")
-    for part, names in {
-        "state": ("alertness", "hypertension", "intoxication", "time_elapsed", "work_done"),
-        "info": ("heart_attack",),
-    }.items():
+    fields = (*(gauge.field for gauge in env.gauges), "time_elapsed", "work_done")
+    for part, names in {"state": fields, "info": ("heart_attack",)}.items():
         missing = [name for name in names if not hasattr(getattr(records, part), name)]
         if missing:
-            raise ValueError(f"records.{part} must be {name}'s, got one without {', '.join(missing)}; {_RECORD_IT}")
+            raise ValueError(f"records.{part} must be {env.name}'s, got one without {', '.join(missing)}; {_RECORD_IT}")
+    own = jax.eval_shape(lambda key: env.reset(key, params)[0], jax.random.key(0))
+    arguments.check_type("records.state", records.state, type(own), f"{env.name}'s; or name the environment, env=...")
     shapes = {np.shape(leaf)[:2] for leaf in jax.tree.leaves(records)}
     if len(shapes) != 1 or len(shape := shapes.pop()) != 2 or 0 in shape:
         got = sorted({np.shape(leaf) for leaf in jax.tree.leaves(records)})
@@ -178,9 +178,9 @@ def _one_patient(records: Transition, num_actions: int, name: str) -> Transition
     for leaf in jax.tree.leaves(records):
         if not np.all(np.isfinite(leaf)):
             raise ValueError(f"records must be finite, got {leaf[~np.isfinite(leaf)][0]}; a strip chart cannot show it")
-    unknown = np.setdiff1d(records.action, np.arange(num_actions))
+    unknown = np.setdiff1d(records.action, np.arange(env.num_actions))
     if unknown.size:
-        raise ValueError(f"actions must be in 0 .. {num_actions - 1}, got {unknown.tolist()}")
+        raise ValueError(f"actions must be in 0 .. {env.num_actions - 1}, got {unknown.tolist()}")
     torn = records.state.time_elapsed[1:] != records.next_state.time_elapsed[:-1]
     ends = 1 + np.flatnonzero(records.done[:-1] | torn)
     if ends.size:
@@ -199,20 +199,20 @@ def _draw_actions(
     A block is the break, or the half-hour of work where there is none.
     """
     for place, row in enumerate(rows):
-        duration = max(row.choice.half_hours, 1) / _HALF_HOURS_A_DAY
+        duration = max(row.action.half_hours, 1) / _HALF_HOURS_A_DAY
         blocks = [(start, duration) for start in days[action == row.number]]
         # In a long episode a half-hour is narrower than a pixel, and its outline is what keeps it visible.
-        edge, width = ("white", 1.5) if short else (row.colour, 0.0 if row.choice.idles else 0.6)
+        edge, width = ("white", 1.5) if short else (row.colour, 0.0 if row.action.idles else 0.6)
         vertically = (place - row.height / 2, row.height)
         axes.broken_barh(blocks, vertically, facecolor=row.colour, edgecolor=edge, linewidth=width)
-        if row.choice.wakes_up:
+        if row.action.wakes_up:
             backdrop.broken_barh(
                 blocks, (0, 1), transform=backdrop.get_xaxis_transform(), facecolor=row.colour, alpha=0.13,
                 linewidth=0,
                 snap=False,  # to whole pixels, which would make stripes of many nights
             )  # fmt: skip
     axes.set_ylim(-0.5, len(rows) - 0.5)
-    axes.set_yticks(range(len(rows)), [style.plain(row.choice.label) for row in rows])
+    axes.set_yticks(range(len(rows)), [style.plain(row.action.label) for row in rows])
     axes.tick_params(axis="y", length=0)
     axes.spines[["left", "bottom"]].set_visible(False)
     for place, row in enumerate(rows):

@@ -13,7 +13,8 @@ import numpy as np
 
 from heartpole_jax import arguments, disk
 from heartpole_jax.drawing.palette import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, VERMILLION
-from heartpole_jax.envs.heartpole_v0 import EnvParams
+from heartpole_jax.envs.environment import Environment
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.terminal import printable
 
 try:
@@ -123,19 +124,14 @@ def beside(axes: Axes, y: float, text: str, colour: str) -> None:
     )  # fmt: skip
 
 
-def scalar_params(params: Any, kind: Any = EnvParams) -> Any:
-    """`params` itself, or the defaults for None; `kind` is the version's `EnvParams`, HeartPole-v0's by default.
+def scalar_params(params: Any = None, env: Environment = HEARTPOLE_V0) -> Any:
+    """`params` of the environment, or its defaults for None.
 
     Raises:
-      TypeError: if it is not of that kind.
+      TypeError: for another environment's.
       ValueError: if it holds several values of a constant.
     """
-    if params is None:
-        return kind()
-    if not isinstance(params, kind):
-        name = type(params).__name__
-        got = "another version's" if name == kind.__name__ else name
-        raise TypeError(f"params must be an EnvParams, got {got}; build one with {kind.__module__}.EnvParams(...)")
+    params = env.params_or_default(params)
     for field in dataclasses.fields(params):
         shape = np.shape(getattr(params, field.name))
         if shape != ():

@@ -1,9 +1,8 @@
 """Frames: a developer's last day and a half as a strip, one RGB array a decision.
 
-Above, the clock under the sky of the hour, what was done, the score and the heart attacks. Below, alertness, blood
-pressure and blood alcohol over the last 36 hours, nights darker, and what was drunk and slept; of HeartPole-v1
-stimulation and impairment as well, and whatever is on its menu. A heart attack turns the frame red, but for the strips,
-and leaves a red line on them.
+Above, the clock under the sky of the hour, what was done, the score and the heart attacks. Below, a strip for each of
+the environment's gauges over the last 36 hours, nights darker, and what was drunk and slept. A heart attack turns the
+frame red, but for the strips, and leaves a red line on them.
 
 Drawn with Pillow: all that no moment changes is made once, curves are smoothed by drawing them larger.
 """
@@ -11,14 +10,18 @@ Drawn with Pillow: all that no moment changes is made once, curves are smoothed 
 import functools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from heartpole_jax import arguments
+from heartpole_jax.drawing import palette
 from heartpole_jax.drawing.frames import sprites
-from heartpole_jax.drawing.frames.moment import HEARTPOLE_V0, Choice, Moment
-from heartpole_jax.drawing.palette import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, VERMILLION
+from heartpole_jax.drawing.frames.moment import Moment
+from heartpole_jax.drawing.palette import BLUE, GREEN, GREY, INK, PURPLE, VERMILLION
+from heartpole_jax.envs.display import ActionInfo, Gauge
+from heartpole_jax.envs.environment import Environment
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 
 try:
     from PIL import Image, ImageDraw
@@ -48,57 +51,57 @@ _SKY = ((0, (20, 24, 48)), (5, (50, 50, 100)), (6.5, (250, 190, 140)), (8, (206,
 
 
 class _Strip(NamedTuple):
+    gauge: Gauge
     top: int
     height: int
-    title: str
-    field: str  # of the moment
     low: float
     high: float
     references: tuple[tuple[float, str], ...]
-    colour: str
-    form: str
+
+    @property
+    def colour(self) -> str:
+        return getattr(palette, self.gauge.colour.upper())
+
+    @property
+    def form(self) -> str:
+        return f"{{:.{self.gauge.decimals}f}}{self.gauge.unit}"
 
 
 @arguments.typed(moments=Sequence)  # a long history costs nothing
-def draw_frame(
-    moments: Sequence[Moment],
-    limit: int,
-    heart_attack_threshold: float = 6.0,
-    anxiety_threshold: float = 3.0,
-    ballmer_peak: float = 0.135,
-    choices: Sequence[Choice] = HEARTPOLE_V0,
-    limit_is_time: bool = False,
-) -> np.ndarray:
-    """The frame after the last of `moments`, uint8 of shape (480, 800, 3), fresh; same moments, same pixels.
+def draw_frame(moments: Sequence[Moment], env: Environment = HEARTPOLE_V0, params: Any = None) -> np.ndarray:
+    """The frame after the last of `moments`, uint8 of shape (height, 800, 3), fresh; same moments, same pixels.
 
-    Of HeartPole-v1, whose moments have stimulation and impairment, it is of shape (576, 800, 3).
+    The height follows from the gauges: 480 for HeartPole-v0's three, 576 for HeartPole-v1's five.
 
     Args:
       moments: of one episode, in order. No more than the last 36 hours are looked at, so a longer history costs
         nothing, and its last 73 moments are enough. Each carries the count of the heart attacks up to it.
-      limit: of the episode, decisions, or half-hours where `limit_is_time`.
-      heart_attack_threshold: hypertension, `anxiety_threshold`: alertness, `ballmer_peak`: %; the reference lines.
-      choices: the actions, by their numbers.
+      env: whose moments they are.
+      params: its parameters, for the time limit and the reference lines; the defaults where None.
 
     Raises:
-      ValueError: without a moment.
+      ValueError: without a moment, or for an environment without gauges.
     """
     if not moments:
         raise ValueError("a frame shows the last of its moments, got none; begin with the one after reset")
     arguments.check_type("each of moments", moments[-1], Moment)
-    is_v1 = moments[-1].stimulation is not None
-    strips = _strips(is_v1, float(heart_attack_threshold), float(anxiety_threshold), float(ballmer_peak))
+    if not env.gauges:
+        raise ValueError(f"a frame shows the gauges of an environment, and {env.name!r} has none; give it some")
+    params = env.params_or_default(params)
+    levels = (level.at for gauge in env.gauges for level in gauge.frame_levels)
+    strips = _strips(env.gauges, tuple(float(getattr(params, at)) if isinstance(at, str) else at for at in levels))
     now, shown, row_top = moments[-1], _shown(moments), _row_top(strips)
     image = _background(strips).copy()
     draw = ImageDraw.Draw(image)
     _draw_time(image, draw, now, strips)
-    _draw_row(image, draw, shown, now, row_top, choices)
+    _draw_row(image, draw, shown, now, row_top, env.actions)
     for strip in strips:
         _draw_curve(image, draw, shown, now, strip)
     _draw_attacks(image, draw, shown, now, row_top)
     _draw_references(image, strips)
     _draw_values(image, now, strips)
-    _draw_header(image, draw, now, _progress(now, limit, limit_is_time), choices)
+    limit = int(getattr(params, env.time_limit.parameter))
+    _draw_header(image, draw, now, _progress(now, limit, env.time_limit.counts_decisions), env.actions)
     return np.array(image)
 
 
@@ -113,22 +116,17 @@ def _shown(moments: Sequence[Moment]) -> list[Moment]:
 
 
 @functools.lru_cache(maxsize=8)
-def _strips(is_v1: bool, threshold: float, anxiety: float, peak: float) -> tuple[_Strip, ...]:
-    rested, anxious = (1.0, "rested"), (anxiety, "anxious")
-    rows: list[tuple] = [
-        ("alertness", "alertness", -1.0, max(4.0, anxiety * 4 / 3), (rested, anxious), BLUE, "{:.2f}"),
-        ("blood pressure", "hypertension", 0.0, max(9.0, threshold * 1.5),
-         ((threshold, "half the risk"),), VERMILLION, "{:.2f}"),
-        ("blood alcohol", "intoxication", 0.0, max(0.2, peak * 1.4), ((peak, "Ballmer peak"),), ORANGE, "{:.3f} %"),
-    ]  # fmt: skip
-    height = 92
-    if is_v1:
-        rows[1:1] = [
-            ("stimulation", "stimulation", 0.0, 3.0, (), PURPLE, "{:.2f}"),
-            ("impairment", "impairment", 0.0, 1.5, (), GREEN, "{:.2f}"),
-        ]
-        height = 70
-    return tuple(_Strip(HEADER + 12 + i * (height + 12), height, *row) for i, row in enumerate(rows))
+def _strips(gauges: tuple[Gauge, ...], levels: tuple[float, ...]) -> tuple[_Strip, ...]:
+    """A strip for each gauge; `levels` are the values of their reference lines, in order."""
+    height = 92 if len(gauges) < 4 else 350 // len(gauges)
+    values, strips = iter(levels), []
+    for place, gauge in enumerate(gauges):
+        lines = [(next(values), level) for level in gauge.frame_levels]
+        low, high = gauge.frame
+        high = max(high, *(value * level.headroom for value, level in lines)) if lines else high
+        references = tuple((value, level.name) for value, level in lines)
+        strips.append(_Strip(gauge, HEADER + 12 + place * (height + 12), height, low, high, references))
+    return tuple(strips)
 
 
 def _row_top(strips: tuple[_Strip, ...]) -> int:
@@ -144,7 +142,7 @@ def _background(strips: tuple[_Strip, ...]) -> Image.Image:
     draw = ImageDraw.Draw(image)
     for strip in strips:
         draw.rectangle((LEFT, strip.top, RIGHT - 1, strip.top + strip.height - 1), fill=sprites.PANEL)
-        sprites.write(image, (16, strip.top + 4), strip.title, 15, strip.colour, "la")
+        sprites.write(image, (16, strip.top + 4), strip.gauge.name, 15, strip.colour, "la")
         for value, _ in strip.references:
             y = _row(value, strip)
             draw.line((LEFT, y, RIGHT - 1, y), fill="#AAAAAA")
@@ -176,7 +174,7 @@ def _draw_row(
     shown: Sequence[Moment],
     now: Moment,
     top: int,
-    choices: Sequence[Choice],
+    actions: Sequence[ActionInfo],
 ) -> None:
     """What was done in each half-hour: a picture, a band for sleep and long breaks, a dot for work alone."""
     middle = top + ROW_HEIGHT // 2
@@ -184,29 +182,29 @@ def _draw_row(
         x = round(_column(moment.time_elapsed, now))
         if moment.action is None or x <= LEFT:
             continue
-        choice = choices[moment.action]
-        width = (choice.half_hours + 1) * PIXELS  # the half-hour of work after a break included
+        chosen = actions[moment.action]
+        width = (chosen.half_hours + 1) * PIXELS  # the half-hour of work after a break included
         left = max(x - width, LEFT)
-        if choice.wakes_up or choice.half_hours >= _LONG_BREAK:
+        if chosen.wakes_up or chosen.half_hours >= _LONG_BREAK:
             band = (left + 1, top + 4, x - 2, top + ROW_HEIGHT - 5)
-            draw.rectangle(band, fill=NAVY if choice.wakes_up else HAZE)
-        if choice.idles:
+            draw.rectangle(band, fill=NAVY if chosen.wakes_up else HAZE)
+        if chosen.idles:
             draw.rectangle((x - 5, middle - 1, x - 4, middle), fill=GREY)
-        elif not choice.wakes_up:
-            icon = _icon(choice, moment.action, 16 if choice.half_hours else 18, INK)
+        elif not chosen.wakes_up:
+            icon = _icon(chosen, moment.action, 16 if chosen.half_hours else 18, INK)
             sprites.place(image, icon, max(x - width // 2, LEFT + 6), middle)
         elif x - left > 60:
             sprites.place(image, sprites.icon("moon", 16), (left + x) // 2 - 18, middle)
             sprites.write(image, ((left + x) // 2 + 12, middle), "z z z", 14, "white", "mm")
 
 
-def _icon(choice: Choice, action: int, size: int, ink: str) -> Image.Image | None:
+def _icon(chosen: ActionInfo, action: int, size: int, ink: str) -> Image.Image | None:
     """The picture of an action, on a card its first letter where there is none; sleep and work have no picture."""
-    if choice.idles or choice.wakes_up:
+    if chosen.idles or chosen.wakes_up:
         return None
-    if choice.name in _ICONS:
-        return sprites.icon(_ICONS[choice.name], size, ink)
-    return sprites.icon(f"={choice.label[:1].upper()}", size, _CARDS[action % len(_CARDS)])
+    if chosen.name in _ICONS:
+        return sprites.icon(_ICONS[chosen.name], size, ink)
+    return sprites.icon(f"={chosen.label[:1].upper()}", size, _CARDS[action % len(_CARDS)])
 
 
 def _draw_curve(
@@ -218,7 +216,7 @@ def _draw_curve(
     """
     points = []  # on a mask of twice the size
     for moment in shown:
-        value = getattr(moment, strip.field)
+        value = moment.values[strip.gauge.field]
         if math.isnan(value):
             continue
         x, y = _column(moment.time_elapsed, now), _row(value, strip)
@@ -232,8 +230,8 @@ def _draw_curve(
         pen.polygon([(points[0][0], ground), *points, (points[-1][0], ground)], fill=44)
         pen.line(points, fill=255, width=5, joint="curve")
         image.paste(strip.colour, (LEFT, strip.top), mask.reduce(2))
-    if not math.isnan(getattr(now, strip.field)):
-        y = round(_row(getattr(now, strip.field), strip))
+    if not math.isnan(now.values[strip.gauge.field]):
+        y = round(_row(now.values[strip.gauge.field], strip))
         sprites.place(image, sprites.icon("dot", 12, strip.colour), RIGHT, y)
 
 
@@ -258,33 +256,34 @@ def _draw_references(image: Image.Image, strips: tuple[_Strip, ...]) -> None:
 def _draw_values(image: Image.Image, now: Moment, strips: tuple[_Strip, ...]) -> None:
     """The last values beside the strips, and what belongs to them."""
     for strip in strips:
-        value = getattr(now, strip.field)
+        value = now.values[strip.gauge.field]
         text = _number(value, strip.form)
         y = strip.top + strip.height / 2
         sprites.write(image, (RIGHT + 10, y), text, 22, strip.colour, "lm", 66)
         if not strip.low <= value <= strip.high:
             word = "not a number" if math.isnan(value) else "above scale" if value > strip.high else "below scale"
             sprites.write(image, (RIGHT + 10, y + 20), word, 12, strip.colour, "lm", 66)
-    notes = {"alertness": f"awake for {now.time_since_slept / 2:,g} h",
-             "stimulation": f"effective {now.effective_alertness:.2f}",
-             "hypertension": f"risk {100 * now.heart_attack_risk:.2f} %"}  # fmt: skip
     for strip in strips:
-        if strip.field in notes:
-            sprites.write(image, (16, strip.top + 28), notes[strip.field], 13, GREY, "la", LEFT - 22)
+        if strip.gauge.note is not None:
+            sprites.write(image, (16, strip.top + 28), strip.gauge.note(now), 13, GREY, "la", LEFT - 22)
     reward = _number(now.reward, "{:+.4f}")
     sprites.write(image, (RIGHT + 10, _row_top(strips) + 21), reward, 15, INK, "lm", 66)
 
 
-def _progress(now: Moment, limit: int, limit_is_time: bool) -> tuple[str, float]:
+def _progress(now: Moment, limit: int, counts_decisions: bool) -> tuple[str, float]:
     """How far the episode has come, in words and as a share."""
-    if limit_is_time:
+    if not counts_decisions:
         words = f"decision {now.num_steps:,}, hour {now.time_elapsed / 2:,g} of {limit / 2:,g}"
         return words, min(now.time_elapsed / max(limit, 1), 1)
     return f"decision {now.num_steps:,} of {limit:,}", min(now.num_steps / max(limit, 1), 1)
 
 
 def _draw_header(
-    image: Image.Image, draw: ImageDraw.ImageDraw, now: Moment, progress: tuple[str, float], choices: Sequence[Choice]
+    image: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    now: Moment,
+    progress: tuple[str, float],
+    actions: Sequence[ActionInfo],
 ) -> None:
     """The clock, what was done, the score and the heart attacks under the sky; all red at a heart attack."""
     day, hour, minute = now.clock
@@ -293,7 +292,7 @@ def _draw_header(
     draw.rectangle((0, 0, WIDTH, HEADER - 1), fill=sky)
     sprites.write(image, (16, 26), f"day {day:,}", 18, ink, "lm")
     sprites.write(image, (16, 57), f"{hour:02}:{minute:02}", 32, ink, "lm")
-    done = "just woke up" if now.action is None else choices[now.action].done
+    done = "just woke up" if now.action is None else actions[now.action].done
     score = _number(now.score, "{:+.3f}")
     decision, share = progress
     if now.heart_attack:
@@ -302,7 +301,7 @@ def _draw_header(
         sprites.write(image, (207, 54), "HEART ATTACK", 46, ink, "lm")
         draw.rectangle((0, 0, WIDTH - 1, image.height - 1), outline=sprites.RED, width=10)
     else:
-        icon = None if now.action is None else _icon(choices[now.action], now.action, 44, ink)
+        icon = None if now.action is None else _icon(actions[now.action], now.action, 44, ink)
         sprites.place(image, sprites.icon("sun" if 6 <= hour < 22 else "moon", 30), 128, 56)
         left = 164 + (icon.width + 18 if icon else 0)
         sprites.place(image, icon, 165 + (icon.width // 2 if icon else 0), 44)

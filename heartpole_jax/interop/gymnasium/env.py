@@ -5,11 +5,11 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from chex import ArrayTree
 from gymnasium import error
 
-from heartpole_jax.envs import environment, heartpole_v0, heartpole_v1
 from heartpole_jax.envs.menu import Menu
-from heartpole_jax.interop import checks, stepping
+from heartpole_jax.interop import adapting, checks, stepping
 from heartpole_jax.interop.rendering import Renderer
 
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array", "human"], "render_fps": 10}
@@ -40,11 +40,11 @@ class Env(gymnasium.Env):
         **params: Any,
     ):
         self.render_mode = checks.check_render_mode(render_mode, self.metadata["render_modes"])
-        env = environment.make(name, menu)
+        env = adapting.find(name, menu)
         self.params = checks.env_params(env, params)
         self.observation_space = checks.observation_space(env, self.params)
         self.action_space = checks.action_space(env)
-        self._num_actions = env.num_actions
+        self._num_actions, self._most_steps = env.num_actions, env.most_steps(self.params)
         self._envs = stepping.Envs(env, self.params, num_envs=1)
         self._renderer = Renderer(env, self.params, render_mode) if render_mode else None
         self._is_reset = self._is_closed = False
@@ -118,10 +118,10 @@ class Env(gymnasium.Env):
 
     @spec.setter
     def spec(self, spec: Any) -> None:
-        self._spec = checks.with_step_limit(spec, self.params)
+        self._spec = checks.with_step_limit(spec, self._most_steps)
 
     @property
-    def state(self) -> heartpole_v0.EnvState | heartpole_v1.EnvState:
+    def state(self) -> ArrayTree:
         """The patient's state, for looking into; scalars of NumPy's as leaves. ResetNeeded before the first reset."""
         if not self._is_reset:
             raise error.ResetNeeded("state was read before reset; call env.reset() first")

@@ -10,7 +10,6 @@ from chex import ArrayTree
 from gymnasium.experimental.functional import FuncEnv
 
 from heartpole_jax import arguments, struct
-from heartpole_jax.envs import environment
 from heartpole_jax.envs.heartpole_v0 import StepInfo
 from heartpole_jax.envs.menu import Menu
 from heartpole_jax.interop import adapting, checks
@@ -68,7 +67,7 @@ class FunctionalEnv(FuncEnv):
         name: str = "HeartPole-v0",
         menu: Menu | str | Path | None = None,
     ):
-        self.environment = environment.make(name, menu)
+        self.environment = adapting.find(name, menu)
         self.observation_space = checks.observation_space(self.environment, self.environment.default_params)
         self.action_space = checks.action_space(self.environment)
         super().__init__(options)
@@ -114,7 +113,7 @@ class FunctionalEnv(FuncEnv):
         return dict(vars(next_state.info))
 
     def _own(self, params: Any) -> Any:
-        return self.default_params if params is None else adapting.check_params(self.environment, params)
+        return self.default_params if params is None else self.environment.params_or_default(params)
 
 
 def _patient(state: FunctionalState) -> Any:

@@ -12,7 +12,6 @@ from gymnasium.vector.utils import batch_space
 
 from heartpole_jax import validation
 from heartpole_jax.arguments import shown
-from heartpole_jax.envs import environment
 from heartpole_jax.envs.menu import Menu
 from heartpole_jax.interop import adapting, checks, step_limit, stepping
 from heartpole_jax.interop.gymnasium.env import METADATA
@@ -56,10 +55,10 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         **params: Any,
     ):
         validation.check_size("num_envs", num_envs)
-        env = environment.make(name, menu)
+        env = adapting.find(name, menu)
         if max_episode_steps is not None:
             validation.check_size("max_episode_steps", max_episode_steps)
-            if adapting.time_limit(env.default_params) == "max_steps":
+            if env.time_limit.counts_decisions:
                 if params.setdefault("max_steps", max_episode_steps) != max_episode_steps:
                     raise ValueError(
                         f"max_episode_steps and max_steps are the same, got {shown(max_episode_steps)} and "
@@ -75,11 +74,11 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         self.single_action_space = checks.action_space(env)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self._num_actions = env.num_actions
+        self._num_actions, self._most_steps = env.num_actions, env.most_steps(self.params)
         environments = range(self.num_envs if render_mode else 0)
         self._renderers = [Renderer(env, self.params, render_mode) for _ in environments]  # type: ignore[arg-type]
         own: Any = self.params
-        if max_episode_steps is not None and max_episode_steps < own.max_steps:
+        if max_episode_steps is not None and max_episode_steps < env.most_steps(own):
             env = step_limit.with_step_limit(env)
             own = step_limit.Params(own=own, max_steps=int(max_episode_steps))
         self._envs = stepping.Envs(env, own, self.num_envs, _AUTORESET[self.autoreset_mode])
@@ -199,7 +198,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
 
     @spec.setter
     def spec(self, spec: Any) -> None:
-        self._spec = checks.with_step_limit(spec, self.params)
+        self._spec = checks.with_step_limit(spec, self._most_steps)
 
     def _check_seeds(self, seed: Any) -> list[int | None]:
         if seed is None:

@@ -9,10 +9,11 @@ import pytest
 
 from agents.__main__ import main
 from agents.commands import evaluate as evaluate_command
-from agents.common import env_params, networks
+from agents.common import networks
 from agents.dqn.config import DQNConfig
 from agents.runs.save_policy import save_policy
 from heartpole_jax import EnvParams, policies
+from heartpole_jax.envs import params as env_params
 from heartpole_jax.envs import registry
 from heartpole_jax.optimum import sober_optimum
 

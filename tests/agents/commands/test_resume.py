@@ -18,14 +18,14 @@ from tiny_menu import TEA
 
 from agents.__main__ import main
 from agents.commands import train as train_command
-from agents.common import env_params
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.reports import learning_curve
 from agents.runs import loop, run_folder, scoring
 from agents.runs.progress import Progress
 from heartpole_jax import documents, policies
+from heartpole_jax.envs import params as env_params
 from heartpole_jax.envs import registry
-from heartpole_jax.envs.environment import HEARTPOLE_V0
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.optimum import sober_optimum
 from heartpole_jax.policies import saved_policy
 
@@ -309,7 +309,7 @@ def test_a_menu_that_was_edited_meanwhile_is_refused(tmp_path, monkeypatch, caps
         assert main(command(folder, flags)) == 143
     assert len(json.loads((folder / "config.json").read_text())["menu"]) == 64
     menu.write_text(TEA.replace("0.4", "4.0"))
-    registry.make.cache_clear()  # as another process, which reads the menu anew
+    registry._MADE.clear()  # as another process, which reads the menu anew
     capsys.readouterr()
     assert main(["resume", str(folder)]) == 2
     assert f"/config.json: the menu {menu} has changed since the run was begun; put it" in capsys.readouterr().err

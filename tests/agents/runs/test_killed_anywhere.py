@@ -74,7 +74,7 @@ def made_up(monkeypatch):
     """Training that computes almost nothing, and a picture that shows nothing. Nobody cuts the power meanwhile."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)
     monkeypatch.setattr(loop, "train", _train)
-    monkeypatch.setattr(evaluate_command, "evaluate_saved", lambda *_: {"mean_return": 1.5})
+    monkeypatch.setattr(evaluate_command, "evaluate_saved", lambda *_: {"policies": []})
     monkeypatch.setattr(learning_curve, "draw", lambda *_: style.new_figure((0.1, 0.1)))
     monkeypatch.setattr(slices, "build", _programs)
     monkeypatch.setattr(slices, "forms", _forms)

@@ -125,7 +125,7 @@ def test_the_digest_knows_the_menu_that_a_file_holds(tmp_path):
     path, digests = tmp_path / "tea.toml", []
     for content in (TEA, TEA.replace("0.4", "0.5"), TEA):
         path.write_text(content)
-        registry.make.cache_clear()
+        registry._MADE.clear()
         digests.append(study_file.digest(study_file.read(SMALL | {"env": f"HeartPole-v1:{path}"}, "x")))
     assert digests[0] == digests[2] != digests[1]
 

@@ -25,16 +25,16 @@ def test_a_folder_goes_on_under_the_menu_that_it_was_begun_with_and_no_other(tmp
     path.write_text(TEA)
     env = f"HeartPole-v1:{path}"
     kept = _prepare(tmp_path / "run", env)
-    assert json.loads((tmp_path / "run" / "study.json").read_text())["menu"] == registry.menu_digest(env)
+    assert json.loads((tmp_path / "run" / "study.json").read_text())["menu"] == registry.digest(env)
     assert study_folder.read(tmp_path / "run").study == kept.study
     path.write_text(TEA.replace("0.4", "0.5"))
-    registry.make.cache_clear()  # as in another process
+    registry._MADE.clear()  # as in another process
     message = rf"^the menu {path} has changed since the sweep in {tmp_path}/run was begun; put it back as it was, or "
     for go_on in (study_folder.read, lambda folder: _prepare(folder, env)):
         with pytest.raises(ValueError, match=message):
             go_on(tmp_path / "run")
     path.write_text(TEA + "# tea\n")
-    registry.make.cache_clear()
+    registry._MADE.clear()
     assert study_folder.read(tmp_path / "run").study == kept.study
 
 

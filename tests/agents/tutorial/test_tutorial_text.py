@@ -52,8 +52,9 @@ def made_up(name="agent", score=0.0476, attacks=FLOOR, drinks=0.0, asleep=0.5, r
     exactly = lambda mean: Estimate(mean, 0.0)
     value = score - 100.0 * attacks
     return Evaluation(
-        name, 4, exactly(value), exactly(-123.304 - value), exactly(score), exactly(attacks), exactly(attacks - FLOOR),
-        exactly(drinks), exactly(asleep), np.asarray(returns),
+        name=name, num_episodes=4, expected_return=exactly(value), regret=exactly(-123.304 - value),
+        score=exactly(score), heart_attacks=exactly(attacks), excess_heart_attacks=exactly(attacks - FLOOR),
+        drinks_a_day=exactly(drinks), share_asleep=exactly(asleep), returns=np.asarray(returns),
     )  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """The parameters of any environment by name: what there are, what may be swept, and the environment's own with others.
 
-    params = env_params.replaced(env, {"heart_attack_penalty": 50.0})
+    changed = params.replaced(env, {"heart_attack_penalty": 50.0})
 
-`expected_penalty` is not among them: it is a hyperparameter, see `Hyperparams`.
+`expected_penalty` is not among them: it changes what a learner is rewarded for, and not what there is to learn.
 """
 
 import dataclasses
@@ -11,18 +11,16 @@ from typing import Any
 
 from chex import Numeric
 
-from heartpole_jax import Environment, arguments, validation
+from heartpole_jax import arguments, validation
 from heartpole_jax.arguments import shown
+from heartpole_jax.envs.environment import Environment
 
 
 @arguments.checked(env=Environment)
 def defaults(env: Environment) -> dict[str, int | float]:
     """Every parameter of `env` that is a number, with its default. Whole numbers set loop counts: the time limit."""
-    return {
-        field.name: value
-        for field in dataclasses.fields(_own(env))
-        if type(value := getattr(_own(env), field.name)) in (int, float) and field.name != "expected_penalty"
-    }  # fmt: skip
+    values = vars(env.default_params) if dataclasses.is_dataclass(env.default_params) else {}
+    return {name: x for name, x in values.items() if type(x) in (int, float) and name != "expected_penalty"}
 
 
 @arguments.checked(env=Environment, values=Mapping)
@@ -55,26 +53,16 @@ def replaced(env: Environment, changes: Mapping[str, Any]) -> Any:
     Raises:
       ValueError, TypeError: where the environment refuses one.
     """
+    known = vars(env.default_params) if dataclasses.is_dataclass(env.default_params) else {}
     for name in changes:
-        known = {field.name: field.name for field in dataclasses.fields(_own(env))}
         validation.look_up(known, name, f"parameter of {env.name}")
-    own = dataclasses.replace(_own(env), **changes) if changes else _own(env)
-    return dataclasses.replace(env.default_params, gymnax=own) if _is_gymnax(env) else own
+    return dataclasses.replace(env.default_params, **changes) if changes else env.default_params
 
 
 @arguments.typed()
 def with_expected_penalty(env: Environment, params: Any, expected_penalty: Numeric) -> Any:
     """`params`, the environment's defaults where None, with this expected penalty where they have such a one."""
-    params = env._params(params)
+    params = env.params_or_default(params)
     if hasattr(params, "expected_penalty"):
         return dataclasses.replace(params, expected_penalty=expected_penalty)
     return params
-
-
-def _own(env: Environment) -> Any:
-    return env.default_params.gymnax if _is_gymnax(env) else env.default_params
-
-
-def _is_gymnax(env: Environment) -> bool:
-    """Whether the parameters are gymnax's, which `heartpole_jax.interop.gymnax.Params` wraps."""
-    return hasattr(env.default_params, "gymnax")
