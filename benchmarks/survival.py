@@ -26,8 +26,8 @@ REPOSITORY = Path(__file__).parent.parent
 # The command line, but for the scripted policies that a run is judged beside: each takes a while to compile.
 PROGRAM = """
 import sys
-from heartpole_jax import policies
-policies.SCRIPTED = {}
+from heartpole_jax.policies import heartpole_v0
+heartpole_v0.SCRIPTED = {}
 from agents.__main__ import main
 sys.exit(main())
 """

@@ -15,7 +15,7 @@ def check_environment(env: Environment, params=None, num_steps: int = NUM_STEPS)
 
     Shapes and dtypes; no weak types, so no second compilation; the state left alone; jit, vmap and scan the same as
     plain calls; no array of a plain reset two leaves'; `step` the same as `sample_noise` and `transition`; `obs` what
-    `observe` says; `done` the time limit (`params.max_steps`, where there is one) or a true end, and nothing resets;
+    `observe` says; `done` the time limit, where there is one, or a true end, and nothing resets;
     everything finite.
     """
     params = env.default_params if params is None else params
@@ -91,7 +91,7 @@ def _check_step(env, state, result, params, num_steps):
 
     terminated = env.terminated(next_state)
     assert (terminated.shape, terminated.dtype) == ((), jnp.bool_), "terminated must be a bool of shape ()"
-    limit = num_steps >= getattr(params, "max_steps", np.inf)
+    limit = num_steps >= (env.most_steps(params) or np.inf)
     assert bool(done) == (bool(terminated) or limit), (
         f"after {num_steps} steps done is {done}, terminated {terminated}, time limit {limit}"
     )

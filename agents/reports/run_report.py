@@ -91,8 +91,9 @@ def _numbers(row: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[tupl
     """The policy's evaluation: (name, number, what stands below it)."""
     best = evaluation.get("best_known_return")
     below = ("no best return is known", "") if best is None else ("0 is optimal", f"the best known is {best:.3f}")
+    regret = [("Regret", _estimate(row, "regret"), below[0])] if "best_known_return" in evaluation else []
     return [
-        ("Regret", _estimate(row, "regret"), below[0]),
+        *regret,
         ("Expected return", _estimate(row, "expected_return"), below[1]),
         *((label.capitalize(), text, "") for label, text in list(_parts(row).items())[-2:]),
     ]

@@ -185,7 +185,10 @@ def imported(reference: Any) -> Any:
         raise ValueError(
             f"{reference!r}: there is no module {error.name!r}, neither installed nor in this folder"
         ) from None
-    return validation.look_up(vars(module), attribute, f"name in {module_name}")
+    if hasattr(module, attribute):
+        return getattr(module, attribute)
+    own = {name: x for name, x in vars(module).items() if isinstance(x, Environment) and not name.startswith("_")}
+    return validation.look_up(own, attribute, f"environment in {module_name}")
 
 
 @arguments.checked(env=Environment, key=arguments.check_key)

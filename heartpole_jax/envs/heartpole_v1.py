@@ -370,9 +370,9 @@ class _HasActions:
     def __call__(self, params: EnvParams) -> None:
         names = tuple(row.name for row in params.menu.actions)
         if names != self.names:
+            has, own = (f"{len(each)} actions ({', '.join(each)})" for each in (names, self.names))
             raise ValueError(
-                f"the menu of params has the actions {', '.join(names)}, and this HeartPole-v1 has "
-                f"{', '.join(self.names)}; make the environment with that menu, "
+                f"the menu of params has {has}, and this HeartPole-v1 has {own}; make the environment with that menu, "
                 "heartpole_jax.make('HeartPole-v1', menu=...)"
             )
 

@@ -94,9 +94,7 @@ def _make(name: str, **options: Any) -> Environment:
         known = inspect.signature(found).parameters
         for option in (option for option in options if option not in known):
             raise ValueError(f"{own} has no {option}, got {arguments.shown(options[option])}") from None
-        raise ValueError(
-            f"{own} cannot be made from its name alone: {error}; see what it needs after a colon"
-        ) from None
+        raise ValueError(f"{own} cannot be made from its name alone: {error}") from None
     env = found(*given, **options)
     if not isinstance(env, Environment):
         raise ValueError(f"{name!r} must make an Environment, got {arguments.described(env)}")

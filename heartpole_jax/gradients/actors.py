@@ -14,6 +14,7 @@ from heartpole_jax.envs.heartpole_v0 import check_action
 from heartpole_jax.gradients.soft import (
     Doses,
     SoftPolicy,
+    check_fractional,
     gumbels,
     in_floats,
     relaxed_transition_info,
@@ -38,12 +39,14 @@ class Actor(NamedTuple):
 def as_actor(policy: Policy | SoftPolicy | Doses, env: Environment, relaxed: bool = False) -> Actor:
     """The actor of a policy; `relaxed` for one that acts by its probabilities, and is attacked by fractions."""
     if isinstance(policy, Doses):
-        policy.check_size(env)
+        policy.check_env(env)
         return _dosing(relaxed, env)._replace(params=policy.weights, carry=jnp.zeros((), jnp.int32))
     if isinstance(policy, SoftPolicy):
         arguments.check_fields(policy)
         arguments.check_arrays("params of a policy", policy.params)
         arguments.check_arrays("carry of a policy", policy.carry)
+        if relaxed:
+            check_fractional(env)
         actor = _mean_of(policy.logits, env) if relaxed else _drawing(policy.logits, env)
     else:
         actor = _acting(policy.act, policy.sample, env)

@@ -103,12 +103,6 @@ def checked_steps(num_steps: int | None, env: Environment, params: Any, policy: 
     return num_steps
 
 
-def check_fractional(env: Environment) -> None:
-    """Raises ValueError for an environment that has no fractional actions."""
-    if env.fractional_transition_info is None:
-        raise ValueError(f"{env.name!r} has no fractional actions, as HeartPole-v0 has; take a SoftPolicy, and hybrid")
-
-
 def checked_block(num_episodes: int, block_episodes: int | None = None, most: int | None = None) -> int:
     """How many episodes at a time, a divisor of `num_episodes`: as many as `most` allows where they are not given.
 

@@ -17,7 +17,6 @@ from heartpole_jax.gradients.checking import (
     CLOCK,
     LEAST_EPISODES,
     POLICY,
-    check_fractional,
     checked_block,
     checked_names,
     checked_steps,
@@ -189,8 +188,6 @@ def _check_promise(
     estimator: str, setup: Setup, params: Any, names: list[str], policy: Any, key: PRNGKey, num_steps: int, order: int
 ) -> None:
     """Raises ValueError where the estimator cannot keep its promise for this policy."""
-    if isinstance(policy, Doses) or estimator == "relaxed":
-        check_fractional(setup.env)
     if estimator == "relaxed" and not isinstance(policy, SoftPolicy | Doses):
         raise ValueError(
             "relaxed needs probabilities or fractions to act by: give a SoftPolicy or Doses, or take hybrid"

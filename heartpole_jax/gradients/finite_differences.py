@@ -21,7 +21,6 @@ from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.gradients.actors import Actor, as_actor
 from heartpole_jax.gradients.checking import (
     POLICY,
-    check_fractional,
     checked_block,
     checked_names,
     checked_steps,
@@ -88,8 +87,6 @@ def finite_differences(
     """
     if not isinstance(policy, SoftPolicy | Doses):
         policy = as_policy(policy)
-    if isinstance(policy, Doses):
-        check_fractional(env)
     params = env.params_or_default(params)
     names = checked_names(wrt, params, env)
     if POLICY in names:

@@ -65,11 +65,18 @@ class Doses:
             row = int(np.argmax(wrong))
             raise ValueError(f"every row of weights must be >= 0 and sum to 1, got {weights[row]} in row {row}")
 
-    def check_size(self, env: Environment) -> None:
-        """Raises ValueError where the weights are not of as many actions as `env` has."""
+    def check_env(self, env: Environment) -> None:
+        """Raises ValueError where `env` has no fractional actions, or another number of them."""
+        check_fractional(env)
         shape = np.shape(self.weights)
         if len(shape) != 2 or shape[1] != env.num_actions:
             raise ValueError(f"weights must have shape (num_steps, {env.num_actions}), got {shape}")
+
+
+def check_fractional(env: Environment) -> None:
+    """Raises ValueError for an environment that has no fractional actions."""
+    if env.fractional_transition_info is None:
+        raise ValueError(f"{env.name} has no fractional actions, as HeartPole-v0 has; take a SoftPolicy, and hybrid")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,9 @@ from heartpole_jax.policy import Policy
 @arguments.typed()
 def of(env: Environment) -> Mapping[str, Callable[[Any], Policy]]:
     """The environment's scripted policies, each a function of its parameters; "random" where it has none."""
-    return imported(env.policies) or {"random": lambda params: uniformly_random(env.num_actions)}
+    if env.policies is None:
+        return {"random": lambda params: uniformly_random(env.num_actions)}
+    return imported(env.policies)
 
 
 @arguments.checked(env=Environment)

@@ -79,7 +79,7 @@ def test_a_threshold_is_refused_by_those_who_promise_no_bias(estimator):
 @pytest.mark.parametrize("estimator", ["relaxed", "hybrid"])
 def test_fractions_are_of_heartpole_v0_alone(estimator):
     env = make("HeartPole-v1")
-    with pytest.raises(ValueError, match="fractional actions are HeartPole-v0's alone, got HeartPole-v1"):
+    with pytest.raises(ValueError, match="HeartPole-v1 has no fractional actions"):
         gradients.estimate(
             "return", KEY, policy=Doses(SAME_DOSES), wrt="hypertension_decay", estimator=estimator, num_episodes=2,
             num_steps=4, env=env,
@@ -91,12 +91,17 @@ def test_fractions_are_of_heartpole_v0_alone(estimator):
     [
         (np.ones((3, 4)), r"sum to 1, got \[1. 1. 1. 1.\] in row 0"),
         (np.array([[1.0, 0, 0, 0], [1.5, -0.5, 0, 0]]), "in row 1"),
-        (np.ones((3, 3)) / 3, r"weights must have shape \(num_steps, 4\), got \(3, 3\)"),
+        (np.ones(4) / 4, r"weights must have shape \(num_steps, num_actions\), got \(4,\)"),
     ],
 )
 def test_doses_must_be_points_of_the_simplex(weights, message):
     with pytest.raises(ValueError, match=message):
         Doses(weights)
+
+
+def test_doses_of_another_number_of_actions_are_refused():
+    with pytest.raises(ValueError, match=r"weights must have shape \(num_steps, 4\), got \(3, 3\)"):
+        gradients.estimate("return", KEY, policy=Doses(np.ones((3, 3)) / 3), wrt="policy", num_episodes=2)
 
 
 def test_a_list_of_doses_is_no_array():

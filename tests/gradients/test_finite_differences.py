@@ -136,7 +136,7 @@ def test_differences_are_taken_under_jit_and_vmap():
         ({"num_steps": 0}, "num_steps must be at least 1"),
         (
             {"policy": gradients.Doses(np.eye(4)), "num_steps": 4, "env": make("HeartPole-v1")},
-            "fractional actions are HeartPole-v0's alone, got HeartPole-v1",
+            "HeartPole-v1 has no fractional actions",
         ),
     ],
 )

@@ -136,7 +136,7 @@ def test_a_step_is_what_gymnax_tells_of_its_own_step_before_it_resets(name):
 def test_the_time_limit_is_done_but_not_terminated_and_its_observation_is_the_true_one(name):
     theirs, params = shortened(name, max_steps=5)
     env = from_gymnax(theirs, params)
-    assert env.default_params.max_steps == 5
+    assert env.most_steps() == 5
     keys, actions = keys_and_actions(num_steps=5, num_actions=env.num_actions)
     state, _ = env.reset(key_of(keys[0]))
     _, their_state = theirs.reset_env(key_of(keys[0]), params)
@@ -177,7 +177,7 @@ def test_a_true_end_is_terminated_and_done(name):
 @pytest.mark.parametrize("name", CLASSIC)
 def test_a_true_end_at_the_time_limit_is_still_terminated(name):
     env, state, action = near_the_end(name)
-    last = jnp.int32(env.default_params.max_steps - 1)
+    last = jnp.int32(env.most_steps() - 1)
     state = state.replace(gymnax=state.gymnax.replace(time=last))
     state, _, _, done = env.step(state, action, jax.random.key(1))
     assert done

@@ -261,8 +261,10 @@ def test_heartpole_v1_goes_out_and_in_again():
     assert told == [(False, False, False), (False, False, False), (True, True, False)]  # 3, 4, 7 half-hours
 
     assert to_gymnax_legacy(core, params).default_params.max_steps_in_episode == 7
-    with pytest.raises(TypeError, match="max_steps_in_episode follows from max_half_hours and cannot be replaced"):
+    with pytest.raises(
+        TypeError, match="max_steps_in_episode follows from the environment's own limit and cannot be replaced"
+    ):
         ours.default_params.replace(max_steps_in_episode=9)
     assert ours.default_params.replace(max_half_hours=9).max_steps_in_episode == 9
-    with pytest.raises(ValueError, match="the menu of params has 4 actions, and this 'HeartPole-v1' has 8; make the"):
+    with pytest.raises(ValueError, match=r"the menu of params has 4 actions .*, and this HeartPole-v1 has 8"):
         to_gymnax("HeartPole-v1", hp.heartpole_v1.EnvParams(menu=menus.find("heartpole_v0")))

@@ -21,8 +21,9 @@ from agents.common import networks
 from agents.dqn.config import DQNConfig, Hyperparams
 from agents.runs import loop, run_folder
 from agents.tutorial import tutorial
-from heartpole_jax import evaluation, policies
+from heartpole_jax import evaluation
 from heartpole_jax.__main__ import main as library_main
+from heartpole_jax.policies import heartpole_v0 as scripted
 from heartpole_jax.policies import saved_policy
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
@@ -62,8 +63,8 @@ def recipe(tmp_path):
 def few_policies():
     """A leaderboard of two scripted policies: each takes a second to compile."""
     with pytest.MonkeyPatch.context() as patch:
-        few = {name: policies.SCRIPTED[name] for name in ("rested below 0.4", "reference")}
-        patch.setattr(policies, "SCRIPTED", few)
+        few = {name: scripted.SCRIPTED[name] for name in ("rested below 0.4", "reference")}
+        patch.setattr(scripted, "SCRIPTED", few)
         yield
 
 
@@ -149,7 +150,7 @@ def test_the_leaderboard_ranks_agents_among_the_scripted_policies(trained, tmp_p
     options = ["--episodes", "128", "--format", "json", "--out", str(tmp_path / "out")]
     assert main(["leaderboard", str(folder), *options]) == 0
     board = json.loads(capsys.readouterr().out)
-    assert board == run_folder.read_evaluation(folder)
+    assert {"evaluated": folder.name, **board} == run_folder.read_evaluation(folder)
     assert agent_in(board)["num_episodes"] == 128
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "leaderboard.csv", "leaderboard.json", "leaderboard.md",

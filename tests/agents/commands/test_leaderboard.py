@@ -12,10 +12,11 @@ from agents.commands import evaluate as evaluate_command
 from agents.common import networks
 from agents.dqn.config import DQNConfig
 from agents.runs.save_policy import save_policy
-from heartpole_jax import EnvParams, policies
+from heartpole_jax import EnvParams
 from heartpole_jax.envs import params as env_params
 from heartpole_jax.envs import registry
 from heartpole_jax.optimum import sober_optimum
+from heartpole_jax.policies import heartpole_v0 as scripted
 
 pytestmark = pytest.mark.once
 
@@ -44,7 +45,7 @@ def xla_flags(monkeypatch):
 @pytest.fixture(autouse=True)
 def one_scripted_policy(monkeypatch):
     """Each takes a second to compile."""
-    monkeypatch.setattr(policies, "SCRIPTED", {"rested below 0.4": policies.SCRIPTED["rested below 0.4"]})
+    monkeypatch.setattr(scripted, "SCRIPTED", {"rested below 0.4": scripted.SCRIPTED["rested below 0.4"]})
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_under_a_menu_that_cannot_be_solved_policies_are_ranked_without_regrets(
     assert main(["evaluate", run, "--episodes", "64"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert f"expected return       {' '.join(first.split()[1:4])}" in lines
-    assert f"{'regret':<22}unknown: this menu cannot be solved" in lines
+    assert f"{'regret':<22}unknown: no best return is known" in lines
     params = env_params.replaced(registry.make(env), {"max_half_hours": 48})
     report = evaluate_command.evaluate_saved(Path(run), registry.make(env), 64, params)
     assert report["best_known_return"] is None
@@ -110,8 +111,10 @@ def test_under_a_menu_that_cannot_be_solved_policies_are_ranked_without_regrets(
     assert "Regret is unknown" in capsys.readouterr().out
 
 
-def test_a_run_elsewhere_is_no_leaderboard(save, capsys):
+def test_a_run_elsewhere_is_ranked_by_its_return(save, capsys):
     pytest.importorskip("gymnax")
     run = save("pole", "gymnax:CartPole-v1", {})
-    assert main(["leaderboard", run]) == 2
-    assert f"the leaderboard is of HeartPoles, got {run} for gymnax:CartPole-v1" in capsys.readouterr().err
+    assert main(["leaderboard", run, "--episodes", "64", "--format", "json"]) == 0
+    board = json.loads(capsys.readouterr().out)
+    assert sorted(row["policy"] for row in board["policies"]) == ["pole", "random"]
+    assert "regret" not in board["policies"][0]

@@ -22,11 +22,12 @@ from agents.dqn.config import DQNConfig, Hyperparams
 from agents.reports import learning_curve
 from agents.runs import loop, run_folder, scoring
 from agents.runs.progress import Progress
-from heartpole_jax import documents, policies
+from heartpole_jax import documents
 from heartpole_jax.envs import params as env_params
 from heartpole_jax.envs import registry
 from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.optimum import sober_optimum
+from heartpole_jax.policies import heartpole_v0 as scripted
 from heartpole_jax.policies import saved_policy
 
 pytestmark = pytest.mark.once
@@ -64,7 +65,7 @@ def xla_flags(monkeypatch):
 def no_scripted_policies():
     """A leaderboard of the run alone: each policy takes a second to compile."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(policies, "SCRIPTED", {})
+        patch.setattr(scripted, "SCRIPTED", {})
         yield
 
 

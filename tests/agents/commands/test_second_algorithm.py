@@ -15,8 +15,8 @@ from agents.commands.sweep import Sweep, study_of
 from agents.common import networks
 from agents.runs import algorithms, recipes
 from agents.sweeps import result_files, study_file
-from heartpole_jax import policies
 from heartpole_jax.envs import registry
+from heartpole_jax.policies import heartpole_v0 as scripted
 from heartpole_jax.policies import saved_policy
 
 pytestmark = pytest.mark.once
@@ -53,7 +53,7 @@ learning_rate = {{grid = [1e-3, 1e30]}}
 def no_scripted_policies():
     """A leaderboard of the run alone: each policy takes a second to compile."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(policies, "SCRIPTED", {})
+        patch.setattr(scripted, "SCRIPTED", {})
         patch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", ""))  # the command line sets this variable
         yield
 

@@ -149,7 +149,7 @@ def test_so_are_those_of_a_training_run(tmp_path):
     config = CONFIG | names | {"num_steps": 4096}
     documents.write(folder / "config.json", config)
     (folder / "metrics.jsonl").write_bytes(records.encode_all([RECORD], records.origin(config))[0])
-    run_folder.write_evaluation(folder, {"best_known_return": None, "policies": [_row(EVIL, 0.5)]})
+    run_folder.write_evaluation(folder, {"evaluated": EVIL, "best_known_return": None, "policies": [_row(EVIL, 0.5)]})
     text = report.write(folder).read_text()
     assert "<script" not in text
     assert Page(text).text.count(EVIL) > 8
@@ -214,7 +214,8 @@ def _row(name, regret):
 
 
 def test_the_page_of_a_training_run_has_its_regret_and_its_place(run):
-    evaluation = {"best_known_return": -123.304, "policies": [_row("optimal", 0.0), _row("a<b", 0.0162)]}
+    rows = [_row("optimal", 0.0), _row("a<b", 0.0162)]
+    evaluation = {"evaluated": "a<b", "best_known_return": -123.304, "policies": rows}
     run_folder.write_evaluation(run, evaluation)
     found = Page(report.write(run).read_text())
     assert "Regret 0.01620 ± 0.00010 0 is optimal" in found.text
@@ -226,29 +227,30 @@ def test_the_page_of_a_training_run_has_its_regret_and_its_place(run):
     assert all(address.startswith("data:") or (run / address).exists() for address in found.addresses())
 
 
-def test_the_page_of_a_training_run_elsewhere_has_the_mean_return(run):
-    evaluation = {"env": "gymnax:CartPole-v1", "episodes": 100, "seed": 0, "mean_return": 498.5,
-                  "mean_return_standard_error": 0.25}  # fmt: skip
-    run_folder.write_evaluation(run, evaluation)
-    assert "Mean return 498.50 ± 0.25 100 episodes" in Page(report.write(run).read_text()).text
+def test_the_page_of_a_training_run_elsewhere_has_the_expected_return_alone(run):
+    row = {"policy": "a<b", "num_episodes": 1024, "expected_return": 498.5, "expected_return_standard_error": 0.25}
+    run_folder.write_evaluation(run, {"evaluated": "a<b", "policies": [row]})
+    text = Page(report.write(run).read_text()).text
+    assert "Expected return 498.50 ± 0.25" in text
+    assert "Regret 0" not in text
 
 
 def test_the_page_of_a_run_whose_menu_cannot_be_solved_says_that_regret_is_unknown(run):
     row = {"policy": run.name, "num_episodes": 128, "expected_return": 512.5, "expected_return_standard_error": 0.25,
            "work_done": 700.0, "heart_attacks": 2.0, "decisions": 720.0}  # fmt: skip
-    run_folder.write_evaluation(run, {"best_known_return": None, "policies": [row]})
+    run_folder.write_evaluation(run, {"evaluated": run.name, "best_known_return": None, "policies": [row]})
     found = Page(report.write(run).read_text())
-    assert "Regret unknown this menu cannot be solved" in found.text
+    assert "Regret unknown no best return is known" in found.text
     assert "Expected return 512.50 ± 0.25" in found.text
 
 
 @pytest.mark.parametrize(
     ("without", "missing"),
-    [("num_episodes", "num_episodes"), ("best_known_return", "best_known_return"), ("policies", "mean_return")],
+    [("num_episodes", "num_episodes"), ("evaluated", "evaluated"), ("policies", "policies")],
 )
 def test_an_evaluation_that_lacks_something_is_named_with_it(run, without, missing):
     row = {name: value for name, value in _row(run.name, 0.5).items() if name != without}
-    evaluation = {"best_known_return": -123.304, "policies": [_row("optimal", 0.0), row]}
+    evaluation = {"evaluated": run.name, "policies": [_row("optimal", 0.0), row]}
     run_folder.write_evaluation(run, {name: value for name, value in evaluation.items() if name != without})
     with pytest.raises(ValueError, match=f"a<b has not what a run has written: '{missing}' is missing"):
         report.write(run)

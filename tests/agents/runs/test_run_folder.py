@@ -221,13 +221,11 @@ def test_a_run_that_diverges_stops_after_its_record():
         records.extend(record for record, *_ in loop.train(jax.random.key(5), wild, CONFIG, ENV, PLAN))
 
 
-def test_the_mean_return_of_an_environment_whose_return_is_known():
+def test_the_evaluation_of_an_environment_whose_return_is_known():
     env = probe_environments.counter(5)
-    value = scoring.mean_return(hp.Policy(act=lambda *_: (0, ())), env, num_episodes=3, seed=0)
-    assert value == (5.0, 0.0)
+    found = scoring.evaluate(hp.Policy(act=lambda *_: (0, ())), env, num_episodes=4, seed=0, name="first")
+    assert (found.expected_return, found.regret) == ((5.0, 0.0), None)
     assert scoring.regret(env, 5.0) is None
-    with pytest.raises(ValueError, match="num_episodes must be at least 2, for a standard error, got 1"):
-        scoring.mean_return(hp.Policy(act=lambda *_: (0, ())), env, num_episodes=1, seed=0)
 
 
 def test_regret_is_what_lacks_to_the_best_known_return():

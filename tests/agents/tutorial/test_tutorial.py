@@ -18,6 +18,7 @@ from agents.common import networks
 from agents.tutorial import tutorial
 from agents.tutorial.tutorial import Tutorial
 from heartpole_jax import evaluation
+from heartpole_jax.policies import heartpole_v0 as scripted_v0
 
 pytestmark = pytest.mark.once
 
@@ -39,9 +40,9 @@ def run(tmp_path_factory):
     """A short run: (options, the trained network's weights, what it printed, what it wrote)."""
     options = Tutorial(seed=3, num_steps=20_000, num_episodes=64, out=tmp_path_factory.mktemp("out") / "new")
     trained, train, printed = [], tutorial.train, io.StringIO()
-    scripted = {name: hp.policies.SCRIPTED[name] for name in ("sleep", "nothing", "coffee")}
+    scripted = {name: scripted_v0.SCRIPTED[name] for name in ("sleep", "nothing", "coffee")}
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        patch.setattr(hp.policies, "SCRIPTED", scripted)
+        patch.setattr(scripted_v0, "SCRIPTED", scripted)
         patch.setattr(tutorial, "train", lambda *arguments: trained.append(train(*arguments)) or trained[-1])
         assert tutorial.main(options) == 0
     return options, trained[0].weights, printed.getvalue(), json.loads((options.out / "tutorial.json").read_text())

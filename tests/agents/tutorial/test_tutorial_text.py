@@ -9,7 +9,9 @@ import pytest
 import heartpole_jax as hp
 from agents.tutorial import text as tutorial_text
 from agents.tutorial.text import Behaviour, Progress
-from heartpole_jax.evaluation import Estimate, Evaluation, Row
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
+from heartpole_jax.evaluation import Estimate, Leaderboard, Row
+from heartpole_jax.evaluation.heartpole_v0 import Evaluation
 
 FIRST_TABLE = """\
 ----------------------------------
@@ -91,11 +93,13 @@ def test_the_account_counts_the_episodes_that_tell_an_agent_from_sleep():
     """Variances of 12,348 each, ten apart: 24,696 / 100."""
     sleep = made_up("sleep", returns=[-123.5, -123.6, -123.5, -123.6])
     agent = made_up("agent", attacks=1.33631, returns=sleep.returns - 10.0)
-    rows = [Row(sleep, Estimate(0.0, 0.0)), Row(agent, Estimate(10.0, 0.0))]
-    text = tutorial_text.account(rows, "agent", behaving(), np.full(5, -133.58))
+    rows = (Row(sleep, Estimate(0.0, 0.0)), Row(agent, Estimate(10.0, 0.0)))
+    board = Leaderboard(HEARTPOLE_V0, hp.EnvParams(), rows)
+    text = tutorial_text.account(board, "agent", behaving(), np.full(5, -133.58))
     assert "returns takes 247 episodes of each." in text
     assert "To know it to one standard error of 1 takes 12,348 of them." in text
     assert "a standard error of 49.7" in text
     assert "Of the regret of 10.28, 0.28 is work not done and 10.00 is heart attacks" in text
-    same = [rows[0], rows[1]._replace(evaluation=dataclasses.replace(agent, returns=sleep.returns))]
+    alike = rows[1]._replace(evaluation=dataclasses.replace(agent, returns=sleep.returns))
+    same = dataclasses.replace(board, rows=(rows[0], alike))
     assert "No number of episodes would distinguish it" in tutorial_text.account(same, "agent", behaving(), np.zeros(5))
