@@ -11,6 +11,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import probe_environments
 import pytest
 from contract import check_environment
 
@@ -116,9 +117,7 @@ def test_its_sensitivity_names_its_own_constants(env, own):
     found = sensitivity(hp.policies.always(hp.Action.COFFEE), KEY, own.EnvParams(max_steps=4), env=env, num_episodes=64)
     assert {"tolerance_gain", "tolerance_decay"} <= set(found.outcomes["return"].influences)
     assert found.outcomes["heart_attacks"].influences["tolerance_gain"].derivative.mean == 0.0
-    with pytest.raises(ValueError, match="'counter' shows no hypertension"):
-        import probe_environments
-
+    with pytest.raises(ValueError, match="shows no hypertension, work_done, time_elapsed"):
         sensitivity(hp.policies.always(0), KEY, env=probe_environments.counter(5))
 
 
@@ -135,9 +134,7 @@ def test_it_is_evaluated_by_its_mean_return(env, own):
 
 def test_parameters_of_another_class_are_refused(env, own):
     """One derived from them as well: it would be taken for HeartPole-v0."""
-    with pytest.raises(
-        TypeError, match="params must be an EnvParams of own_environment, got an EnvParams of heartpole"
-    ):
+    with pytest.raises(TypeError, match="params must be an EnvParams of own_environment, got an EnvParams of"):
         evaluation.evaluate(hp.policies.reference(), KEY, hp.EnvParams(), env=env)
     for use in (evaluation.evaluate, hp.rollout):
         with pytest.raises(TypeError, match="a class derived from it, which needs an Environment of its own"):
@@ -152,7 +149,7 @@ def test_it_goes_out_to_gymnasium(env, own):
     obs, _ = alone.reset(seed=1)
     assert alone.observation_space.shape == obs.shape == (7,)
     assert (alone.observation_space.low[6], alone.action_space.n) == (0.0, 4)
-    for step in range(3):
+    for _ in range(3):
         obs, _, _, truncated, _ = alone.step(1)
     assert truncated
     assert obs[6] == pytest.approx(2.0 * (0.99 + 0.99**2 + 0.99**3), rel=1e-5)
