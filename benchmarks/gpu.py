@@ -3,7 +3,7 @@
     make bench-gpu                       on a machine with a GPU; or, where jax[cuda13], flax and optax are installed:
     python benchmarks/gpu.py [--parts device parity ...] [--json FILE] [--minutes 7]
     python benchmarks/gpu.py --quick     all parts at small sizes on whatever there is, a CPU too; measures nothing
-    python benchmarks/gpu.py --table FILE   puts the table of an earlier run's JSON into docs/performance.md
+    python benchmarks/gpu.py --table FILE   puts an earlier run's JSON as a table into docs/development/accelerators.md
 
 The most important part comes first. A part that fails, or a size that does not fit, is one line, and the rest goes on.
 Rows are written to the JSON file as they come, each with the card, its driver, JAX's version and the commit. Rates are
@@ -26,6 +26,7 @@ import rollouts  # noqa: E402, after the path
 
 BEGIN, END = "<!-- gpu: begin -->", "<!-- gpu: end -->"
 RESULTS = HERE / "results" / "gpu.json"
+DOCUMENT = HERE.parent / "docs" / "development" / "accelerators.md"
 
 
 def where(commit: str | None) -> dict[str, str]:
@@ -129,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
 
 def put_table(path: pathlib.Path) -> None:
     rows = json.loads(path.read_text())
-    print(rollouts.replace_fragment(rollouts.DOCUMENT, markdown(rows), BEGIN, END))
+    print(rollouts.replace_fragment(DOCUMENT, markdown(rows), BEGIN, END))
 
 
 def main() -> None:

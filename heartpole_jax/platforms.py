@@ -2,7 +2,8 @@
 
 XLA compiles for a CPU one loop for each array, and what counts is the cache; for a GPU it fuses all that is computed
 element by element into one kernel, and what counts is launches and traffic to memory. Each constant stands beside the
-code that uses it; docs/performance.md has the table, with the reason and what a measurement would have to show.
+code that uses it; docs/development/accelerators.md has the table, with the reasons and
+what was measured.
 """
 
 import dataclasses

@@ -25,7 +25,7 @@ from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.platforms import ByPlatform
 from heartpole_jax.policy import Policy, as_policy
 
-# By measurement on CPUs, by count of kernels and bytes for accelerators (docs/performance.md).
+# By measurement on CPUs, by count of kernels and bytes for accelerators (docs/development/speed.md, accelerators.md).
 # Steps whose random numbers are drawn together: on a CPU the compiler would otherwise repeat the hashing for each array
 # that depends on it; on a GPU they stay in registers, and drawing them ahead would send them through memory.
 _NOISE_STEPS = ByPlatform(cpu=10, accelerator=1)

@@ -92,6 +92,15 @@ def test_the_table_has_a_column_for_each_size_and_one_line_for_where_it_was_meas
     ]
 
 
+def test_the_pages_have_the_place_for_the_tables(modules):
+    gpu, _, _ = modules
+    for page, markers in (
+        (gpu.DOCUMENT, (gpu.BEGIN, gpu.END)),
+        (gpu.rollouts.DOCUMENT, (gpu.rollouts.BEGIN, gpu.rollouts.END)),
+    ):
+        assert [page.read_text().count(marker) for marker in markers] == [1, 1]
+
+
 def _exhausted(*args):
     raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 

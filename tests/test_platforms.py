@@ -54,7 +54,7 @@ def test_a_rollout_of_an_accelerator_has_the_same_noise_and_results(num_steps, o
 
 
 def test_a_rollout_of_totals_on_an_accelerator_has_an_odd_number_of_patients(on_accelerator):
-    """What XLA makes of it for a GPU depends on that (docs/performance.md). Not with records, whose copy costs more."""
+    """docs/development/accelerators.md has the reason. Not with records, whose copy costs more."""
 
     def widths(num_envs, **options):
         roll = lambda key: hp.rollout(hp.policies.always(1), key, num_envs=num_envs, num_steps=4, **options)

@@ -5,7 +5,7 @@ import os
 FLAGS = {
     # Dividing the small products of a small network among threads takes longer than the products.
     "xla_cpu_multi_thread_eigen": "false",
-    # One environment's steps as one kernel, and not as twenty (docs/performance.md).
+    # One environment's steps as one kernel, and not as twenty (docs/development/speed.md).
     "xla_backend_extra_options": "xla_cpu_small_while_loop_byte_threshold=20000",
 }
 
