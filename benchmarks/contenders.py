@@ -110,7 +110,7 @@ def gymnax_loop(envs: int, devices: tuple) -> Cell:
 
 def whole_blocks(envs: int) -> bool:
     """Whether the limit kernels can take so many envs."""
-    return envs % limit_kernel.BLOCK_LANES == 0
+    return envs % limit_kernel.BLOCK_ENVS == 0
 
 
 CONTENDERS = {

@@ -1,7 +1,7 @@
 """rejax's DQN on our environment, through an adapter of the shape that rejax wants of gymnax.
 
 rejax steps all envs once and then learns, so that one gradient step in four environment steps takes four envs. It
-cannot be told a Huber loss or a clipped norm: its loss is squared and its gradients are clipped one by one. An ended
+cannot be given a Huber loss or a clipped norm: its loss is squared and its gradients are clipped one by one. An ended
 episode is masked as death, time limit or not. `target_update_freq` counts environment steps. A batch is drawn without
 replacement, which orders the whole buffer at each gradient step, whatever is in it.
 """

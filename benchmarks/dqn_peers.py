@@ -1,7 +1,7 @@
 """A DQN on HeartPole-v0 in five implementations: the settings they share, and each as something that can be timed.
 
 All train with the tutorial's settings (`Settings`), one environment index for each seed, raw observations and rewards.
-Where a peer cannot be told a setting it does as it does, which is said in its file and in its contender's `departs`.
+Where a peer cannot be given a setting it keeps its own, which is stated in its file and in its contender's `departs`.
 Nothing of a peer is imported before it is asked for: each is measured in a process that holds it alone.
 """
 

@@ -94,8 +94,8 @@ def find_program(contender: Contender, settings: Settings, keys, short: Program,
         beyond_s = max(seconds(program.run) - short_s, 1e-9)
         if num_steps == TUTORIAL_STEPS:
             return program
-    wanted = SHORT_STEPS + 64 * max(1, round((num_steps - SHORT_STEPS) * at_least_s / beyond_s / 64))
-    return program if wanted <= num_steps else Program(contender, settings, keys, min(wanted, TUTORIAL_STEPS))
+    needed = SHORT_STEPS + 64 * max(1, round((num_steps - SHORT_STEPS) * at_least_s / beyond_s / 64))
+    return program if needed <= num_steps else Program(contender, settings, keys, min(needed, TUTORIAL_STEPS))
 
 
 def measure_program(contender: Contender, settings: Settings, args: argparse.Namespace) -> dict:

@@ -87,8 +87,8 @@ def number(value: float | None) -> str:
 
 def one_line(error: BaseException) -> str:
     """An error's kind and the first line of what it says."""
-    told = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {told[0][:200]}" if told else type(error).__name__
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
 def run(args: argparse.Namespace) -> int:
@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", metavar="PART", help="these parts alone")
     parser.add_argument("--minutes", type=float, default=7.0, help="no part begins after so long (default: 7)")
     parser.add_argument("--json", type=pathlib.Path, help=f"where the rows go (default: {RESULTS.name}; --quick: none)")
-    parser.add_argument("--commit", help="what is measured, where git cannot tell")
+    parser.add_argument("--commit", help="what is measured, where git does not know")
     parser.add_argument("--table", type=pathlib.Path, metavar="FILE", help="of these rows, instead of measuring")
     args = parser.parse_args()
     if args.table:

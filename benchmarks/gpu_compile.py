@@ -1,7 +1,7 @@
 """What XLA makes of our programs on a GPU, without one: kernels and bytes of every loop, for a described H100.
 
     pip install --no-deps jax-cuda13-plugin==VERSION jax-cuda13-pjrt==VERSION     of the installed jax's version
-    python benchmarks/gpu_compile.py [rollout-v0 rollout-v1 dqn] [--patients 1048576] [--members 1024] [-v]
+    python benchmarks/gpu_compile.py [rollout-v0 rollout-v1 dqn] [--patients 1048576] [--trials 1024] [-v]
 
 XLA's GPU compiler runs on any machine; autotuning, which needs the card, is left out. A loop's kernels are launched in
 each of its turns; "written" is what they write, and the arrays that they update in place count whole.
@@ -107,7 +107,7 @@ def programs(args) -> dict:
         train = lambda key: dqn.train(key, Hyperparams(), config, num_chunks=1, iterations_per_chunk=1024)
         return jax.vmap(train)(keys).best_weights
 
-    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), args.members))
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), args.trials))
     return {
         "rollout-v0": (rolled("HeartPole-v0"), key),
         "rollout-v1": (rolled("HeartPole-v1"), key),
@@ -119,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="PROGRAM", help="rollout-v0, rollout-v1, dqn (default: all)")
     parser.add_argument("--patients", type=int, default=1_048_576)
-    parser.add_argument("--members", type=int, default=1_024)
+    parser.add_argument("--trials", type=int, default=1_024)
     parser.add_argument("-v", "--verbose", action="store_true", help="every kernel by name")
     args = parser.parse_args()
     # Traced as for an accelerator, though the arrays of tracing live here.

@@ -37,7 +37,7 @@ class Sizes:
 
     patients: tuple[int, ...] = (2_048, 16_384, 131_072, 1_048_576, 8_388_608)
     varied: int = 1_048_576  # patients of a rollout with other constants
-    varied_members: int = 1_024  # seeds of the DQN with other constants
+    varied_trials: int = 1_024  # seeds of the DQN with other constants
     num_steps: int = 1_000
     loop_steps: int = 200  # of the usual loop
     transitions: int = 100_000
@@ -54,7 +54,7 @@ class Sizes:
 
 FULL = Sizes()
 QUICK = Sizes(
-    patients=(128,), varied=128, varied_members=2, num_steps=8, loop_steps=8, transitions=512, copy_bytes=2**20,
+    patients=(128,), varied=128, varied_trials=2, num_steps=8, loop_steps=8, transitions=512, copy_bytes=2**20,
     populations=(2,), iterations=16, seeds=2, recipe_steps=8_192, episodes=8, sequences=64, gradient_steps=5,
     seconds=0.001,
 )  # fmt: skip
@@ -86,7 +86,7 @@ def parity(sizes: Sizes, rows: list) -> Iterator[dict]:
     patients = jnp.arange(sizes.transitions, dtype=jnp.uint32)
     noise, same = on(here, jax.vmap(draw), patients), on(there, jax.vmap(draw), patients)
     different = sum(int(np.sum(x != y)) for x, y in zip(jax.tree.leaves(noise), jax.tree.leaves(same), strict=True))
-    yield row("noise that differs from the CPU's", sizes.transitions, different, "numbers; 0 wanted")
+    yield row("noise that differs from the CPU's", sizes.transitions, different, "numbers; target 0")
     for name, module in (("HeartPole-v0", heartpole_v0), ("HeartPole-v1", heartpole_v1)):
         env = hp.make(name)
         with jax.default_device(here):
@@ -96,11 +96,11 @@ def parity(sizes: Sizes, rows: list) -> Iterator[dict]:
             ).records  # fmt: skip
             state, action = jax.tree.map(lambda x: x.reshape(-1)[: sizes.transitions], visited)
         step = jax.vmap(functools.partial(_observed, env))
-        wanted, info = on(here, step, state, action, noise[0])
+        expected, info = on(here, step, state, action, noise[0])
         obs, again = on(there, step, state, action, noise[0])
         flips = info.heart_attack != again.heart_attack
-        error = relative_error(obs[~flips], wanted[~flips])
-        yield row(f"{name}, one step from random states: error", len(flips), error, "of the largest; 1e-5 wanted")
+        error = relative_error(obs[~flips], expected[~flips])
+        yield row(f"{name}, one step from random states: error", len(flips), error, "of the largest; target 1e-5")
         yield row(
             f"{name}, one step: heart attacks that differ", len(flips), int(flips.sum()), "of rounding at the edge"
         )
@@ -110,7 +110,7 @@ def parity(sizes: Sizes, rows: list) -> Iterator[dict]:
         states, attacks = on(there, _replay(module), given[0], traces["actions"], given[1])
         whole = (attacks == traces["heart_attacks"]).all(axis=1)
         error = relative_error(states[whole], traces["states"][whole])
-        yield row(f"{name}, golden traces in float32: error", int(whole.sum()), error, "of the largest; 1e-5 wanted")
+        yield row(f"{name}, golden traces in float32: error", int(whole.sum()), error, "of the largest; target 1e-5")
 
 
 def _random_policy(env: hp.Environment) -> hp.Policy:
@@ -125,10 +125,10 @@ def _observed(env: hp.Environment, state: Any, action: jax.Array, noise: hp.Nois
     return obs, info
 
 
-def relative_error(found: np.ndarray, wanted: np.ndarray) -> float:
+def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
     """The largest error, in units of each variable's largest value; variables along the last axis."""
-    axes = tuple(range(wanted.ndim - 1))
-    return float(np.max(np.abs(found - wanted).max(axis=axes) / np.maximum(np.abs(wanted).max(axis=axes), 1e-30)))
+    axes = tuple(range(expected.ndim - 1))
+    return float(np.max(np.abs(found - expected).max(axis=axes) / np.maximum(np.abs(expected).max(axis=axes), 1e-30)))
 
 
 def _replay(module: Any) -> Callable:
@@ -173,15 +173,15 @@ def constants(sizes: Sizes, rows: list) -> Iterator[dict]:
     cells = []
     for name, varied in itertools.product(("HeartPole-v0", "HeartPole-v1"), others):
         values = {f"_{key.upper()}": ByPlatform(value, value) for key, value in (chosen | varied).items()}
-        told = ", ".join(f"{key} {value}" for key, value in varied.items()) or "as they are"
-        cell = _rollout(name, sizes.varied, sizes.num_steps, f"rollout {name[-2:]}, {told}")
+        setting = ", ".join(f"{key} {value}" for key, value in varied.items()) or "as they are"
+        cell = _rollout(name, sizes.varied, sizes.num_steps, f"rollout {name[-2:]}, {setting}")
         cells.append(dataclasses.replace(cell, patched=((rollout_module, values),)))
     for module, name, value in (
         (None, "", None), (q_network, "_WRITTEN_OUT", 0), (agent, "_UNROLL_STEPS", 1)
     ):  # fmt: skip
         what = f"DQN, {name.strip('_').lower()} {value}" if module else "DQN, as they are"
         patched = ((module, {name: ByPlatform(value, value)}),) if module else ()
-        cells.append(dataclasses.replace(_dqn(sizes.varied_members, 65_536, sizes.iterations, what), patched=patched))
+        cells.append(dataclasses.replace(_dqn(sizes.varied_trials, 65_536, sizes.iterations, what), patched=patched))
     yield from measure(cells, sizes.seconds)
 
 
@@ -317,7 +317,7 @@ def recipe(sizes: Sizes, rows: list) -> Iterator[dict]:
     began = time.perf_counter()
     weights = jax.block_until_ready(program(keys))
     yield row(f"recipe heartpole-v0, {num_steps:,} decisions a seed", sizes.seeds, time.perf_counter() - began, "s")
-    policies = [networks.greedy(member, found.config, env) for member in weights]
+    policies = [networks.greedy(one, found.config, env) for one in weights]
     regrets = [
         scoring.evaluate(policy, env, num_episodes=sizes.episodes, seed=123, name="agent").regret.mean
         for policy in policies

@@ -47,8 +47,8 @@ def measure(cells: list[Cell], at_least: float) -> Iterator[dict]:
 
 def why(error: Exception) -> str:
     """One line on what went wrong."""
-    told = (str(error).strip().splitlines() or [""])[0][:160]
-    return f"does not fit: {told}" if "RESOURCE_EXHAUSTED" in told else f"{type(error).__name__}: {told}"
+    line = (str(error).strip().splitlines() or [""])[0][:160]
+    return f"does not fit: {line}" if "RESOURCE_EXHAUSTED" in line else f"{type(error).__name__}: {line}"
 
 
 def _lowered(cell: Cell) -> Any:

@@ -142,8 +142,8 @@ def measure(row: str, rounds: int, num_episodes: int = 1024, num_steps: int = 10
 
 def _in_a_process(row: str, rounds: int) -> dict[str, float]:
     command = [sys.executable, __file__, "--row", row, "--rounds", str(rounds)]
-    told = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
-    return json.loads(told)
+    printed = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
+    return json.loads(printed)
 
 
 if __name__ == "__main__":

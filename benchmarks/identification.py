@@ -23,7 +23,7 @@ import heartpole_jax as hp
 from heartpole_jax import identification
 from heartpole_jax.identification import coordinates, estimating, fitting
 
-# A frail heart, so that a few days see enough heart attacks to tell its parameters.
+# A frail heart, so that a few days see enough heart attacks to identify its parameters.
 TRUTH = hp.EnvParams(heart_attack_threshold=2.0)
 START = dataclasses.replace(
     TRUTH, hypertension_decay=0.95, intoxication_decay=0.96, fatigue_onset=36.0, fatigue_width=12.0,
@@ -45,9 +45,9 @@ SHARES = np.array([(0.35, 0.25, 0.15, 0.25), (0.35, 0.25, 0.15, 0.25), (0.42, 0.
 
 def simulate(key, num_datasets, num_steps):
     """Traces of all data sets as the filters take them, leaves of shape (num_datasets, len(SHARES), ...)."""
-    noise_key, life_key = jax.random.split(key)
+    noise_key, episode_key = jax.random.split(key)
     traces = []
-    for shares, one_key in zip(SHARES, jax.random.split(life_key, len(SHARES)), strict=True):
+    for shares, one_key in zip(SHARES, jax.random.split(episode_key, len(SHARES)), strict=True):
         policy = hp.Policy(act=_act, sample=jax.random.uniform, params=jnp.cumsum(jnp.asarray(shares[:3])))
         records = hp.rollout(
             policy, one_key, TRUTH, num_envs=num_datasets, num_steps=num_steps, record=hp.everything

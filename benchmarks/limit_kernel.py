@@ -25,7 +25,7 @@ from numba import njit, prange
 
 f32, u32, i32 = np.float32, np.uint32, np.int32
 
-BLOCK_LANES = 128  # 13 arrays of 128 envs are 7 KiB: far inside the first-level cache
+BLOCK_ENVS = 128  # 13 arrays of 128 envs are 7 KiB: far inside the first-level cache
 _LOG2_E = 1.4426950408889634
 # 2^x on [-1/2, 1/2]: least squares of the relative error at Chebyshev's points, 8e-8 at most.
 _C0, _C1, _C2 = f32(1.0000000710), f32(0.6931469492), f32(0.2402212175)
@@ -189,19 +189,19 @@ def _runner(transition, rested):
     """`run(seed, num_envs, num_steps)` for one of the two; `rested` is its fourth variable on waking up."""
 
     @njit(fastmath=_FAST_MATH, error_model="numpy")
-    def run_block(seed, first_lane, num_steps, returns):
-        words = np.empty((4, BLOCK_LANES), u32)
-        alertness, awake = np.empty(BLOCK_LANES, f32), np.empty(BLOCK_LANES, f32)
-        hypertension, intoxication = np.zeros(BLOCK_LANES, f32), np.zeros(BLOCK_LANES, f32)
-        time_elapsed, work, total = np.zeros(BLOCK_LANES, f32), np.zeros(BLOCK_LANES, f32), np.zeros(BLOCK_LANES, f32)
-        for i in range(BLOCK_LANES):
-            start = _hash(u32(_hash(u32(seed)) + u32(first_lane + i)))
+    def run_block(seed, first_env, num_steps, returns):
+        words = np.empty((4, BLOCK_ENVS), u32)
+        alertness, awake = np.empty(BLOCK_ENVS, f32), np.empty(BLOCK_ENVS, f32)
+        hypertension, intoxication = np.zeros(BLOCK_ENVS, f32), np.zeros(BLOCK_ENVS, f32)
+        time_elapsed, work, total = np.zeros(BLOCK_ENVS, f32), np.zeros(BLOCK_ENVS, f32), np.zeros(BLOCK_ENVS, f32)
+        for i in range(BLOCK_ENVS):
+            start = _hash(u32(_hash(u32(seed)) + u32(first_env + i)))
             for j in range(4):
                 words[j, i] = _hash(u32(start + u32(j)))
             alertness[i] = f32(0.7) + f32(0.6) * _uniform(_hash(u32(start + u32(4))))
             awake[i] = rested
         for _ in range(num_steps):
-            for i in range(BLOCK_LANES):
+            for i in range(BLOCK_ENVS):
                 n0, n1, n2, n3 = xorshift128(words[0, i], words[1, i], words[2, i], words[3, i])
                 words[0, i], words[1, i], words[2, i], words[3, i] = n0, n1, n2, n3
                 action = i32(n0 & u32(3))  # two of the eight bits that the uniform leaves over
@@ -213,20 +213,20 @@ def _runner(transition, rested):
                     alertness[i], hypertension[i], intoxication[i], awake[i], time_elapsed[i], work[i],
                 )  # fmt: skip
                 total[i] += reward
-        for i in range(BLOCK_LANES):
-            returns[first_lane + i] = total[i]
+        for i in range(BLOCK_ENVS):
+            returns[first_env + i] = total[i]
 
     @njit(parallel=True)
     def run_blocks(seed, num_envs, num_steps):
         returns = np.empty(num_envs, f32)
-        for block in prange(num_envs // BLOCK_LANES):
-            run_block(seed, block * BLOCK_LANES, num_steps, returns)
+        for block in prange(num_envs // BLOCK_ENVS):
+            run_block(seed, block * BLOCK_ENVS, num_steps, returns)
         return returns
 
     def run(seed, num_envs, num_steps):
-        """Returns of random actions, float32 of shape (num_envs,), a multiple of BLOCK_LANES; on all cores."""
-        if num_envs % BLOCK_LANES:
-            raise ValueError(f"num_envs must be a multiple of {BLOCK_LANES}, got {num_envs}")
+        """Returns of random actions, float32 of shape (num_envs,), a multiple of BLOCK_ENVS; on all cores."""
+        if num_envs % BLOCK_ENVS:
+            raise ValueError(f"num_envs must be a multiple of {BLOCK_ENVS}, got {num_envs}")
         return run_blocks(seed, num_envs, num_steps)
 
     return run

@@ -185,13 +185,13 @@ def main() -> int:
             overhead(args.rounds, scratch, cache)
             return 0
         finish(start(*sweep(scratch / "local", None), cache=cache))
-        wanted, same = contents(scratch / "local"), 0
+        expected, same = contents(scratch / "local"), 0
         lose = lose_a_node if args.what == "nodes" else lose_the_driver
         with Cluster() as cluster:
             for i in range(args.rounds):
                 began, folder = time.monotonic(), scratch / f"round-{i}"
                 happened = lose(folder, cluster, random.Random(args.seed + i), i % 2 == 1, cache)
-                same += (equal := contents(folder) == wanted)
+                same += (equal := contents(folder) == expected)
                 print(
                     f"round {i}: {happened}; files {'the same' if equal else 'DIFFER'}; "
                     f"{time.monotonic() - began:.0f} s",

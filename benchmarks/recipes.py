@@ -1,9 +1,9 @@
-"""What the recipes reach: many seeds of each, trained together and judged without noise.
+"""What the recipes reach: many seeds of each, trained together and evaluated without noise.
 
     python benchmarks/recipes.py heartpole-v0 [MORE ...] [--seeds 64] [--first-seed 0] [--episodes 1024]
 
-HeartPole is judged by expected return and regret, see `heartpole_jax.evaluation` and `evaluation_v1`, all else by the
-mean return, of 100 episodes unless told otherwise: both the last policy and the best of the chunks, by their own
+HeartPole is evaluated by expected return and regret, see `heartpole_jax.evaluation`, all else by the
+mean return, of 100 episodes unless set otherwise: both the last policy and the best of the chunks, by their own
 evaluation, on another episode. Training is cut into the chunks of `python -m agents train`.
 """
 
@@ -24,7 +24,7 @@ from agents.common import networks  # noqa: E402
 from agents.runs import loop, recipes, scoring  # noqa: E402
 from heartpole_jax.envs import registry  # noqa: E402
 
-TAPE = 123
+SEED = 123
 
 
 def train(recipe: recipes.Recipe, seeds: range, num_chunks: int) -> tuple[dqn.Population, float]:
@@ -42,15 +42,15 @@ def train(recipe: recipes.Recipe, seeds: range, num_chunks: int) -> tuple[dqn.Po
 
 
 def evaluate(recipe: recipes.Recipe, weights: jax.Array, num_episodes: int | None) -> dict[str, np.ndarray]:
-    """What each member is worth, by what that is called: from the best to the worst."""
+    """The value of each seed's policy, by what that is called: from the best to the worst."""
     env = registry.make(recipe.env)
-    policies = [networks.greedy(member, recipe.config, env) for member in weights]
+    policies = [networks.greedy(one, recipe.config, env) for one in weights]
     if not scoring.can_rank(env):
         episodes = num_episodes or 100
-        found = [scoring.mean_return(policy, env, num_episodes=episodes, seed=TAPE).mean for policy in policies]
+        found = [scoring.mean_return(policy, env, num_episodes=episodes, seed=SEED).mean for policy in policies]
         return {"mean return": np.sort(found)[::-1]}
     episodes = num_episodes or 1024
-    rows = [scoring.evaluate(policy, env, num_episodes=episodes, seed=TAPE, name="agent") for policy in policies]
+    rows = [scoring.evaluate(policy, env, num_episodes=episodes, seed=SEED, name="agent") for policy in policies]
     returns = {"expected return": np.sort([row.expected_return.mean for row in rows])[::-1]}
     if not scoring.has_regret(env):
         return returns

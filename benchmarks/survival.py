@@ -4,7 +4,7 @@
     python benchmarks/survival.py --start "sweep study.toml --out {out}" --compare results.csv
 
 Each run is started, killed (kill -9) at a moment drawn uniformly from what an undisturbed one takes, and resumed; half
-of the resumed ones are killed again, and so on. The files to compare are those of a run that nobody disturbed; lines
+of the resumed ones are killed again, and so on. The files to compare are those of an undisturbed run; lines
 of JSON are compared without their times. All runs share a compilation cache, or compiling would take most of the time.
 """
 
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 REPOSITORY = Path(__file__).parent.parent
-# The command line, but for the scripted policies that a run is judged beside: each takes a while to compile.
+# The command line, but for the scripted policies that a run is evaluated beside: each takes a while to compile.
 PROGRAM = """
 import sys
 from heartpole_jax.policies import heartpole_v0
@@ -83,8 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
             results = []
             for result in pool.map(lambda i: _survive(i, options, folder, usual_s, expected), range(options.runs)):
                 results.append(result)
-                told = f"differs in {', '.join(result.differing)}" if result.differing else "the same"
-                print(f"{len(results):4} of {options.runs}: {result.kills} kills, {told}", flush=True)
+                outcome = f"differs in {', '.join(result.differing)}" if result.differing else "the same"
+                print(f"{len(results):4} of {options.runs}: {result.kills} kills, {outcome}", flush=True)
     same = sum(not result.differing for result in results)
     print(f"{same} of {options.runs} are the same to the byte, after {sum(r.kills for r in results)} kills")
     return 0 if same == options.runs else 1
@@ -132,13 +132,13 @@ def _run(options: argparse.Namespace, folder: Path, out: Path, kill_after_s: flo
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:
-            _, told = process.communicate(timeout=kill_after_s)
+            _, printed = process.communicate(timeout=kill_after_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
             return True
     if process.returncode:
-        raise RuntimeError(f"{command!r} ended with status {process.returncode}: {told}")
+        raise RuntimeError(f"{command!r} ended with status {process.returncode}: {printed}")
     return False
 
 

@@ -1,8 +1,8 @@
-"""A sweep beside the bare population: 1,024 members of the tutorial's DQN, 200,000 steps each.
+"""A sweep beside the bare population: 1,024 trials of the tutorial's DQN, 200,000 steps each.
 
-    python benchmarks/sweeps.py [--members 1024] [--steps 200000] [--rounds 1]
+    python benchmarks/sweeps.py [--trials 1024] [--steps 200000] [--rounds 1]
 
-The bare population is `dqn.train_population`, one program without evaluation, files or anybody who watches, on the
+The bare population is `dqn.train_population`, one program without evaluation, files or progress, on the
 same devices and in the same slices. The sweep is the command, in a process of its own: evaluations, results, progress.
 Rates are without compiling; that of the sweep is over all that the command does after its programs are compiled and
 before its tables. The memory is what the sweep's process has resident at a quarter, a half and three quarters of its
@@ -58,10 +58,10 @@ from heartpole_jax.__main__ import use_all_cores
 use_all_cores()
 import jax, numpy as np
 from agents import dqn
-members, steps, buffer = map(int, sys.argv[1:])
+trials, steps, buffer = map(int, sys.argv[1:])
 config = dqn.DQNConfig(hidden_sizes=(16, 16), buffer_size=buffer, time_limit_is_terminal=True)
-rates = dqn.Hyperparams(learning_rate=np.geomspace(3e-5, 1e-3, members).astype(np.float32))
-keys = jax.random.split(jax.random.key(0), members)
+rates = dqn.Hyperparams(learning_rate=np.geomspace(3e-5, 1e-3, trials).astype(np.float32))
+keys = jax.random.split(jax.random.key(0), trials)
 def run(steps):
     train = lambda keys, rates: dqn.train_population(
         keys, rates, config, num_chunks=1, iterations_per_chunk=steps // 4, devices=tuple(jax.devices()))
@@ -75,16 +75,16 @@ print(json.dumps({"seconds": time.perf_counter() - began}))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--members", type=int, default=1024)
+    parser.add_argument("--trials", type=int, default=1024)
     parser.add_argument("--steps", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=1)
     args = parser.parse_args()
     steps, buffer = args.steps // 256 * 256, 62_500
     ratios = []
     for _ in range(args.rounds):
-        bare = measure_bare(args.members, steps, buffer)
-        sweep = measure_sweep(args.members, steps, buffer)
-        total = args.members * steps
+        bare = measure_bare(args.trials, steps, buffer)
+        sweep = measure_sweep(args.trials, steps, buffer)
+        total = args.trials * steps
         ratios.append(bare / sweep["seconds"])
         print(f"bare population: {total / bare:,.0f} steps/s, {bare:.1f} s")
         print(f"sweep: {total / sweep['seconds']:,.0f} steps/s, {sweep['seconds']:.1f} s without compiling, "
@@ -95,18 +95,18 @@ def main() -> None:
     print(f"median ratio of {args.rounds}: {sorted(ratios)[len(ratios) // 2]:.3f}")
 
 
-def measure_bare(members: int, steps: int, buffer: int) -> float:
+def measure_bare(trials: int, steps: int, buffer: int) -> float:
     """Seconds."""
-    command = [sys.executable, "-c", BARE, str(members), str(steps), str(buffer)]
-    told = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
-    return json.loads(told)["seconds"]
+    command = [sys.executable, "-c", BARE, str(trials), str(steps), str(buffer)]
+    printed = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
+    return json.loads(printed)["seconds"]
 
 
-def measure_sweep(members: int, steps: int, buffer: int) -> dict:
+def measure_sweep(trials: int, steps: int, buffer: int) -> dict:
     """Seconds with and without compiling, the estimate, and the resident memory at even times, in MB."""
     with tempfile.TemporaryDirectory() as folder:
         study = Path(folder) / "study.toml"
-        study.write_text(STUDY.format(steps=steps, buffer=buffer, seeds=8, configurations=members // 8))
+        study.write_text(STUDY.format(steps=steps, buffer=buffer, seeds=8, configurations=trials // 8))
         command = [sys.executable, "-m", "agents", "sweep", str(study), "--out", f"{folder}/run"]
         process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, text=True)
         memory = []

@@ -10,8 +10,8 @@
 # # Differentiable physiology
 #
 # A developer drinks coffee, and may have a heart attack. How do heart attacks depend on the body? What would one
-# coffee fewer have changed? How much coffee is right? The answers are derivatives, and the same noise lived again, of a
-# body in which something jumps.
+# coffee fewer have changed? How much coffee is right? The answers are derivatives, and simulations on the same noise,
+# of a body in which something jumps.
 #
 # ```
 # pip install '.[plot]'
@@ -42,7 +42,7 @@ BODY = hp.EnvParams()
 SEED = jax.random.key(0)
 
 
-def tell(what, *numbers):
+def show(what, *numbers):
     print(f"{what}:", *(f"{float(number):.6g}" for number in numbers))
 
 
@@ -57,7 +57,7 @@ def save(figure, name):
 # %% [markdown]
 # ## 1. The body, and one step
 #
-# A developer is a handful of numbers. `transition` is half an hour of their life, the noise given: the same state,
+# A developer is a handful of numbers. `transition` is half an hour of their day, the noise given: the same state,
 # action and noise always lead to the same next state, and every equation on the way is smooth. So it has derivatives.
 # A coffee adds 0.3 u to hypertension, u uniform in [0, 1), and half an hour leaves the share $\gamma = 0.97$ of it:
 # $h' = \gamma (h + 0.3 u)$. From $h = 0$ with $u = 1/2$ that is 0.1455, with the derivatives 0.15 by $\gamma$ and
@@ -72,7 +72,7 @@ def after_coffee(decay, u):
 
 
 value, slopes = jax.jit(jax.value_and_grad(after_coffee, argnums=(0, 1)))(0.97, 0.5)
-tell("hypertension after a coffee, its derivatives", value, *slopes)
+show("hypertension after a coffee, its derivatives", value, *slopes)
 
 # %% [markdown]
 # ## 2. How a heart attack breaks `jax.grad`
@@ -103,9 +103,9 @@ def penalties(decay, uniforms, expected_penalty):
 
 
 slope = jax.jit(jax.grad(penalties))
-tell("one step, derivative of the observed penalty", slope(0.97, jnp.array([0.9]), 0.0))
-tell("one step, derivative of the expected penalty", slope(0.97, jnp.array([0.9]), 1.0))
-tell("one step, by hand", -100 * 6 * jax.grad(risk)(0.97 * 6.0))
+show("one step, derivative of the observed penalty", slope(0.97, jnp.array([0.9]), 0.0))
+show("one step, derivative of the expected penalty", slope(0.97, jnp.array([0.9]), 1.0))
+show("one step, by hand", -100 * 6 * jax.grad(risk)(0.97 * 6.0))
 
 # %% [markdown]
 # To take the risk in the place of the attack repairs one step. It does not repair two: whether the first half-hour
@@ -129,8 +129,8 @@ uniforms = (
     jnp.arange(10_000) + 0.5
 ) / 10_000  # every chance of the first step; that of the second changes nothing any more
 pathwise = jnp.mean(jax.vmap(lambda u: slope(0.97, jnp.stack([u, jnp.ones(())]), 1.0))(uniforms))
-tell("two steps, jax.grad over all random numbers", pathwise)
-tell("two steps, by hand", jax.jit(jax.grad(expected_penalty_of_two))(0.97))
+show("two steps, jax.grad over all random numbers", pathwise)
+show("two steps, by hand", jax.jit(jax.grad(expected_penalty_of_two))(0.97))
 
 # %% [markdown]
 # ## 3. Heart attacks and the decay of hypertension
@@ -154,7 +154,7 @@ def sensitivity(estimator, decay=BODY.hypertension_decay):
 found = {name: sensitivity(name) for name in ("marginal", "hybrid", "pathwise")}
 for name, estimate in found.items():
     mean, error = estimate.gradient.mean, estimate.gradient.standard_error
-    tell(f"{name}, error", mean["hypertension_decay"], error["hypertension_decay"])
+    show(f"{name}, error", mean["hypertension_decay"], error["hypertension_decay"])
     print(f"  {estimate.promise}")
 
 # %% [markdown]
@@ -164,7 +164,7 @@ for name, estimate in found.items():
 
 # %%
 higher, lower = (sensitivity("marginal", BODY.hypertension_decay + change).value.mean for change in (1e-4, -1e-4))
-tell("finite difference of the marginal", (higher - lower) / 2e-4)
+show("finite difference of the marginal", (higher - lower) / 2e-4)
 
 decays = np.linspace(0.964, 0.976, 7)
 curve = [float(sensitivity("marginal", decay).value.mean) for decay in decays]
@@ -183,9 +183,9 @@ save(figure, "sensitivity")
 # ## 4. One coffee fewer
 #
 # Patient i's noise at decision t depends on the key, i and t alone. The same key is the same noise, and two schedules
-# are compared on it: 4,096 developers drink 30 coffees and then nothing for five hours, and live once more without
-# the last coffee. The marginal estimator's value counts the same without letting any attack happen: the two must
-# agree.
+# are compared on it: 4,096 developers drink 30 coffees and then nothing for five hours, and are simulated once more
+# without the last coffee. The marginal estimator's value counts the same without letting any attack happen: the two
+# must agree.
 
 # %%
 LAST = 29  # the decision of the last coffee
@@ -197,7 +197,7 @@ def attacks(transition):
     return transition.info.heart_attack
 
 
-def live(actions):
+def simulate(actions):
     schedule = hp.policies.schedule(actions)
     return hp.rollout(schedule, SEED, num_envs=4096, num_steps=40, total=attacks, record=hp.everything)
 
@@ -209,21 +209,21 @@ def count(actions):
     ).value.mean  # fmt: skip
 
 
-lives = live(drunk), live(spared)
-change = np.asarray(lives[1].totals - lives[0].totals)
-tell("heart attacks with 30 coffees, with 29", *(life.totals.mean() for life in lives))
-tell("change, error", change.mean(), change.std(ddof=1) / np.sqrt(change.size))
-tell("change, marginal", count(spared) - count(drunk))
+simulated = simulate(drunk), simulate(spared)
+change = np.asarray(simulated[1].totals - simulated[0].totals)
+show("heart attacks with 30 coffees, with 29", *(one.totals.mean() for one in simulated))
+show("change, error", change.mean(), change.std(ddof=1) / np.sqrt(change.size))
+show("change, marginal", count(spared) - count(drunk))
 
 # %% [markdown]
 # And one developer, who had a heart attack? Let us ask it of somebody whose first one came with the very last
 # decision, ten half-hours after a strong last coffee. Now the random numbers are not known, only what happened is.
-# `counterfactual` infers them as far as that tells: the coffee's dose follows from hypertension before and after it,
-# and of the attack's uniform we know that it was below the risk. Without the coffee the risk would have been lower. So
-# the attack would have happened all the same with a probability that is the ratio of the two risks.
+# `counterfactual` infers them as far as that determines them: the coffee's dose follows from hypertension before and
+# after it, and of the attack's uniform we know that it was below the risk. Without the coffee the risk would have been
+# lower. So the attack would have happened all the same with a probability that is the ratio of the two risks.
 
 # %%
-records = lives[0].records  # leaves (40, 4096)
+records = simulated[0].records  # leaves (40, 4096)
 happened = np.asarray(records.info.heart_attack)
 strengths = np.asarray(
     records.next_state.hypertension[LAST] / BODY.hypertension_decay - records.state.hypertension[LAST]
@@ -238,10 +238,10 @@ final = np.asarray(what_if.other.states.hypertension[:, -1])
 
 level = BODY.hypertension_decay * float(records.state.hypertension[-1, patient])  # at the draw
 less = BODY.hypertension_decay ** (40 - LAST) * strengths[patient]  # what was left of the last coffee then
-tell("hypertension at the draw, of it the last coffee's", level, less)
-tell("the attack happens all the same", all_the_same.mean())
-tell("ratio of the risks", risk(level - less) / risk(level))
-tell("hypertension of those who are spared", final[all_the_same == 0].mean())
+show("hypertension at the draw, of it the last coffee's", level, less)
+show("the attack happens all the same", all_the_same.mean())
+show("ratio of the risks", risk(level - less) / risk(level))
+show("hypertension of those who are spared", final[all_the_same == 0].mean())
 
 figure = draw_episode(
     jax.tree.map(lambda x: x[:, patient : patient + 1], records), title="30 coffees, and a heart attack in the end"
@@ -261,16 +261,18 @@ save(figure, "heart_attack")
 half = gradients.Doses(jnp.tile(jnp.array([0.5, 0.5, 0.0, 0.0]), (16, 1)))
 
 
-def judge(doses, key):
+def estimate_return(doses, key):
     return gradients.estimate("return", key, policy=doses, wrt="policy", estimator="marginal", num_episodes=128)
 
 
-uphill = judge(half, SEED).gradient.mean["policy"]
+uphill = estimate_return(half, SEED).gradient.mean["policy"]
 fewer = jnp.array([1.0, -1.0, 0.0, 0.0])  # from coffee to nothing, at every decision
-higher, lower = (judge(gradients.Doses(half.weights + step * fewer), SEED).value.mean for step in (1e-4, -1e-4))
-tell("return of half coffees", judge(half, SEED).value.mean)
-tell("derivative towards less coffee", jnp.sum(uphill * fewer))
-tell("its finite difference", (higher - lower) / 2e-4)
+higher, lower = (
+    estimate_return(gradients.Doses(half.weights + step * fewer), SEED).value.mean for step in (1e-4, -1e-4)
+)
+show("return of half coffees", estimate_return(half, SEED).value.mean)
+show("derivative towards less coffee", jnp.sum(uphill * fewer))
+show("its finite difference", (higher - lower) / 2e-4)
 
 # %% [markdown]
 # Up the gradient, with a step that stays in the simplex: multiply every weight by exp(its derivative), and make the
@@ -280,13 +282,13 @@ tell("its finite difference", (higher - lower) / 2e-4)
 # %%
 doses = half
 for key in jax.random.split(jax.random.key(2), 20):
-    weights = doses.weights * jnp.exp(judge(doses, key).gradient.mean["policy"])
+    weights = doses.weights * jnp.exp(estimate_return(doses, key).gradient.mean["policy"])
     doses = gradients.Doses(weights / weights.sum(axis=1, keepdims=True))
 
 fresh = jax.random.key(3)
 for name, schedule in (("half coffees", half), ("after 20 steps", doses)):
-    value = judge(schedule, fresh).value
-    tell(f"{name}: cups, return, error", schedule.weights[:, COFFEE].sum(), value.mean, value.standard_error)
+    value = estimate_return(schedule, fresh).value
+    show(f"{name}: cups, return, error", schedule.weights[:, COFFEE].sum(), value.mean, value.standard_error)
 
 figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
 axes.step(range(16), half.weights[:, COFFEE], where="mid", color="tab:red", label="to begin with")
@@ -300,4 +302,4 @@ save(figure, "doses")
 # %% [markdown]
 # Most of the coffee goes: 8 cups become 2.6, and the return goes from -2.3 to -1.2. 20 steps have not converged: late
 # cups can do little harm any more, so their derivatives are small. And fractions are an assumption
-# (docs/gradients.md); whole actions are chosen by a policy, and `heartpole_jax.evaluation` judges those.
+# (docs/gradients.md); whole actions are chosen by a policy, and `heartpole_jax.evaluation` evaluates those.

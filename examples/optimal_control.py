@@ -5,9 +5,9 @@
 
 The policy is a softmax of four numbers: how sharply it goes to bed by alertness, below which alertness, and the logits
 of coffee and of beer. It begins with all of them 0, which is 12 drinks a day. `hybrid` follows the unbiased gradient;
-`relaxed` that of a world in which one sleeps a third of a night; `pathwise` is `jax.grad`. What they end with is judged
-as what it is, a policy that draws its actions, in whole episodes on fresh noise; beside it stands its likeliest action,
-taken always.
+`relaxed` that of a world in which one sleeps a third of a night; `pathwise` is `jax.grad`. What they end with is
+evaluated as what it is, a policy that draws its actions, in whole episodes on fresh noise; beside it stands its
+likeliest action, taken always.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from heartpole_jax.envs.heartpole_v0 import OBS_NAMES
 from heartpole_jax.policy import Policy
 
 ALERTNESS = OBS_NAMES.index("alertness")
-NUM_STEPS = 200  # decisions of an episode to learn from; judged are 1,000
+NUM_STEPS = 200  # decisions of an episode to learn from; evaluated are 1,000
 NUM_EPISODES = 16_384
 SLEEP_RATE, DRINK_RATE = 0.05, 0.2  # Adam's steps
 
@@ -43,7 +43,7 @@ def likeliest(weights, carry, obs, draw):
 
 
 def excess_penalty(transition, params):
-    """The penalty of the risk above that of a calm heart, which nobody can avoid."""
+    """The penalty of the risk above that of a calm heart, which no policy can avoid."""
     risk = physiology.heart_attack_risk(0.0, params.heart_attack_proclivity, params.heart_attack_threshold)
     return -params.heart_attack_penalty * (transition.info.heart_attack_risk - risk)
 
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--estimators", nargs="+", default=["hybrid", "relaxed", "pathwise"])
     args = parser.parse_args()
     objective = minus_regret()
-    # One of each, so that judging finds its compiled program again.
+    # One of each, so that evaluation finds its compiled program again.
     drawn, greedy = gradients.SoftPolicy(logits).policy(), Policy(act=likeliest)
     print(
         f"{'gradient':9} {'seed':>4} {'seconds':>8} {'regret, drawn':>20} {'likeliest action':>20} {'drinks a day':>13}"
@@ -94,18 +94,20 @@ def main() -> None:
     )
     for estimator in args.estimators:
         for seed in range(args.seeds):
-            train_key, judge_key = jax.random.split(jax.random.key(seed))
+            train_key, evaluation_key = jax.random.split(jax.random.key(seed))
             began = time.perf_counter()
             weights = jax.block_until_ready(improve(estimator, objective, train_key, args.updates, args.episodes))
             spent = time.perf_counter() - began
-            judged = [
-                evaluation.evaluate(dataclasses.replace(policy, params=weights), judge_key, num_episodes=NUM_EPISODES)
+            evaluated = [
+                evaluation.evaluate(
+                    dataclasses.replace(policy, params=weights), evaluation_key, num_episodes=NUM_EPISODES
+                )
                 for policy in (drawn, greedy)
             ]
-            regrets = [f"{found.regret.mean:9.4f} +- {found.regret.standard_error:.4f}" for found in judged]
+            regrets = [f"{found.regret.mean:9.4f} +- {found.regret.standard_error:.4f}" for found in evaluated]
             print(
                 f"{estimator:9} {seed:4} {spent:8.1f} {regrets[0]:>20} {regrets[1]:>20} "
-                f"{judged[0].drinks_a_day.mean:13.5f}   {jnp.exp(weights[0]):9.2f}, {weights[1]:9.3f}",
+                f"{evaluated[0].drinks_a_day.mean:13.5f}   {jnp.exp(weights[0]):9.2f}, {weights[1]:9.3f}",
                 flush=True,
             )
 

@@ -5,8 +5,8 @@
 
 The policy is "coffee and exercise" with its four thresholds as sigmoids: tired below an effective alertness, tense
 above a hypertension, early in the day, bedtime. Eight numbers, thresholds and sharpnesses, begin where the script has
-them and go up the gradient of the expected return of two weeks. Judged are whole episodes of four. Cutting an episode
-short by its number of decisions alone would make sleep free, so it is `max_half_hours` that is less.
+them and go up the gradient of the expected return of two weeks. The evaluation is of whole episodes, four weeks.
+Cutting an episode short by its number of decisions alone would make sleep free, so it is `max_half_hours` that is less.
 """
 
 import argparse
@@ -66,8 +66,8 @@ def improve(estimator, key, num_updates, num_episodes):
     return weights
 
 
-def told(weights):
-    """What the policy is worth that draws its actions, as text."""
+def score_text(weights):
+    """The expected return of the policy that draws its actions, as text."""
     policy = gradients.SoftPolicy(logits, weights).policy(len(NAMES))
     found = evaluation_v1.evaluate(policy, jax.random.key(77), num_episodes=NUM_EPISODES).expected_return
     return f"{found.mean:8.2f} +- {found.standard_error:.2f}"
@@ -81,14 +81,16 @@ def main() -> None:
     parser.add_argument("--estimators", nargs="+", default=["hybrid", "pathwise"])
     args = parser.parse_args()
     script = jnp.concatenate([THRESHOLDS, jnp.zeros(4)])
-    print(f"as it begins: expected return {told(script)}")
+    print(f"as it begins: expected return {score_text(script)}")
     for estimator in args.estimators:
         for seed in range(args.seeds):
             began = time.perf_counter()
             weights = jax.block_until_ready(improve(estimator, jax.random.key(seed), args.updates, args.episodes))
             spent = time.perf_counter() - began
             thresholds = ", ".join(f"{value:.2f}" for value in weights[:4])
-            print(f"{estimator:9} seed {seed}: {told(weights)}, thresholds {thresholds}, {spent:.0f} s", flush=True)
+            print(
+                f"{estimator:9} seed {seed}: {score_text(weights)}, thresholds {thresholds}, {spent:.0f} s", flush=True
+            )
 
 
 if __name__ == "__main__":

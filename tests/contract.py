@@ -6,7 +6,7 @@ import numpy as np
 
 from heartpole_jax import Environment
 
-NUM_LANES = 3
+NUM_ENVS = 3
 NUM_STEPS = 6
 
 
@@ -20,9 +20,9 @@ def check_environment(env: Environment, params=None, num_steps: int = NUM_STEPS)
     """
     params = env.default_params if params is None else params
     key_data = np.asarray(
-        jax.random.key_data(jax.random.split(jax.random.key(0), (NUM_LANES, num_steps + 1)))
+        jax.random.key_data(jax.random.split(jax.random.key(0), (NUM_ENVS, num_steps + 1)))
     )  # and not keys: to compare two ways is to use each key twice
-    actions = (np.arange(NUM_LANES * num_steps) % env.num_actions).reshape(NUM_LANES, num_steps).astype(np.int32)
+    actions = (np.arange(NUM_ENVS * num_steps) % env.num_actions).reshape(NUM_ENVS, num_steps).astype(np.int32)
 
     traces = {"reset": 0, "step": 0}
 
@@ -50,7 +50,7 @@ def check_environment(env: Environment, params=None, num_steps: int = NUM_STEPS)
             trajectory.append(result)
         return jax.tree.map(lambda *x: np.stack(x), *trajectory)
 
-    looped = jax.tree.map(lambda *x: np.stack(x), *[episode(index) for index in range(NUM_LANES)])
+    looped = jax.tree.map(lambda *x: np.stack(x), *[episode(index) for index in range(NUM_ENVS)])
     assert traces == {"reset": 1, "step": 1}, f"compiled again for another state, action or key: {traces}"
 
     _check_parts(env, params, key_data[0], actions[0])

@@ -1,4 +1,4 @@
-"""Small environments whose values are known, to tell which part of a learner is broken.
+"""Small environments whose values are known, to show which part of a learner is broken.
 
 Each has something that HeartPole lacks: a true end, a value that follows from one line of arithmetic, noise that can be
 read. All are `Environment`s for `heartpole_jax.rollout` and for any agent; `gamma` is the learner's discount. Two
@@ -66,7 +66,7 @@ def delayed_reward() -> Environment:
 def time_limit_only(max_steps: int = 10) -> Environment:
     """Reward 1 a step, and only the time limit ends an episode. Value 1 / (1 - gamma) everywhere, the last step too.
 
-    A learner that takes the limit for a death finds less. The observation tells nothing of the time.
+    A learner that takes the limit for a death finds less. The observation shows nothing of the time.
     """
     return _environment(
         "time-limit-only",

@@ -91,7 +91,7 @@ TYPED = {
     "changes": (env_params.replaced, {"changes": None, "env": V0}),
     "train_population": (dqn.train_population, {"keys": 3}),
     "one key": (dqn.train_population, {"keys": jax.random.key(0)}),
-    "members at a time": (
+    "trials at a time": (
         dqn.train_population,
         {"slice_size": 0.5, "keys": jax.random.split(jax.random.key(0))},
     ),
@@ -113,7 +113,7 @@ TYPED = {
     "a swept name": (space.is_param, {"name": []}),
     "params of a loss": (objectives.loss, {"params": 3, "mean_return": 1.0, "metric": "regret", "env": V0}),
     "metric": (objectives.metric, {"study": {}}),
-    "objectives of nobody": (
+    "objectives of no trial": (
         tasks.survivors,
         {"objectives": {}, "parents": {"a": [tasks.Trial(0, 0)]}, "keep_one_in": 2},
     ),

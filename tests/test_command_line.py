@@ -150,10 +150,10 @@ def test_bad_input_ends_with_status_2_and_says_why(arguments, message, capsys):
 )
 def test_impossible_options_are_refused_in_one_line(arguments, message, capsys):
     assert main(arguments.split()) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("error: ")
-    assert told.count("\n") == 1
-    assert message in told
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
+    assert printed.count("\n") == 1
+    assert message in printed
 
 
 @pytest.mark.parametrize(("before", "after"), [(-1, len(os.sched_getaffinity(0))), (3, 3)])

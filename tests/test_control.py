@@ -34,11 +34,11 @@ def regret(control):
     """weights -> the regret in whole episodes of the policy that draws its actions."""
     drawn = gradients.SoftPolicy(control.logits).policy()
 
-    def judge(weights):
+    def evaluate(weights):
         policy = dataclasses.replace(drawn, params=jnp.asarray(weights, jnp.result_type(float)))
         return evaluation.evaluate(policy, jax.random.key(1), num_episodes=512).regret
 
-    return judge
+    return evaluate
 
 
 def test_the_unbiased_gradient_alone_leads_from_twelve_drinks_a_day_to_sleep_and_hardly_any_regret(control, regret):

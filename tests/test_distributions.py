@@ -112,7 +112,7 @@ def assert_independent(x, y):
     assert scipy.stats.chisquare(cells).pvalue > ERROR
 
 
-def test_the_dice_of_one_step_are_independent(draws):
+def test_the_uniforms_of_one_step_are_independent(draws):
     for first, second in itertools.combinations(STREAMS, 2):
         assert_independent(draws[first], draws[second])
 

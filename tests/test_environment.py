@@ -123,7 +123,7 @@ def test_autoreset_takes_its_step_and_its_start_from_two_keys_that_it_derives():
     assert float(result[0].alertness) == float(start.alertness)
 
 
-def test_a_reset_and_a_step_with_one_key_throw_different_dice():
+def test_a_reset_and_a_step_with_one_key_have_different_noise():
     key = jax.random.key(0)
     u = (float(hp.reset(key)[0].alertness) - 0.7) / 0.6
     noise = hp.sample_noise(key)

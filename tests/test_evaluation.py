@@ -94,7 +94,7 @@ def test_drinks_and_sleep_are_counted(rows):
     assert found["nothing"].drinks_a_day.mean == found["nothing"].share_asleep.mean == 0.0
 
 
-def test_taking_the_luck_out_changes_no_mean_and_shrinks_the_error(rows):
+def test_taking_the_noise_of_attacks_out_changes_no_mean_and_shrinks_the_error(rows):
     for row in rows:
         found = row.evaluation
         raw = found.score.mean - 100 * found.heart_attacks.mean
@@ -105,10 +105,11 @@ def test_taking_the_luck_out_changes_no_mean_and_shrinks_the_error(rows):
     assert sober.expected_return.standard_error < 1.5e-4
 
 
-def test_luck_is_regressed_out_with_the_other_halfs_coefficient():
+def test_the_noise_of_attacks_is_regressed_out_with_the_other_halfs_coefficient():
     attacks, risks = np.array([17.0, 19.0, 15.0, 14.0]), np.array([16.0, 17.0, 16.0, 16.0])
     values = np.array([3.0, 10.0, 1.0, 2.0])
-    # chance is 1, 2, -1, -2; even episodes: slope of (3, 1) on (1, -1) is 1; odd ones: of (10, 2) on (2, -2) is 2
+    # Attacks less risks are 1, 2, -1, -2. Even episodes: the slope of (3, 1) on (1, -1) is 1; odd ones: of (10, 2) on
+    # (2, -2) it is 2.
     adjusted = evaluation.without_attack_noise(values, attacks, risks, -100.0)
     np.testing.assert_allclose(adjusted, [3 - 2 * 1, 10 - 1 * 2, 1 + 2 * 1, 2 + 1 * 2])
 
@@ -120,19 +121,19 @@ def test_where_attacks_are_few_or_all_alike_what_one_does_by_itself_is_taken(att
     np.testing.assert_allclose(adjusted, np.full(4, 5.0 - 123.631157), rtol=1e-12)
 
 
-def test_a_few_short_episodes_are_judged_rightly():
-    # Hardly anybody has a heart attack, at a risk of 0.001 sigmoid(-6) in 1600 + 100 half-hours.
+def test_a_few_short_episodes_are_evaluated_correctly():
+    # Hardly any patient has a heart attack, at a risk of 0.001 sigmoid(-6) in 1600 + 100 half-hours.
     params = EnvParams(max_steps=100, heart_attack_proclivity=0.001)
     found = evaluation.evaluate(policies.make("sleep"), jax.random.key(0), params, num_episodes=100)
     assert found.expected_return.mean == pytest.approx(0.0476 - 100 * optimum.heart_attack_floor(params), abs=1e-3)
-    # Coffee all the time: 0.290 of 200,000 lives in NumPy, whose own error is 0.003.
+    # Coffee all the time: 0.290 of 200,000 episodes in NumPy, whose own error is 0.003.
     short = evaluation.evaluate(policies.make("coffee"), jax.random.key(0), EnvParams(max_steps=5), num_episodes=16)
     assert abs(short.expected_return.mean - 0.290) < 5 * short.expected_return.standard_error + 0.01
     assert short.heart_attacks.mean > optimum.heart_attack_floor(EnvParams(max_steps=5))
 
 
-def test_a_few_episodes_are_enough_where_luck_is_all_there_is():
-    # Returns that are -100 chance and nothing else leave nothing over, whatever the sample's mean chance.
+def test_a_few_episodes_are_enough_where_attacks_are_all_the_noise():
+    # Returns that differ by unexpected attacks alone leave nothing over, whatever their mean in the sample.
     attacks, risks = np.array([12.0, 14.0, 11.0, 9.0, 13.0, 12.0]), np.array([10.7, 12.0, 12.0, 11.5, 12.3, 11.9])
     adjusted = evaluation.without_attack_noise(3.0 - 100 * (attacks - risks), attacks, risks, 7.0)
     np.testing.assert_allclose(adjusted, np.full(6, 3.0), atol=1e-9)
@@ -175,7 +176,7 @@ def test_coffees_until_the_heart_attack_are_geometric_at_a_constant_risk():
     assert abs(np.mean(cups == 1) - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 100_000)
 
 
-def test_survivors_of_the_coffee_experiment_are_told_apart():
+def test_survivors_of_the_coffee_experiment_are_counted_apart():
     immortal = EnvParams(heart_attack_proclivity=0.0)
     np.testing.assert_array_equal(evaluation.coffees_until_heart_attack(jax.random.key(0), 3, immortal, 20), [21] * 3)
     doomed = EnvParams(heart_attack_proclivity=1.0, heart_attack_threshold=-100.0)

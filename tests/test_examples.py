@@ -111,8 +111,8 @@ def test_the_gradient_of_a_schedule_of_doses_is_the_finite_difference_and_leads_
     assert cups == 8.0
     assert fewer_cups < 4.0
     assert after - before > 5 * math.hypot(error_before, error_after)
-    # Nobody has fewer heart attacks than the sober, and nobody sober does more than the peak of a sigmoid(3 - a) over
-    # alertness a, 1.5572, times sigmoid(2.5).
+    # No policy has fewer heart attacks than the sober, and no sober one does more than the peak of a sigmoid(3 - a)
+    # over alertness a, 1.5572, times sigmoid(2.5).
     assert after < -100 * 16 * risk(0.0) + 1.5572 / (1.0 + math.exp(-2.5))
 
 

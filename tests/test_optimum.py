@@ -19,7 +19,7 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture(scope="module", autouse=True)
 def optimised():
-    """Whole lives of thousands, again and again."""
+    """Whole episodes of thousands, again and again."""
     with compiling.optimised():
         yield
 
@@ -84,7 +84,7 @@ def test_no_simple_bedtime_beats_the_optimum(alertness, best):
 def test_bedtimes_wait_in_the_evening_of_the_episode():
     bedtimes = sober_optimum().bedtimes
     assert bedtimes.shape == (1001, 97)
-    assert np.all(bedtimes[:, 0] == -np.inf)  # nobody sleeps straight after waking up
+    assert np.all(bedtimes[:, 0] == -np.inf)  # no patient sleeps straight after waking up
     assert 0.36 < bedtimes[500, 14] < 0.39  # halfway through, near the stationary answer
     assert np.all(bedtimes[1, :17] == -np.inf)  # before the last decision a night cannot pay
     assert np.all(bedtimes[:, -1] == np.inf)

@@ -29,7 +29,7 @@ def close(a, b, **tolerance):
 
 @pytest.mark.parametrize("num_steps", [1, 3, 11])
 def test_a_rollout_of_an_accelerator_has_the_same_noise_and_results(num_steps, on_accelerator):
-    """Noise bit for bit: DICE shows it as rewards and records. 1 and 3 steps are fewer than are unrolled, 11 no
+    """Noise bit for bit: RANDOM_NOISE shows it as rewards and records. 1 and 3 steps are fewer than are unrolled, 11 no
     multiple of it."""
 
     def roll(policy, env, **options):

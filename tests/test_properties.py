@@ -70,7 +70,7 @@ def live(actions, seed):
 
 
 @given(hnp.arrays(np.int32, (ENVS, STEPS), elements=st.integers(0, 3)), st.integers(0, 2**31 - 1))
-def test_no_life_breaks_the_ranges_of_the_spec(actions, seed):
+def test_no_episode_breaks_the_ranges_of_the_spec(actions, seed):
     obs, rewards, info = jax.device_get(live(actions, seed))
     _, hypertension, intoxication, awake, time, work = np.moveaxis(obs, -1, 0)
     assert np.isfinite(obs).all()

@@ -27,18 +27,18 @@ def test_a_name_of_gymnax_gives_the_same_object_again():
     assert registry.make("gymnax:MountainCar-v0") is not env
 
 
-def test_an_unknown_name_is_an_error_that_tells_the_nearest():
+def test_an_unknown_name_is_an_error_that_names_the_nearest():
     with pytest.raises(ValueError, match="unknown environment 'HartPole-v0'; did you mean 'HeartPole-v0'"):
         registry.make("HartPole-v0")
 
 
 @needs_gymnax
-def test_an_unknown_name_of_gymnax_is_an_error_that_tells_the_nearest():
+def test_an_unknown_name_of_gymnax_is_an_error_that_names_the_nearest():
     with pytest.raises(ValueError, match="unknown gymnax environment 'MountainCar'; did you mean 'MountainCar-v0'"):
         registry.make("gymnax:MountainCar")
 
 
-def test_without_gymnax_its_names_tell_which_extra_to_install(monkeypatch):
+def test_without_gymnax_its_error_names_the_extra_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "gymnax", None)  # as if it were not installed
     monkeypatch.delitem(sys.modules, "heartpole_jax.interop.gymnax", raising=False)
     with pytest.raises(ImportError, match=r"pip install '\.\[gymnax\]' in the clone"):
@@ -60,8 +60,8 @@ def test_the_digest_of_a_menu_is_of_what_the_patient_feels(menu):
     felt = '[{"half_hours": 0, "hazard": 1.0, "name": "tea", "stimulation": [0.0, 0.4], "wakes_up": false}]'
     digest = hashlib.sha256(felt.encode()).hexdigest()
     assert registry.digest(menu("tea.toml", TEA)) == digest
-    told = TEA.replace("educated guess", "hour of reading") + 'note = "weak"\nhazard = 1  # as before\n'
-    assert registry.digest(menu("told.toml", told)) == digest
+    noted = TEA.replace("educated guess", "hour of reading") + 'note = "weak"\nhazard = 1  # as before\n'
+    assert registry.digest(menu("noted.toml", noted)) == digest
     for changed in (TEA.replace("0.4", "0.41"), TEA.replace('"tea"', '"mate"'), TEA + "hazard = 1.5\n"):
         assert registry.digest(menu(f"{len(changed)}.toml", changed)) != digest
 
@@ -77,7 +77,7 @@ def test_where_no_menu_file_is_named_there_is_no_digest(name):
     registry.check_digest(name, None, "ever")
 
 
-def test_a_menu_that_has_changed_is_refused_and_one_that_nobody_knows_is_not(menu):
+def test_a_menu_that_has_changed_is_refused_and_one_without_a_digest_is_not(menu):
     name = menu("tea.toml", TEA)
     registry.check_digest(name, registry.digest(name), "the run was begun")
     registry.check_digest(name, None, "the run was begun")

@@ -174,7 +174,7 @@ def test_parameters_compiled_in_give_what_parameters_as_arrays_give():
         np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
 
 
-def test_parameters_compiled_in_are_told_apart_by_their_type():
+def test_parameters_compiled_in_are_distinguished_by_their_type():
     """1 equals 1.0 in Python, but an environment may make an integer of the one and a float of the other."""
     env = probe_environments.pure_noise()
     env = dataclasses.replace(env, initial_state=lambda start, params: jnp.asarray(params.scale))
@@ -220,7 +220,7 @@ def test_totals_and_records_can_be_trees_and_can_be_left_out():
     assert nothing.records is None
 
 
-def test_memory_does_not_grow_with_steps_that_nobody_asked_for():
+def test_memory_does_not_grow_with_steps_that_are_not_recorded():
     """Beyond the four bytes a step of the time itself; recorded rewards alone would take 4 * 512."""
 
     def temporary_bytes(num_steps):
@@ -238,7 +238,7 @@ def test_no_tracer_leaks_out_of_a_rollout(leaks_raise):
     assert jnp.isfinite(jax.jit(jax.grad(mean_return))(40.0, jax.random.key(0)))
 
 
-def test_a_true_end_is_told_from_a_time_limit():
+def test_a_true_end_is_distinguished_from_a_time_limit():
     """The counter ends after 3 steps by itself, HeartPole after 3 by its time limit."""
     ends = hp.rollout(
         RANDOM, jax.random.key(0), env=probe_environments.counter(3), num_envs=2, num_steps=5, autoreset=True,

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.once
 
 KEY = 42
 RANDOM = probe_environments.random_policy(4)
-ANY_DIE = probe_environments.random_policy(2**16)
+ANY_NUMBER = probe_environments.random_policy(2**16)
 PURE_NOISE = probe_environments.pure_noise()
 
 
@@ -36,7 +36,7 @@ def roll(num_envs=4, num_steps=25, seed=KEY, policy=RANDOM, record=show_all, **o
     )
 
 
-def roll_dice(num_steps=25, policy=ANY_DIE, total=None, **options):
+def roll_noise(num_steps=25, policy=ANY_NUMBER, total=None, **options):
     """The random numbers of four patients, a new episode every step: the actions are random numbers as well."""
     return roll(4, num_steps, policy=policy, env=PURE_NOISE, autoreset=True, total=total, record=show_noise, **options)
 
@@ -54,7 +54,7 @@ def close(a, b):
         np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-5)
 
 
-def test_a_rollout_is_a_python_loop_over_transitions_with_the_documented_dice():
+def test_a_rollout_is_a_python_loop_over_transitions_with_the_documented_noise():
     result = roll()
     noise, policy, start = (threefry.fold_in(jax.random.key(KEY), purpose) for purpose in range(3))
     wake_up, sample, transition = (jax.jit(f) for f in (hp.heartpole_v0.sample_wake_up, hp.sample_noise, hp.transition))
@@ -73,9 +73,9 @@ def test_a_rollout_is_a_python_loop_over_transitions_with_the_documented_dice():
         close(state, jax.tree.map(lambda x, index=index: x[index], result.envs.state))
 
 
-def test_the_dice_are_the_documented_ones_bit_for_bit():
+def test_the_noise_is_the_documented_one_bit_for_bit():
     """At times around the ends of chunks. The first start is that of time 0, the one after step t that of t + 1."""
-    result = roll_dice(104)
+    result = roll_noise(104)
     noise, policy, start = (threefry.fold_in(jax.random.key(KEY), purpose) for purpose in range(3))
     for time in (0, 1, 24, 25, 26, 50, 99, 100, 103):
         for index in (0, 3):
@@ -88,17 +88,17 @@ def test_the_dice_are_the_documented_ones_bit_for_bit():
 @pytest.mark.parametrize("num_steps", [1, 24, 26, 103])
 def test_any_number_of_steps_is_the_beginning_of_a_longer_rollout(num_steps):
     """Around the 25 steps whose random numbers are drawn together."""
-    whole, beginning = roll_dice(104), roll_dice(num_steps, total=_first_die)
+    whole, beginning = roll_noise(104), roll_noise(num_steps, total=_first_uniform)
     same_bits(beginning.records, jax.tree.map(lambda x: x[:num_steps], whole.records))
     np.testing.assert_allclose(beginning.totals, beginning.records[0][..., 0].sum(axis=0), rtol=1e-6)
     assert (beginning.envs.time == num_steps).all()
 
 
-def _first_die(transition):
+def _first_uniform(transition):
     return transition.info[..., 0]
 
 
-def test_a_patients_life_does_not_depend_on_how_many_there_are():
+def test_a_patients_episode_does_not_depend_on_how_many_there_are():
     few, many = roll(), roll(num_envs=11)
     same_bits(few.records[1], many.records[1][:, :4])
     close(few.records, jax.tree.map(lambda x: x[:, :4], many.records))
@@ -140,11 +140,11 @@ def test_a_stream_is_the_rollout_in_pieces():
 
 def test_the_last_piece_of_a_stream_is_what_is_left():
     options = {"env": PURE_NOISE, "autoreset": True, "total": None, "record": show_noise}
-    stream = hp.stream(ANY_DIE, jax.random.key(KEY), num_envs=4, num_steps=26, chunk_steps=24, **options)
+    stream = hp.stream(ANY_NUMBER, jax.random.key(KEY), num_envs=4, num_steps=26, chunk_steps=24, **options)
     pieces = jax.device_get(list(stream))
     assert [len(piece.records[1]) for piece in pieces] == [24, 2]
     together = jax.tree.map(lambda *x: np.concatenate(x), *[piece.records for piece in pieces])
-    same_bits(together, jax.tree.map(lambda x: x[:26], roll_dice(104).records))
+    same_bits(together, jax.tree.map(lambda x: x[:26], roll_noise(104).records))
 
 
 def test_a_stream_can_start_where_a_rollout_ended():
@@ -154,17 +154,17 @@ def test_a_stream_can_start_where_a_rollout_ended():
     close(roll(num_steps=50).envs, jax.device_get(piece.envs))
 
 
-def test_two_policies_under_one_key_face_the_same_dice():
-    nothing, other_key = roll_dice(policy=probe_environments.always(1)), roll_dice(seed=KEY + 1)
+def test_two_policies_under_one_key_have_the_same_noise():
+    nothing, other_key = roll_noise(policy=probe_environments.always(1)), roll_noise(seed=KEY + 1)
     for column in (0, 2):
-        same_bits(roll_dice().records[column], nothing.records[column])
+        same_bits(roll_noise().records[column], nothing.records[column])
         assert not np.isin(other_key.records[column], nothing.records[column]).any()
 
 
 def test_a_raw_key_rolls_as_its_typed_key():
     options = {"env": PURE_NOISE, "autoreset": True, "total": None, "record": show_noise}
-    raw = hp.rollout(ANY_DIE, jax.random.PRNGKey(KEY), num_envs=4, num_steps=1, **options)
-    same_bits(jax.device_get(raw.records), jax.tree.map(lambda x: x[:1], roll_dice(104).records))
+    raw = hp.rollout(ANY_NUMBER, jax.random.PRNGKey(KEY), num_envs=4, num_steps=1, **options)
+    same_bits(jax.device_get(raw.records), jax.tree.map(lambda x: x[:1], roll_noise(104).records))
 
 
 TWO_DEVICES = """

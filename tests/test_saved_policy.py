@@ -41,7 +41,7 @@ def weights_of(config, seed=0):
 
 
 @functools.cache
-def lived(num=400):
+def observed(num=400):
     """Observations that a developer at random comes to have."""
     policy = hp.policies.uniformly_random()
     result = hp.rollout(policy, jax.random.key(1), num_envs=4, num_steps=num // 4, record=lambda t: t.obs)
@@ -56,7 +56,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("config", NETWORKS.values(), ids=NETWORKS)
 def test_numpy_agrees_with_jax(config, tmp_path):
-    weights, obs = weights_of(config), lived()
+    weights, obs = weights_of(config), observed()
     save_policy(tmp_path, weights, config, "HeartPole-v0", PROVENANCE)
     policy = saved_policy.load(tmp_path)
     expected = np.asarray(jax.jit(lambda weights, obs: networks.q_values(weights, obs, config, ENV))(weights, obs))
@@ -67,15 +67,15 @@ def test_numpy_agrees_with_jax(config, tmp_path):
 
 
 @pytest.mark.parametrize("config", [NETWORKS["dueling"], NETWORKS["deep"]], ids=["dueling", "deep"])
-def test_as_a_policy_it_lives_the_same_life(config, tmp_path):
+def test_as_a_policy_it_has_the_same_episodes(config, tmp_path):
     weights = weights_of(config)
     save_policy(tmp_path, weights, config, "HeartPole-v0", PROVENANCE)
-    lives = [
+    results = [
         hp.rollout(policy, jax.random.key(0), num_envs=4, num_steps=50, record=lambda t: t.action)
         for policy in (networks.greedy(weights, config, ENV), hp.load_policy(tmp_path))
     ]
-    np.testing.assert_array_equal(lives[0].records, lives[1].records)
-    np.testing.assert_array_equal(lives[0].totals, lives[1].totals)
+    np.testing.assert_array_equal(results[0].records, results[1].records)
+    np.testing.assert_array_equal(results[0].totals, results[1].totals)
 
 
 def test_a_policy_of_another_menu_is_no_policy_of_this_one(tmp_path):
@@ -131,7 +131,7 @@ def test_a_value_by_hand(tmp_path):
 
 
 def test_observations_may_come_alone_or_in_batches_of_any_shape(folder):
-    policy, obs = saved_policy.load(folder), lived(24)
+    policy, obs = saved_policy.load(folder), observed(24)
     whole = policy.q_values(obs)
     assert whole.shape == (24, 4)
     np.testing.assert_allclose(policy.q_values(obs.reshape(2, 3, 4, 6)).reshape(24, 4), whole, rtol=1e-5)
@@ -146,7 +146,7 @@ def test_observations_of_another_shape_are_refused(folder, shape):
         saved_policy.load(folder).act(np.zeros(shape))
 
 
-def test_what_is_told_of_a_policy_comes_back(folder):
+def test_the_description_of_a_policy_comes_back(folder):
     policy = saved_policy.load(folder)
     assert (policy.env, policy.obs_shape, policy.num_actions) == ("HeartPole-v0", (6,), 4)
     assert (policy.hidden_sizes, policy.transform, policy.dueling) == ((64, 64), "heartpole-days", False)
@@ -168,7 +168,7 @@ def test_every_altered_byte_of_the_weights_is_refused(folder):
 def test_every_altered_byte_of_the_description_is_refused_or_was_layout(folder):
     path = folder / "policy.json"
     content = path.read_bytes()
-    told = json.loads(content)
+    described = json.loads(content)
     for position in range(len(content)):
         altered = bytearray(content)
         altered[position] ^= 1
@@ -178,7 +178,7 @@ def test_every_altered_byte_of_the_description_is_refused_or_was_layout(folder):
         except ValueError as error:
             assert "policy.json" in str(error)  # noqa: PT017
         else:
-            assert json.loads(bytes(altered)) == told
+            assert json.loads(bytes(altered)) == described
 
 
 @pytest.mark.parametrize("name", ["policy.json", "policy.safetensors"])
@@ -210,8 +210,8 @@ def rewrite(folder, arrays=None, content=None, **changes):
         (folder / "policy.safetensors").write_bytes(content)
         description["weights_sha256"] = hashlib.sha256(content).hexdigest()
     del description["description_sha256"]
-    told = json.dumps(description, sort_keys=True).encode()
-    path.write_text(json.dumps(description | {"description_sha256": hashlib.sha256(told).hexdigest()}))
+    encoded = json.dumps(description, sort_keys=True).encode()
+    path.write_text(json.dumps(description | {"description_sha256": hashlib.sha256(encoded).hexdigest()}))
 
 
 def arrays_of(folder):

@@ -25,7 +25,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_an_episode_of_a_saved_policy_is_drawn_and_told(folder, capsys):
+def test_an_episode_of_a_saved_policy_is_drawn_and_printed(folder, capsys):
     out = folder / "episode.png"
     assert main(["episode", "--policy", str(folder), "--steps", "20", "--seed", "5", "--out", str(out)]) == 0
     total = hp.rollout(hp.load_policy(folder), jax.random.key(5), hp.EnvParams(max_steps=20), num_envs=1).totals[0]

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.once
 
 CONSTANTS = [name for name in vars(EnvParams()) if name not in ("max_steps", "expected_penalty")]
 
-# The idle one wakes up as 1, for certain, and pays more for attacks than three decisions of work are worth.
+# The idle one wakes up as 1, for certain, and pays more for attacks than three decisions of work earn.
 STRICT = EnvParams(wake_up_alertness_low=1.0, wake_up_alertness_high=1.0, heart_attack_penalty=1000.0)
 
 
@@ -138,8 +138,8 @@ def test_what_is_zero_has_no_percent():
     returned = found.outcomes["return"]
     expected = -100 * 3 * sigmoid(-6) * 0.5 / abs(returned.value.mean)
     assert returned.influences["heart_attack_proclivity"].effect.mean == pytest.approx(expected, rel=1e-4)
-    _, told = as_text(found, "nothing").split("heart attacks 0 ± 0")
-    assert told.splitlines()[1] == "  it is 0, which has no percent"
+    _, rest = as_text(found, "nothing").split("heart attacks 0 ± 0")
+    assert rest.splitlines()[1] == "  it is 0, which has no percent"
 
 
 def calm(params, carry, obs, draw):

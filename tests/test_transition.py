@@ -105,7 +105,7 @@ def test_the_clock_counts_where_a_float_would_stop(transition):
     assert (int(state.time_elapsed), int(state.time_since_slept)) == (2**24 + 2, 2**24 + 2)
 
 
-def test_step_and_reset_are_their_dice_and_what_follows():
+def test_step_and_reset_are_their_noise_and_what_follows():
     state, obs = hp.reset(jax.random.key(4))
     np.testing.assert_array_equal(obs, hp.observe(hp.initial_state(hp.heartpole_v0.sample_wake_up(jax.random.key(4)))))
     stepped = hp.step(state, hp.Action.BEER, jax.random.key(5))

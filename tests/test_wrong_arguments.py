@@ -1,4 +1,4 @@
-"""Arguments of the wrong kind: mixed-up tuples, swapped places, another version's: each told by name."""
+"""Arguments of the wrong kind: mixed-up tuples, swapped places, another version's: each is named."""
 
 import dataclasses
 import inspect
@@ -107,7 +107,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_an_argument_of_the_wrong_kind_is_told_by_name(case, start, start_v1):
+def test_an_argument_of_the_wrong_kind_is_named(case, start, start_v1):
     call, message = CASES[case]
     with pytest.raises(TypeError) as raised:
         call(start, start_v1)
@@ -202,7 +202,7 @@ PUBLIC = {
     "located": (registry.located, {"name": 3}),
     "digest": (registry.digest, {"name": None}),
     "reward_of": (reward_of, {"transition": {}}),
-    "chance": (
+    "values": (
         evaluation.without_attack_noise,
         {"values": "x", "attacks": np.zeros(4), "risks": np.zeros(4), "per_attack": 1.0},
     ),
@@ -288,7 +288,7 @@ def test_each_size_of_the_observations_is_checked():
         dataclasses.replace(V1, obs_shape=(-6,))
 
 
-def test_the_numbers_of_all_episodes_are_needed_to_take_luck_out():
+def test_the_numbers_of_all_episodes_are_needed_to_take_noise_out():
     with pytest.raises(ValueError, match=r"must be of one number an episode, got shapes \(4,\), \(3,\) and \(4,\)"):
         evaluation.without_attack_noise(np.zeros(4), np.zeros(3), np.zeros(4), 1.0)
 

@@ -36,7 +36,7 @@ class Algorithm:
     check: Callable[..., None]  # hyperparams, config, env, num_steps: raises ValueError where nothing could be learned
     check_learns: Callable[..., None]  # hyperparams: the same of what does not depend on the rest
     memory_bytes: Callable[..., int]  # config, env: of one training run
-    population_axes: Any  # a train state: which leaves have an axis of members, for `jax.vmap(train_chunk)`
+    population_axes: Any  # a train state: which leaves have an axis of trials, for `jax.vmap(train_chunk)`
     policy_params: str  # the train state's flat weights that are the policy
     learned: tuple[str, ...]  # the train state's fields that updates change
     slice_size: ByPlatform[int]  # of a population, trained together: as many as are fast

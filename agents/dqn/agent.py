@@ -63,7 +63,7 @@ class Metrics:
     learning_rate: Array  # at the end
 
 
-# For `jax.vmap(train_chunk, in_axes=(POPULATION_AXES, 0, None, None, None), out_axes=(POPULATION_AXES, 0))`: members
+# For `jax.vmap(train_chunk, in_axes=(POPULATION_AXES, 0, None, None, None), out_axes=(POPULATION_AXES, 0))`: trials
 # that are equally far share one counter, so that their buffers are written in one piece. Mapping over all axes works as
 # well, several times slower.
 POPULATION_AXES = TrainState(
@@ -166,7 +166,7 @@ def _iterate(train_state: TrainState, totals: Array, plan: NoisePlan, unpack_sta
             batch, train_state.online_params, train_state.target_params, train_state.opt_state, plan.learning_rate,
             hyperparams, config, env,
         )  # fmt: skip
-        # Selected, not branched on: the same program for a population whose members begin to learn at different times.
+        # Selected, not branched on: the same program for a population whose trials begin to learn at different times.
         train_state = dataclasses.replace(
             train_state,
             online_params=jnp.where(plan.learn, online_params, train_state.online_params),

@@ -32,7 +32,7 @@ def check_learns(hyperparams: Hyperparams) -> None:
 
 
 # A CPU's fit its cache; a GPU is bound by launches until some thousands of them.
-SLICE_MEMBERS = ByPlatform(cpu=16, accelerator=4096)
+SLICE_TRIALS = ByPlatform(cpu=16, accelerator=4096)
 
 ALGORITHM = Algorithm(
     name="dqn",
@@ -46,7 +46,7 @@ ALGORITHM = Algorithm(
     check_learns=check_learns,
     memory_bytes=memory.memory_bytes,
     population_axes=agent.POPULATION_AXES,
-    slice_size=SLICE_MEMBERS,
+    slice_size=SLICE_TRIALS,
     policy_params="ema_params",
     learned=("online_params", "target_params", "ema_params", "opt_state"),
     buffer="buffer",

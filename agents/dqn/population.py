@@ -15,17 +15,17 @@ from heartpole_jax import Environment, arguments, struct, validation
 from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.platforms import ByPlatform
 
-_SLICE_MEMBERS = ByPlatform(cpu=16, accelerator=None)
+_SLICE_TRIALS = ByPlatform(cpu=16, accelerator=None)
 
 
 @struct.dataclass
 class Population:
-    """What `train_population` returns, leaves of shape (num_members, ...)."""
+    """What `train_population` returns, leaves of shape (num_trials, ...)."""
 
-    weights: Array  # each member's ema_params at the end
+    weights: Array  # each trial's ema_params at the end
     best_weights: Array  # as of `Training`
-    metrics: agent.Metrics  # (num_members, num_chunks)
-    mean_return: Array  # (num_members, num_chunks)
+    metrics: agent.Metrics  # (num_trials, num_chunks)
+    mean_return: Array  # (num_trials, num_chunks)
 
 
 @arguments.typed(
@@ -60,22 +60,22 @@ def train_population(
     Only a slice's buffers exist at a time, on each device.
 
     Args:
-      keys: (num_members,) of them, a multiple of the devices. Each device's share that is no multiple of
+      keys: (num_trials,) of them, a multiple of the devices. Each device's share that is no multiple of
         `slice_size` is one slice.
       slice_size: trained at a time on a device; on a CPU by default as many as fit the cache, elsewhere all.
-      hyperparams: leaves of shape () or (num_members,).
+      hyperparams: leaves of shape () or (num_trials,).
     """
-    num_members = keys.shape[0]
+    num_trials = keys.shape[0]
     num_devices = len(devices) if devices else 1
-    if num_members % num_devices:
-        raise ValueError(f"the members must be a multiple of the {num_devices} devices, got {num_members}")
-    share = num_members // num_devices
-    slice_size = slice_size or _SLICE_MEMBERS.here() or share
-    members = share if share % slice_size else slice_size
-    hyperparams = jax.tree.map(lambda x: jnp.broadcast_to(jnp.asarray(x), (num_members,)), hyperparams)
+    if num_trials % num_devices:
+        raise ValueError(f"the trials must be a multiple of the {num_devices} devices, got {num_trials}")
+    share = num_trials // num_devices
+    slice_size = slice_size or _SLICE_TRIALS.here() or share
+    trials = share if share % slice_size else slice_size
+    hyperparams = jax.tree.map(lambda x: jnp.broadcast_to(jnp.asarray(x), (num_trials,)), hyperparams)
 
-    def one(member):
-        key, hyperparams = member
+    def one(trial):
+        key, hyperparams = trial
         result = training.train(
             key, hyperparams, config, env, num_chunks=num_chunks, iterations_per_chunk=iterations_per_chunk,
             evaluation_episodes=evaluation_episodes, params=params,
@@ -88,13 +88,13 @@ def train_population(
         )
 
     def run(population):
-        if members == 1:  # a program without the axis of members is faster
+        if trials == 1:  # a program without the axis of trials is faster
             return jax.lax.map(one, population)
-        slices = jax.tree.map(lambda x: x.reshape(-1, members, *x.shape[1:]), population)
+        slices = jax.tree.map(lambda x: x.reshape(-1, trials, *x.shape[1:]), population)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), jax.lax.map(jax.vmap(one), slices))
 
     if devices:
-        split = PartitionSpec("members")
-        mesh = Mesh(np.array(devices), ("members",))
+        split = PartitionSpec("trials")
+        mesh = Mesh(np.array(devices), ("trials",))
         run = jax.shard_map(run, mesh=mesh, in_specs=(split,), out_specs=split, check_vma=False)
     return run((keys, hyperparams))

@@ -56,7 +56,7 @@ class Metrics:
     learning_rate: Array  # at the end
 
 
-# For `jax.vmap(train_chunk, in_axes=(POPULATION_AXES, 0, None, None, None), out_axes=(POPULATION_AXES, 0))`: members
+# For `jax.vmap(train_chunk, in_axes=(POPULATION_AXES, 0, None, None, None), out_axes=(POPULATION_AXES, 0))`: trials
 # that are equally far share one counter.
 POPULATION_AXES = TrainState(key=0, iteration=None, env_state=0, episode_return=0, online_params=0, opt_state=0)
 

@@ -26,7 +26,7 @@ def check_learns(hyperparams: Hyperparams) -> None:
 
 
 # A CPU's fit its cache; a GPU is bound by launches until some thousands of them.
-SLICE_MEMBERS = ByPlatform(cpu=4, accelerator=4096)
+SLICE_TRIALS = ByPlatform(cpu=4, accelerator=4096)
 
 ALGORITHM = Algorithm(
     name="pqn",
@@ -40,7 +40,7 @@ ALGORITHM = Algorithm(
     check_learns=check_learns,
     memory_bytes=agent.memory_bytes,
     population_axes=agent.POPULATION_AXES,
-    slice_size=SLICE_MEMBERS,
+    slice_size=SLICE_TRIALS,
     policy_params="online_params",
     learned=("online_params", "opt_state"),
     size="num_envs",

@@ -16,7 +16,7 @@ _DONE = {Action.NOTHING: "did nothing", Action.COFFEE: "drank a coffee", Action.
 _AS_GOOD = 0.05  # regret below which an agent is as good as the best
 _ALMOST_ALWAYS_ASLEEP, _HARDLY_EVER_ASLEEP = 0.9, 0.02  # of the half-hours; no patient sleeps more than 16 in 17
 _HARDLY_EVER_DRINKS = 0.1  # drinks a day
-_WORTH_NAMING = 0.05  # share of the drinks
+_NAMED_FROM = 0.05  # share of the drinks
 
 
 class Behaviour(NamedTuple):
@@ -143,7 +143,7 @@ def _drink(evaluation: Evaluation, behaviour: Behaviour) -> str:
     coffee, beer = behaviour.shares.mean(axis=0)[[Action.COFFEE, Action.BEER]]
     share = coffee / (coffee + beer)
     kinds = [(share, "coffees"), (1.0 - share, "beers")]
-    named = [f"{drinks * part:.1f} {kind}" for part, kind in kinds if part >= _WORTH_NAMING]
+    named = [f"{drinks * part:.1f} {kind}" for part, kind in kinds if part >= _NAMED_FROM]
     return f"drinks {' and '.join(named)} a day"
 
 

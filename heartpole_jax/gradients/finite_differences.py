@@ -39,8 +39,8 @@ from heartpole_jax.policy import Policy, as_policy
 
 PROMISE = "biased by the square of the step, and noisy where heart attacks or thresholds flip"
 # Episodes at a time, at most.
-_BLOCK_TAPES = ByPlatform(cpu=2048, accelerator=65_536)
-_INTEGRATED_TAPES = ByPlatform(cpu=128, accelerator=4096)
+_BLOCK_EPISODES = ByPlatform(cpu=2048, accelerator=65_536)
+_INTEGRATED_EPISODES = ByPlatform(cpu=128, accelerator=4096)
 _DECAY = "_decay"  # how a name ends whose natural size is what is lost, 1 - the factor
 
 
@@ -107,7 +107,9 @@ def finite_differences(
                 "shows it: leave it out"
             )
         integrate_attacks = possible
-    block_episodes = checked_block(num_episodes, most=(_INTEGRATED_TAPES if integrate_attacks else _BLOCK_TAPES).here())
+    block_episodes = checked_block(
+        num_episodes, most=(_INTEGRATED_EPISODES if integrate_attacks else _BLOCK_EPISODES).here()
+    )
 
     values = values_of(params, names)
     size = lambda name: jax.tree.map(lambda x: _size(name.rpartition(".")[2], x, num_steps), values[name])

@@ -109,7 +109,7 @@ class HeartPole(gymnasium.Env):
     def log(self) -> str:
         """What was chosen, what happened, and where that led, of the last thousand decisions since it was cleared."""
         forgotten = f"({self._num_forgotten} earlier decisions are forgotten)\n" if self._num_forgotten else ""
-        return forgotten + "".join(self._told(*line) for line in self._lines)
+        return forgotten + "".join(self._line_text(*line) for line in self._lines)
 
     @log.setter
     def log(self, text: str) -> None:
@@ -167,7 +167,7 @@ class HeartPole(gymnasium.Env):
     def close(self) -> None:
         """Nothing to close."""
 
-    def _told(self, action: int, heart_attack: bool, obs: np.ndarray) -> str:
+    def _line_text(self, action: int, heart_attack: bool, obs: np.ndarray) -> str:
         state = {name: int(x) if name in _COUNTERS else x for name, x in zip(OBS_NAMES, obs.tolist(), strict=True)}
         return f"Chosen action: {self.actions[action].__name__}\n" + "HEART ATTACK\n" * heart_attack + f"{state}\n"
 

@@ -66,7 +66,7 @@ def make_train(env: Any, env_params: Any, config: Config):
         def update(carry, count_and_key):
             state, target_params, buffer, env_state, obs = carry
             count, key = count_and_key
-            explore_key, action_key, step_key, row_key, lane_key = jax.random.split(key, 5)
+            explore_key, action_key, step_key, row_key, env_key = jax.random.split(key, 5)
             greedy = network.apply(state.params, obs).argmax(axis=-1)
             anything = jax.random.randint(action_key, greedy.shape, 0, env.num_actions)
             action = jnp.where(jax.random.uniform(explore_key, greedy.shape) < config.epsilon, anything, greedy)
@@ -76,7 +76,7 @@ def make_train(env: Any, env_params: Any, config: Config):
             buffer = jax.tree.map(lambda x, y: x.at[count % config.buffer_rows].set(y), buffer, row)
             num_rows = jnp.minimum(count + 1, config.buffer_rows)
             rows = jax.random.randint(row_key, (config.batch_size,), 0, num_rows)
-            envs = jax.random.randint(lane_key, (config.batch_size,), 0, config.num_envs)
+            envs = jax.random.randint(env_key, (config.batch_size,), 0, config.num_envs)
             state, loss = learn(state, target_params, jax.tree.map(lambda x: x[rows, envs], buffer))
             due = state.step % config.target_period == 0
             target_params = jax.tree.map(lambda new, old: jnp.where(due, new, old), state.params, target_params)

@@ -26,7 +26,7 @@ with warnings.catch_warnings():
     from heartpole_jax.interop.brax import to_brax
 
 
-def lane_keys(num_envs, seed=0):
+def env_keys(num_envs, seed=0):
     """Raw keys, as brax wants them, (num_envs, 2)."""
     return jax.random.split(jax.random.PRNGKey(seed), num_envs)
 
@@ -56,7 +56,7 @@ def test_steps_are_ours_with_the_first_halves_of_the_keys():
     assert state.metrics == dict.fromkeys(("half_hours", "heart_attack", "heart_attack_risk", "productivity"), 0.0)
     layout = [(x.shape, x.dtype) for x in jax.tree.leaves(state)]
 
-    told = []
+    ends = []
     for action in (1, 3, 2, 0):  # the last beyond the limit: nothing resets
         step_key, key = jax.random.split(key)
         noise = hp.sample_noise(step_key)
@@ -67,8 +67,8 @@ def test_steps_are_ours_with_the_first_halves_of_the_keys():
         np.testing.assert_array_equal(state.reward, our_reward)
         assert state.metrics == {name: float(x) for name, x in vars(our_info).items()}
         assert [(x.shape, x.dtype) for x in jax.tree.leaves(state)] == layout
-        told.append((float(state.done), float(state.info["truncation"])))
-    assert told == [(0.0, 0.0), (0.0, 0.0), (0.0, 1.0), (0.0, 1.0)]  # the limit is no death
+        ends.append((float(state.done), float(state.info["truncation"])))
+    assert ends == [(0.0, 0.0), (0.0, 0.0), (0.0, 1.0), (0.0, 1.0)]  # the limit is no death
 
 
 @pytest.mark.parametrize("action", list(hp.Action))
@@ -95,10 +95,10 @@ def test_what_is_neither_a_number_nor_a_preference_for_each_is_an_error(action):
         env.step(env.reset(jax.random.PRNGKey(0)), action)
 
 
-def test_brax_tells_the_limit_as_a_truncation_and_begins_again():
+def test_brax_reports_the_limit_as_a_truncation_and_begins_again():
     env = to_brax(params=hp.EnvParams(max_steps=3))
     env = training.wrap(env, episode_length=env.episode_length)
-    state = jax.jit(env.reset)(lane_keys(2))
+    state = jax.jit(env.reset)(env_keys(2))
     first_obs, step = np.asarray(state.obs), jax.jit(env.step)
     assert not np.array_equal(first_obs[0], first_obs[1])
     rewards = []
@@ -120,13 +120,13 @@ def test_brax_tells_the_limit_as_a_truncation_and_begins_again():
     assert len(np.unique(np.round(rewards, 6))) == 14  # the random numbers go on
 
 
-def test_brax_tells_version_1s_limit_of_time_as_a_truncation_whenever_it_comes():
+def test_brax_reports_version_1s_limit_of_time_as_a_truncation_whenever_it_comes():
     """34 half-hours are two nights or 34 half-hours of nothing: brax's wrapper, which counts steps, ends both."""
     params = hp.heartpole_v1.EnvParams(max_half_hours=34)
     env = to_brax("HeartPole-v1", params)
     assert (env.observation_size, env.action_size, env.episode_length) == (8, 8, 34)
     env = training.wrap(env, episode_length=env.episode_length)
-    state, step = jax.jit(env.reset)(lane_keys(2)), jax.jit(env.step)
+    state, step = jax.jit(env.reset)(env_keys(2)), jax.jit(env.step)
     ends = []
     for time in range(1, 36):
         state = step(state, jnp.array([3, 0]))  # sleep, nothing
@@ -140,20 +140,20 @@ def test_brax_tells_version_1s_limit_of_time_as_a_truncation_whenever_it_comes()
 
 
 @pytest.mark.parametrize("episode_length", [1000, 2])
-def test_brax_tells_a_true_end_as_done_without_truncation_at_the_limit_as_well(episode_length):
+def test_brax_reports_a_true_end_as_done_without_truncation_at_the_limit_as_well(episode_length):
     env = training.wrap(to_brax(probe_environments.counter(2)), episode_length=episode_length)
-    state = env.reset(lane_keys(2))
-    told = []
+    state = env.reset(env_keys(2))
+    ends = []
     for _ in range(4):
         state = env.step(state, jnp.array([0, 1]))
-        told.append((float(state.done[0]), float(state.info["truncation"][0]), float(state.obs[0, 1])))
-    assert told == [(0.0, 0.0, 1.0), (1.0, 0.0, 0.0)] * 2
+        ends.append((float(state.done[0]), float(state.info["truncation"][0]), float(state.obs[0, 1])))
+    assert ends == [(0.0, 0.0, 1.0), (1.0, 0.0, 0.0)] * 2
     assert state.info["final_observation"][:, 1].tolist() == [2.0, 2.0]
 
 
 def test_repeated_actions_and_evaluation_add_up():
     env = training.EvalWrapper(training.wrap(to_brax(), episode_length=4, action_repeat=2))
-    state = env.reset(lane_keys(3))
+    state = env.reset(env_keys(3))
     for _ in range(2):
         state = jax.jit(env.step)(state, preference(hp.Action.NOTHING, 3))
     evaluation = state.info["eval_metrics"]

@@ -139,7 +139,7 @@ def test_a_dqn_in_purejaxrls_pattern_trains_on_gymnaxs_wrappers():
     np.testing.assert_array_equal(buffer["next_obs"][buffer["done"]][:, 1:], 0.0)
 
 
-def test_gymnaxs_log_and_flatten_wrappers_tell_episodes_and_keep_the_true_last_observation():
+def test_gymnaxs_log_and_flatten_wrappers_report_episodes_and_keep_the_true_last_observation():
     env = wrappers.LogWrapper(wrappers.FlattenObservationWrapper(to_gymnax()))
     params = to_gymnax().default_params.replace(max_steps_in_episode=3)
     _, state = env.reset(jax.random.key(0), params)
@@ -163,7 +163,7 @@ def test_gymnaxs_sticky_actions_repeat_the_last_action():
     assert obs[1] == 0.0  # no coffee, no hypertension
 
 
-def test_gymnaxs_gym_wrapper_steps_and_tells_its_spaces():
+def test_gymnaxs_gym_wrapper_steps_and_has_its_spaces():
     env = wrappers.GymnaxToGymWrapper(to_gymnax(), to_gymnax().default_params.replace(max_steps_in_episode=2), seed=3)
     obs, _ = env.reset(seed=3)
     assert env.action_space.n == 4

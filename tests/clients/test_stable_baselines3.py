@@ -76,7 +76,7 @@ def test_the_native_vec_env_of_version_1_is_its_own_of_single_environments():
         ours.step(np.array([0, 0, 8]))
 
 
-def test_the_end_of_an_episode_tells_its_last_observation_and_that_it_is_the_time_limit():
+def test_the_end_of_an_episode_reports_its_last_observation_and_that_it_is_the_time_limit():
     envs = HeartPoleVecEnv(2, max_steps=2)
     envs.reset()
     envs.step(np.array([1, 3]))

@@ -43,7 +43,7 @@ def test_every_array_of_a_reset_is_its_own():
         check_own_buffers(to_stoa(env).reset(jax.random.key(0)), "reset")
 
 
-def told(timestep):
+def end_of(timestep):
     """(step type, discount)"""
     return int(timestep.step_type), float(timestep.discount)
 
@@ -60,7 +60,7 @@ def test_steps_are_ours_with_the_first_halves_of_the_keys():
     state, timestep = env.reset(jax.random.key(7))
     first = timestep
     assert isinstance(env, stoa.Environment)
-    assert told(timestep) == (FIRST, 1.0)
+    assert end_of(timestep) == (FIRST, 1.0)
     assert (timestep.reward.dtype, float(timestep.reward)) == (jnp.float32, 0.0)
     reset_key, key = jax.random.split(jax.random.key(7))
     ours, our_obs = hp.reset(reset_key)
@@ -77,7 +77,7 @@ def test_steps_are_ours_with_the_first_halves_of_the_keys():
         np.testing.assert_array_equal(timestep.reward, our_reward)
         assert timestep.extras == vars(our_info)
         same_layout(first, timestep)
-        ends.append(told(timestep))
+        ends.append(end_of(timestep))
     assert ends == [(MID, 1.0), (MID, 1.0), (TRUNCATED, 1.0), (TRUNCATED, 1.0)]
     assert timestep.truncated()
     assert timestep.last()
@@ -94,7 +94,7 @@ def test_version_1_is_truncated_by_the_clock_and_has_its_menus_spaces():
     for action in (3, 0, 7):  # a night, nothing, cannabis
         state, timestep = step(state, jnp.int32(action))
         assert space.contains(timestep)
-        ends.append((*told(timestep), float(timestep.observation[4])))
+        ends.append((*end_of(timestep), float(timestep.observation[4])))
     assert ends == [(MID, 1.0, 17.0), (MID, 1.0, 18.0), (TRUNCATED, 1.0, 20.0)]
 
 
@@ -103,9 +103,9 @@ def test_a_true_end_is_terminated_with_discount_0_at_the_limit_as_well(max_steps
     env = to_stoa(probe_environments.counter(2), probe_environments.Params(max_steps=max_steps))
     state, _ = env.reset(jax.random.key(0))
     state, timestep = env.step(state, jnp.int32(0))
-    assert told(timestep) == (MID, 1.0)
+    assert end_of(timestep) == (MID, 1.0)
     state, timestep = env.step(state, jnp.int32(0))
-    assert told(timestep) == (TERMINATED, 0.0)
+    assert end_of(timestep) == (TERMINATED, 0.0)
 
 
 @keys_are_used_again
@@ -120,7 +120,7 @@ def test_autoreset_and_metrics_lose_nothing_at_the_limit():
         rewards.append(float(timestep.reward))
         metrics = timestep.extras["episode_metrics"]
         ended = time in (3, 6)
-        assert told(timestep) == (TRUNCATED if ended else MID, 1.0)
+        assert end_of(timestep) == (TRUNCATED if ended else MID, 1.0)
         assert bool(metrics["is_terminal_step"]) == ended
         # Half-hours: a night of 16 and one of work at each decision, in the true last observation as well.
         assert float(timestep.extras["next_obs"][4]) == 17 * ((time - 1) % 3 + 1)
@@ -136,19 +136,19 @@ def test_autoreset_and_metrics_lose_nothing_at_the_limit():
 
 
 @keys_are_used_again
-def test_autoreset_tells_a_true_end_from_the_limit():
+def test_autoreset_distinguishes_a_true_end_from_the_limit():
     ends = []
     for probe in (probe_environments.counter(2), probe_environments.time_limit_only(2)):
         env = stoa.AutoResetWrapper(to_stoa(probe), next_obs_in_extras=True)
         state, _ = env.reset(jax.random.key(0))
         for _ in range(4):
             state, timestep = env.step(state, jnp.int32(0))
-            ends.append(told(timestep))
+            ends.append(end_of(timestep))
     assert ends == [(MID, 1.0), (TERMINATED, 0.0)] * 2 + [(MID, 1.0), (TRUNCATED, 1.0)] * 2
 
 
 @keys_are_used_again
-def test_environments_in_a_scan_end_together_and_each_has_its_dice():
+def test_environments_in_a_scan_end_together_and_each_has_its_noise():
     env = stoa.AutoResetWrapper(to_stoa(params=hp.EnvParams(max_steps=4)), next_obs_in_extras=True)
     env = VmapWrapper(stoa.RecordEpisodeMetrics(env), num_envs=3)
     state, _ = env.reset(jax.random.key(0))
@@ -180,7 +180,7 @@ def test_other_wrappers_of_stoa_take_it():
     state, first = env.reset(jax.random.key(0))
     for _ in range(2):
         state, timestep = env.step(state, jnp.int32(0))
-    assert told(timestep) == (TRUNCATED, 1.0)
+    assert end_of(timestep) == (TRUNCATED, 1.0)
     np.testing.assert_array_equal(timestep.observation, first.observation)
     assert timestep.extras["next_obs"][4] == 2.0
 
@@ -189,10 +189,10 @@ def test_other_wrappers_of_stoa_take_it():
     assert first.observation.shape == (6,)
     for _ in range(2):
         state, timestep = env.step(state, jnp.int32(0))
-    assert told(timestep) == (TRUNCATED, 1.0)
+    assert end_of(timestep) == (TRUNCATED, 1.0)
 
 
-def test_the_spaces_are_the_tutorials_and_hold_what_a_step_tells():
+def test_the_spaces_are_the_tutorials_and_hold_what_a_step_returns():
     env = to_stoa()
     space = env.environment_space()
     assert (space.actions.num_values, space.actions.dtype) == (4, jnp.int32)

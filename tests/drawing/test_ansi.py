@@ -19,7 +19,7 @@ def with_(values=(), **fields):
     return dataclasses.replace(AWAKE, values=VALUES | dict(values), **fields)
 
 
-def test_a_text_tells_all_of_it():
+def test_a_text_has_all_of_it():
     tense = {"alertness": 2.0, "hypertension": 12.0}
     moment = with_(tense, action=1, heart_attack=True, num_heart_attacks=2, reward=-99.5)
     assert describe(moment) == (

@@ -72,7 +72,7 @@ def test_telling_points_are_marked_and_labelled(draw, points, words):
     assert all(word in texts(axes) for word in words)
 
 
-def test_every_axis_tells_its_quantity_and_every_figure_its_title():
+def test_every_axis_names_its_quantity_and_every_figure_has_its_title():
     for figure in curves.draw_figures().values():
         for axes in figure.axes:
             assert axes.get_xlabel()

@@ -37,7 +37,7 @@ STRIPS_V1 = [
     ("hypertension", 344, 0.0, 9.0, VERMILLION),
     ("intoxication", 426, 0.0, 0.2, ORANGE),
 ]
-STRIP_HEIGHT_V1, LANE_V1 = 70, slice(506, 536)
+STRIP_HEIGHT_V1, ROW_V1 = 70, slice(506, 536)
 
 
 def with_(moment, **fields):
@@ -221,7 +221,7 @@ def test_the_strips_of_version_1_are_five_and_lower(field, top, low, high, colou
     assert rows.mean() == pytest.approx(top + STRIP_HEIGHT_V1 * 0.25, abs=1.5)
 
 
-def test_version_1_tells_the_effective_alertness():
+def test_version_1_shows_the_effective_alertness():
     """1 + 0.5 - 0.25 is 0.25 + 1.5 - 0.5, and where the sum is below 0 it is 0."""
     place = np.s_[206:230, :126]
     same = with_(START_V1, alertness=0.25, stimulation=1.5, impairment=0.5)
@@ -238,7 +238,7 @@ def chosen(action, time=17):
 @pytest.mark.parametrize("heart_attack", [False, True])
 def test_every_action_of_version_1_looks_different(heart_attack):
     moments = [dataclasses.replace(chosen(action), heart_attack=heart_attack) for action in range(8)]
-    rows = {frame_v1(START_V1, moment)[LANE_V1].tobytes() for moment in moments}
+    rows = {frame_v1(START_V1, moment)[ROW_V1].tobytes() for moment in moments}
     headers = {frame_v1(START_V1, moment)[:86].tobytes() for moment in moments}
     assert len(rows) == len(headers) == 8
 
@@ -250,7 +250,7 @@ def test_what_no_picture_is_known_of_stands_on_a_card_and_long_breaks_are_bands(
         ActionInfo("hike", 7, wakes_up=False, idles=False),
         ActionInfo("siesta", 3, wakes_up=True, idles=False),
     )
-    rows = [frame_v1(START_V1, chosen(action), chosen(0, 18), shown=shown)[LANE_V1] for action in range(4)]
+    rows = [frame_v1(START_V1, chosen(action), chosen(0, 18), shown=shown)[ROW_V1] for action in range(4)]
     assert len({row.tobytes() for row in rows}) == 4
     # 8 half-hours, work after the hike included, that end one half-hour ago; of the siesta 4.
     for row, colour, first in ((rows[2], (0xCB, 0xD3, 0xDE), 9), (rows[3], (0x2B, 0x3A, 0x67), 5)):

@@ -211,7 +211,7 @@ def test_short_episodes_read_in_hours_and_long_ones_in_days(figure):
     assert "1,000 decisions in 20.8 days" in words(long)
 
 
-def test_levels_worth_knowing_appear_when_the_body_comes_near_them():
+def test_important_levels_appear_when_the_body_comes_near_them():
     def levels(name, records, params=None):
         lines = strip(draw_episode(records, params), name).lines
         return [line.get_ydata()[0] for line in lines if line.get_linestyle() == "--"]
@@ -229,15 +229,15 @@ def test_the_title_heads_the_chart(figure):
 
 
 @pytest.fixture(scope="module")
-def random_life():
+def random_episode():
     return rollout(
         policies.uniformly_random(), jax.random.key(3), num_envs=1, num_steps=1000, record=everything
     ).records
 
 
 @pytest.mark.parametrize("num_steps", [1, 10, 1000])
-def test_a_rollout_draws_at_any_length(num_steps, random_life):
-    records = jax.tree.map(lambda x: x[:num_steps], random_life)
+def test_a_rollout_draws_at_any_length(num_steps, random_episode):
+    records = jax.tree.map(lambda x: x[:num_steps], random_episode)
     figure = draw_episode(records)
     days, alertness = strip(figure, "alertness").lines[-1].get_data()
     np.testing.assert_allclose(days[1:] * 48, records.next_obs[:, 0, 4])

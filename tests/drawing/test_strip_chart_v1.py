@@ -85,8 +85,8 @@ def test_the_command_draws_an_episode_of_version_1(tmp_path, capsys):
     file = tmp_path / "nights.png"
     command = ["episode", "--env", "HeartPole-v1", "--policy", "always sleep", "--menu", "heartpole_v0"]
     assert main([*command, "--out", str(file)]) == 0
-    assert "80 decisions, heart attacks: " in (told := capsys.readouterr().out)
-    assert "nothing: 0, coffee: 0, beer: 0, sleep: 80\n" in told
+    assert "80 decisions, heart attacks: " in (printed := capsys.readouterr().out)
+    assert "nothing: 0, coffee: 0, beer: 0, sleep: 80\n" in printed
     assert file.read_bytes().startswith(b"\x89PNG")
     assert main(["episode", "--menu", "heartpole_v0"]) == 2
     assert "HeartPole-v0 has no menu, got 'heartpole_v0'" in capsys.readouterr().err

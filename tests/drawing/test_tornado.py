@@ -65,13 +65,13 @@ def test_whiskers_are_two_standard_errors(figure):
     np.testing.assert_allclose(ends, np.stack([means - 0.2 * abs(means), means + 0.2 * abs(means)], axis=1))
 
 
-def test_a_line_tells_what_has_no_bar(figure):
+def test_a_line_names_what_has_no_bar(figure):
     assert texts(figure.axes[0])[-1] == "1 zero"
     assert texts(figure.axes[1]) == ["it is 0, which has no percent"]
     assert texts(figure.axes[2])[-1] == "2 smaller, 2 zero,\n1 as the parameter is 0"
 
 
-def test_the_figure_tells_what_it_is_of_and_how_that_was_found(figure):
+def test_the_figure_names_what_it_is_of_and_how_that_was_found(figure):
     assert "an invented policy" in texts(figure)
     assert "marginal: none at all; 64 episodes of 1,000 decisions" in texts(figure)
     titles = [axes.get_title(loc="left") for axes in figure.axes]

@@ -21,7 +21,7 @@ def test_a_window_shows_frames_until_it_is_closed(monkeypatch):
     window.close()
 
 
-def test_where_no_window_can_be_opened_the_error_tells_the_other_way(monkeypatch):
+def test_where_no_window_can_be_opened_the_error_names_the_other_way(monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "nonesuch")
     with pytest.raises(RuntimeError, match=r"no window could be opened .*rgb_array"):
         Window("HeartPole", (480, 800, 3))

@@ -15,7 +15,7 @@ import numpy as np
 from heartpole_jax.envs import heartpole_v0
 from heartpole_jax.envs.heartpole_v0 import EnvParams, Noise
 
-# Attacks are frequent, and worth avoiding; a drink's doses are certain.
+# Attacks are frequent, and cost much; a drink's doses are certain.
 CERTAIN = EnvParams(
     max_steps=5,
     heart_attack_threshold=0.5,

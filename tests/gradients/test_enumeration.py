@@ -78,7 +78,7 @@ def test_a_soft_policys_gradient_is_that_of_all_paths(estimator, x64):
     assert abs(float(found.value.mean - value)) < 4 * float(found.value.standard_error)
     assert worst(deviations(found.gradient, truth)) < 4.0
     informative = [abs(float(truth[name])) > 20 * float(found.gradient.standard_error[name]) for name in NAMES]
-    assert sum(informative) >= 12  # the errors are small enough to tell
+    assert sum(informative) >= 12  # the errors are small enough to show it
 
 
 @pytest.mark.slow
@@ -118,7 +118,7 @@ def test_what_is_called_biased_is_biased(estimator, x64):
     assert far["heart_attack_threshold"] > 20
 
 
-def test_first_and_second_marginal_derivatives_of_a_schedule_are_exact_on_every_tape(x64):
+def test_first_and_second_marginal_derivatives_of_a_schedule_are_exact_on_every_noise_sequence(x64):
     """No episode differs from another: attacks are integrated out, and doses are certain."""
     actions = [1, 2, 1, 0]
 

@@ -65,7 +65,7 @@ def test_what_makes_no_sense_is_refused(message, arguments):
         estimate(**arguments)
 
 
-def test_marginal_is_refused_for_a_policy_that_looks_at_hypertension_and_hybrid_named():
+def test_marginal_is_refused_for_a_policy_that_depends_on_hypertension_and_hybrid_named():
     with pytest.raises(ValueError, match=r"looks at hypertension, .* take hybrid or branch"):
         estimate(SOFT, estimator="marginal")
 
@@ -119,10 +119,10 @@ def test_jaxs_default_generator_changes_no_estimate():
 def test_values_are_those_of_rollout_under_the_same_key(reused_keys_raise):
     """As many expected attacks on the same noise: 4 envs of `rollout` with the same key."""
     risk = lambda transition: transition.info.heart_attack_risk
-    lived = rollout(COFFEE, KEY, PARAMS, num_envs=4, total=risk).totals
+    simulated = rollout(COFFEE, KEY, PARAMS, num_envs=4, total=risk).totals
     found = estimate()
-    assert float(found.value.mean) == pytest.approx(-100.0 * float(jnp.mean(lived)), rel=1e-6)
-    error = 100.0 * float(jnp.std(lived, ddof=1)) / 2.0
+    assert float(found.value.mean) == pytest.approx(-100.0 * float(jnp.mean(simulated)), rel=1e-6)
+    error = 100.0 * float(jnp.std(simulated, ddof=1)) / 2.0
     assert float(found.value.standard_error) == pytest.approx(error, rel=1e-4)
 
 

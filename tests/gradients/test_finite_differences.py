@@ -95,7 +95,7 @@ def relaxes(params, carry, obs, draw):
     return jnp.where(obs[1] < 0.5, Action.COFFEE, Action.NOTHING), carry
 
 
-def test_a_policy_that_looks_at_hypertension_lives_through_its_heart_attacks():
+def test_a_policy_that_depends_on_hypertension_has_its_heart_attacks_simulated():
     """The second cup comes after an attack alone, 0.56 being left of the first without one."""
     path = lambda attacks: [0.7, 0.7 * attacks[0]], 2
     names = ["heart_attack_proclivity", "heart_attack_threshold"]

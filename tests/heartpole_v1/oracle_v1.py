@@ -74,8 +74,8 @@ def step(state, row, noise):
     return np.array([a, h, x, s, t, work + productivity, stimulation, impairment]), reward, risk, attack
 
 
-def live(u, actions, noise):
-    """A life from waking up with `u`: states (T + 1, 8), rewards, risks and heart attacks (T,)."""
+def simulate(u, actions, noise):
+    """An episode from waking up with `u`: states (T + 1, 8), rewards, risks and heart attacks (T,)."""
     rows, states, steps = list(MENU.values()), [wake_up(u)], []
     for action, sampled in zip(actions, noise, strict=True):
         state, *rest = step(states[-1], rows[action], sampled)
@@ -85,7 +85,7 @@ def live(u, actions, noise):
 
 
 def write_traces(num_steps=200):
-    """16 lives: 6 of random actions, 2 that lean towards stimulants, the 8 actions forever."""
+    """16 episodes: 6 of random actions, 2 that lean towards stimulants, the 8 actions forever."""
     generator = np.random.default_rng(20)
     num_actions = len(MENU)
     leaning = np.array([1, 5, 0, 1, 1, 1, 5, 3]) / 17
@@ -93,12 +93,12 @@ def write_traces(num_steps=200):
     actions += [generator.choice(num_actions, num_steps, p=leaning) for _ in range(2)]
     actions += [np.full(num_steps, action) for action in range(num_actions)]
     actions = np.array(actions, np.int32)
-    # Exact in float32, so that both precisions throw the same noise.
+    # Exact in float32, so that both precisions have the same noise.
     noise = generator.integers(2**24, size=(*actions.shape, 4)) * 2.0**-24
     starts = generator.integers(2**24, size=len(actions)) * 2.0**-24
-    lives = [live(u, life, sampled) for u, life, sampled in zip(starts, actions, noise, strict=True)]
-    states, rewards, risks, attacks = (np.array(column) for column in zip(*lives, strict=True))
-    # A die that lies closer to the risk than float32 can tell would make two different lives.
+    episodes = [simulate(*inputs) for inputs in zip(starts, actions, noise, strict=True)]
+    states, rewards, risks, attacks = (np.array(column) for column in zip(*episodes, strict=True))
+    # A uniform closer to the risk than float32 can distinguish would make two different episodes.
     assert (np.abs(noise[..., 3] - risks) > 1e-6).all()
     np.savez_compressed(
         TRACES, actions=actions, noise=noise.astype(np.float32), wake_up=starts.astype(np.float32), states=states,

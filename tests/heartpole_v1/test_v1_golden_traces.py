@@ -1,4 +1,4 @@
-"""HeartPole-v1 against 16 lives of the NumPy oracle, on the same noise."""
+"""HeartPole-v1 against 16 episodes of the NumPy oracle, on the same noise."""
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ def golden():
 def replay(golden):
     """Ours through the same actions and noise: states (16, 201, 8), rewards (16, 200), StepInfo of (16, 200)."""
 
-    def life(wake_up, actions, noise):
+    def episode(wake_up, actions, noise):
         def step(state, action_and_noise):
             action, values = action_and_noise
             state, obs, reward, _, info = heartpole_v1.transition_info(state, action, as_noise(values))
@@ -30,7 +30,7 @@ def replay(golden):
         return jnp.concatenate([heartpole_v1.observe(start)[None], obs]), rewards, info
 
     inputs = (jnp.asarray(golden[name]) for name in ("wake_up", "actions", "noise"))
-    return jax.device_get(jax.jit(jax.vmap(life))(*inputs))
+    return jax.device_get(jax.jit(jax.vmap(episode))(*inputs))
 
 
 def one_step_each(golden):
@@ -51,13 +51,13 @@ def test_the_traces_are_those_that_the_oracle_makes(golden):
     assert golden["heart_attacks"].sum() == 36
     assert tuple(golden["observation_names"]) == heartpole_v1.OBS_NAMES == oracle_v1.NAMES
     assert [row.name for row in menu.default().actions] == list(oracle_v1.MENU)
-    for life in (0, 6, 15):
-        again = oracle_v1.live(*(golden[name][life] for name in ("wake_up", "actions", "noise")))
+    for episode in (0, 6, 15):
+        again = oracle_v1.simulate(*(golden[name][episode] for name in ("wake_up", "actions", "noise")))
         for name, value in zip(("states", "rewards", "risks", "heart_attacks"), again, strict=True):
-            np.testing.assert_allclose(golden[name][life], value, rtol=1e-13, atol=1e-15)
+            np.testing.assert_allclose(golden[name][episode], value, rtol=1e-13, atol=1e-15)
 
 
-def test_in_float64_every_number_of_every_life_is_met(golden, x64):
+def test_in_float64_every_number_of_every_episode_is_met(golden, x64):
     """Within 1e-12, and in the large sums of alertness and work within a few units in the last place."""
     states, rewards, info = replay(golden)
     assert states.dtype == rewards.dtype == np.float64
@@ -74,7 +74,7 @@ def test_in_float64_one_step_from_any_recorded_state_is_met_to_1e_12(golden, x64
     np.testing.assert_allclose(info.heart_attack_risk, golden["risks"].reshape(-1), rtol=0, atol=1e-13)
 
 
-def test_in_float32_every_life_stays_within_1e_5(golden):
+def test_in_float32_every_episode_stays_within_1e_5(golden):
     """Of the largest value of each variable; and every heart attack is the same."""
     states, rewards, info = replay(golden)
     assert states.dtype == rewards.dtype == np.float32

@@ -23,7 +23,7 @@ grade = "assumed"
 name = "sleep"
 half_hours = 16
 wakes_up = true
-source = "everybody"
+source = "all of us"
 grade = "trial"
 note = "eight hours"
 """
@@ -100,7 +100,7 @@ BAD = {
     "no source": (changed('source = "grandmother"\n', ""), [ROW_1, "source is missing"]),
     "empty source": (changed('"grandmother"', '" "'), [ROW_1, "source must be a text", "' '"]),
     "no grade": (changed('grade = "trial"\n', ""), [ROW_2, "grade is missing"]),
-    "unknown grade": (changed('"trial"', '"hearsay"'), [ROW_2, "grade must be one of", "'trial'", "'hearsay'"]),
+    "unknown grade": (changed('"trial"', '"rumour"'), [ROW_2, "grade must be one of", "'trial'", "'rumour'"]),
     "no name": (changed('name = "tea"\n', ""), ["row 1: name is missing"]),
     "a name of no text": (changed('"tea"', "7"), ["row 1 (7)", "name must be a text"]),
     "no half_hours": (changed("half_hours = 0\n", ""), [ROW_1, "half_hours is missing"]),

@@ -12,7 +12,7 @@ from heartpole_jax.evaluation import menu_report
 pytestmark = pytest.mark.once
 
 DEFAULT = menu.default()
-SOBER = Menu(tuple(DEFAULT.actions[i] for i in (0, 1, 3)))  # nothing, coffee, sleep: fewer lives to try
+SOBER = Menu(tuple(DEFAULT.actions[i] for i in (0, 1, 3)))  # nothing, coffee, sleep: fewer days to try
 
 
 def row(name, half_hours=0, **values):
@@ -121,7 +121,7 @@ def test_a_loop_that_beats_sleeping_is_found_though_it_dominates_nothing():
     assert all("'pill'" in line for line in lines)
 
 
-def test_a_loop_is_worth_what_the_oracle_finds():
+def test_a_loop_has_the_value_that_the_oracle_finds():
     """Four weeks of nothing: 11 half-hours of work, and the risk at rest in every half-hour."""
     (loop,) = [loop for loop in menu_report.loops(SOBER, 64) if loop.description == "'nothing' always"]
     resting = 1344 * 0.5 / (1 + np.exp(6))
@@ -147,7 +147,7 @@ def test_a_menu_without_sleep_is_said_to_have_none():
     assert lines == ["'nothing' always, never sleeping, earns -155 in four weeks; and this menu has no sleep"]
 
 
-def test_the_report_of_a_file_tells_all_of_it(tmp_path):
+def test_the_report_of_a_file_has_all_of_it(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text((menu.FOLDER / "heartpole_v0.toml").read_text())
     text = menu_report.report(path)

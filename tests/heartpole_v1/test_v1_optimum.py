@@ -1,5 +1,5 @@
-"""The optimum of HeartPole-v1: one decision held to the model's description, short lives to enumeration, whole ones to
-simulation."""
+"""The optimum of HeartPole-v1: one decision held to the model's description, short episodes to enumeration, whole
+ones to simulation."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.once
 V1 = hp.make("HeartPole-v1")
 PARAMS = EnvParams()
 ROWS = {row.name: row for row in PARAMS.menu.actions}
-SAFE = 0.999999  # a die that no risk of these patients exceeds
+SAFE = 0.999999  # a uniform that no risk of these patients exceeds
 UNIFORMS = (np.arange(16) + 0.5) / 16
 
 
@@ -45,7 +45,7 @@ def by_the_oracle(name, state):
 
 
 @pytest.mark.parametrize("name", ["nothing", "coffee", "beer", "sleep", "nap", "exercise", "energy_drink"])
-def test_an_actions_value_is_the_mean_over_its_dice(name):
+def test_an_actions_value_is_the_mean_over_its_noise(name):
     """At points of the grid; where blood alcohol and doses are coupled in the oracle's noise they are independent."""
     grid = grid_v1.Grid(
         alertness=np.linspace(-3.0, 2.5, 12), hypertension=np.linspace(0.0, 3.0, 7),
@@ -107,7 +107,7 @@ def test_numbers_of_numpy_are_plain_numbers():
     )
 
 
-def test_the_last_half_hour_is_worth_the_best_action_of_it():
+def test_the_last_half_hour_has_the_value_of_its_best_action():
     """With half an hour left nothing counts but its work and its risk: an enumeration of the actions."""
     params = EnvParams(max_half_hours=1)
     risk = lambda h: 0.5 / (1 + np.exp(6 - 0.97 * h))
@@ -150,7 +150,7 @@ def test_the_policy_beats_every_scripted_one(two_days):
 
 
 @pytest.mark.slow
-def test_what_an_evaluation_tells_fits_together(two_days):
+def test_the_numbers_of_an_evaluation_fit_together(two_days):
     params, _, found = two_days
     assert found.expected_return.mean == pytest.approx(
         found.work_done.mean - 100 * found.heart_attacks.mean, abs=1e-2 + 4 * found.expected_return.standard_error

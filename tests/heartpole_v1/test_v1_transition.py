@@ -153,9 +153,9 @@ def test_the_mean_reward_is_the_same_for_every_expected_penalty(hypertension):
 
     rewards = jax.jit(jax.vmap(jax.vmap(reward, (None, 0)), (0, None)))(jnp.array([0.0, 0.5, 1.0]), uniforms)
     risk = 1 - np.prod([1 - 0.5 * sigma(hypertension * 0.97**i - 6) for i in range(1, 18)])
-    by_luck, half, expected = np.asarray(rewards, float)
-    assert expected[0] == pytest.approx(by_luck.max() - 100 * risk, abs=1e-4)
-    for mean in (by_luck.mean(), half.mean()):
+    sampled, half, expected = np.asarray(rewards, float)
+    assert expected[0] == pytest.approx(sampled.max() - 100 * risk, abs=1e-4)
+    for mean in (sampled.mean(), half.mean()):
         assert mean == pytest.approx(expected.mean(), abs=100 / 2**16 + 1e-4)
 
 
@@ -201,7 +201,7 @@ def test_a_bad_action_is_refused(action, error, message):
         heartpole_v1.step(tired(), action, jax.random.key(0))
 
 
-def test_step_is_its_dice_and_what_follows_and_they_are_v0s():
+def test_step_is_its_noise_and_what_follows_and_the_noise_is_v0s():
     state, _ = heartpole_v1.reset(jax.random.key(4))
     noise = hp.sample_noise(jax.random.key(5))
     stepped = heartpole_v1.step(state, 2, jax.random.key(5))

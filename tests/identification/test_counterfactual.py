@@ -1,4 +1,4 @@
-"""The same chance, other actions: exact where the trace tells, a distribution where it does not."""
+"""The same noise, other actions: exact where the trace determines it, a distribution where it does not."""
 
 import dataclasses
 
@@ -16,8 +16,8 @@ pytestmark = [pytest.mark.once, pytest.mark.usefixtures("reused_keys_raise")]
 COFFEE, BEER, SLEEP, NOTHING = hp.Action.COFFEE, hp.Action.BEER, hp.Action.SLEEP, hp.Action.NOTHING
 
 
-def live(actions, noise, params=None, wake_up=0.5):
-    """Every state (T + 1,), reward and heart attack (T,) of a life with the random numbers (T, 4)."""
+def simulate(actions, noise, params=None, wake_up=0.5):
+    """Every state (T + 1,), reward and heart attack (T,) of an episode with the random numbers (T, 4)."""
     params = hp.EnvParams() if params is None else params
 
     def step(state, inputs):
@@ -57,13 +57,13 @@ def test_the_same_actions_give_back_exactly_the_same_trace(golden_trace, x64):
     np.testing.assert_array_equal(what_if.other.heart_attacks, np.broadcast_to(trace.heart_attacks, (3, 120)))
 
 
-def test_the_drawn_dice_alone_replay_the_trace_to_1e_9(golden_trace, x64):
+def test_the_drawn_noise_alone_replays_the_trace_to_1e_9(golden_trace, x64):
     """Not only because the trace is taken as recorded: the random numbers, played from the start, land on it."""
     trace, _ = golden_trace
     what_if = identification.counterfactual(trace, trace.actions, key=jax.random.key(0), num_samples=2)
     noise = jnp.stack([getattr(what_if.noise, name)[1] for name in ("alertness", "hypertension", "intoxication",
                                                                     "heart_attack")], axis=1)  # fmt: skip
-    states, rewards, attacks = live(trace.actions, noise, wake_up=(trace.alertness[0] - 0.7) / 0.6)
+    states, rewards, attacks = simulate(trace.actions, noise, wake_up=(trace.alertness[0] - 0.7) / 0.6)
     np.testing.assert_array_equal(attacks, trace.heart_attacks)
     np.testing.assert_allclose(states.alertness, trace.alertness, atol=1e-9)
     np.testing.assert_allclose(states.hypertension, trace.hypertension, atol=1e-9)
@@ -71,16 +71,16 @@ def test_the_drawn_dice_alone_replay_the_trace_to_1e_9(golden_trace, x64):
     np.testing.assert_allclose(what_if.factual.rewards[1], rewards, atol=1e-9)
 
 
-def test_what_would_have_happened_is_what_does_happen_on_the_same_dice(x64):
+def test_what_would_have_happened_is_what_does_happen_on_the_same_noise(x64):
     """Actions that use a subset of the random numbers, so all of it is determined: one coffee less in six."""
     actions = np.array([COFFEE, NOTHING, COFFEE, BEER, SLEEP, COFFEE])
     noise = np.full((6, 4), 0.9) * np.linspace(0.3, 1.0, 6)[:, None]
     noise[:, 3] = 0.99  # no heart attack at any risk of at most 0.5
-    states, _, attacks = live(actions, noise)
+    states, _, attacks = simulate(actions, noise)
     trace = identification.trace_of_states(states, actions, attacks)
     other_actions = actions.copy()
     other_actions[2] = NOTHING
-    expected, expected_rewards, _ = live(other_actions, noise)
+    expected, expected_rewards, _ = simulate(other_actions, noise)
     # Its heart attacks have noise within bounds; at these risks none would have struck in nearly all of the samples.
     what_if = identification.counterfactual(trace, other_actions, key=jax.random.key(0), num_samples=40)
     calm = ~np.asarray(what_if.other.heart_attacks).any(axis=1)
@@ -94,7 +94,7 @@ def test_what_would_have_happened_is_what_does_happen_on_the_same_dice(x64):
 
 def test_a_dose_never_drunk_is_drawn_from_its_prior(x64):
     """A coffee in the place of nothing: alertness gains U(0, 1), mean 1/2 and standard deviation 1 / sqrt(12)."""
-    states, _, attacks = live([NOTHING, NOTHING], np.full((2, 4), 0.99))
+    states, _, attacks = simulate([NOTHING, NOTHING], np.full((2, 4), 0.99))
     trace = identification.trace_of_states(states, np.array([NOTHING, NOTHING]), attacks)
     what_if = identification.counterfactual(trace, [COFFEE, NOTHING], key=jax.random.key(0), num_samples=4000)
     gained = np.asarray(what_if.other.states.alertness - what_if.factual.states.alertness)[:, 2]
@@ -107,7 +107,7 @@ def test_a_dose_never_drunk_is_drawn_from_its_prior(x64):
 def test_an_attack_that_did_not_happen_conditions_its_counterfactual(x64):
     """Risk 0.25 without an attack; with another's coffee it would have been r: P(attack) = (r - 0.25) / 0.75."""
     params = hp.EnvParams(coffee_hypertension_low=8.0, coffee_hypertension_high=8.0, heart_attack_threshold=7.76)
-    states, _, attacks = live([COFFEE], np.array([[0.5, 0.5, 0.5, 0.99]]), params)
+    states, _, attacks = simulate([COFFEE], np.array([[0.5, 0.5, 0.5, 0.99]]), params)
     assert not attacks[0]
     trace = identification.trace_of_states(states, np.array([COFFEE]), attacks)
     params_beer = dataclasses.replace(params, beer_hypertension_low=9.0, beer_hypertension_high=9.0)
@@ -123,7 +123,7 @@ def test_an_attack_that_did_not_happen_conditions_its_counterfactual(x64):
 def test_an_attack_that_happened_would_have_happened_at_any_higher_risk(x64):
     params = hp.EnvParams(coffee_hypertension_low=8.0, coffee_hypertension_high=8.0, beer_hypertension_low=9.0,
                           beer_hypertension_high=9.0)  # fmt: skip
-    states, _, attacks = live([COFFEE], np.array([[0.5, 0.5, 0.5, 0.0]]), params)
+    states, _, attacks = simulate([COFFEE], np.array([[0.5, 0.5, 0.5, 0.0]]), params)
     assert attacks[0]
     trace = identification.trace_of_states(states, np.array([COFFEE]), attacks)
     with_beer = identification.counterfactual(trace, [BEER], params, key=jax.random.key(3), num_samples=500)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.once
 NOTHING, COFFEE, BEER, SLEEP = 0, 1, 2, 3
 NOISE = ObservationNoise(alertness=0.05, hypertension=0.03, intoxication=0.002, work_done=0.05)
 NODES, WEIGHTS = (x for x in np.polynomial.legendre.leggauss(400))
-U, DU = 0.5 * (NODES + 1), 0.5 * WEIGHTS  # quadrature over a die
+U, DU = 0.5 * (NODES + 1), 0.5 * WEIGHTS  # quadrature over a uniform
 
 
 def normal(x, deviation):
@@ -182,7 +182,7 @@ def test_steps_that_only_fill_up_change_nothing(x64):
 
 
 def test_gradients_are_those_of_differences_and_finite(x64):
-    """Every parameter that leaves a mark, on a life with all actions in it, observed with gaps."""
+    """Every parameter that leaves a mark, on an episode with all actions in it, observed with gaps."""
     records = hp.rollout(hp.policies.uniformly_random(), jax.random.key(0), num_envs=1, num_steps=12,
                          record=hp.everything).records  # fmt: skip
     trace = identification.observe(identification.trace_of_rollout(records), jax.random.key(3), NOISE, missing=0.2)

@@ -1,5 +1,5 @@
 """Parameters from traces: estimates against hand results, coverage with a stated error rate, and what is said when the
-data cannot tell."""
+data cannot show."""
 
 import dataclasses
 import re
@@ -27,7 +27,7 @@ def drinker(key, obs):
     return jnp.searchsorted(jnp.array([0.4, 0.75, 0.9]), jax.random.uniform(key)).astype(jnp.int32)
 
 
-def lives(num_patients, num_steps, seed=0, policy=drinker, params=TRUTH):
+def simulated(num_patients, num_steps, seed=0, policy=drinker, params=TRUTH):
     records = hp.rollout(policy, jax.random.key(seed), params, num_envs=num_patients, num_steps=num_steps,
                          record=hp.everything).records  # fmt: skip
     return [identification.trace_of_rollout(records, i) for i in range(num_patients)]
@@ -99,14 +99,14 @@ def test_where_the_noise_is_small_range_ends_are_the_outermost_doses():
     assert estimate.low == pytest.approx(1.28 - reach, abs=0.01)
 
 
-def test_a_fit_tells_every_five_seconds_how_far_it_is(monkeypatch, capsys):
+def test_a_fit_reports_every_five_seconds_how_far_it_is(monkeypatch, capsys):
     times = iter([0.0, 2.0, 5.0, 6.0, 11.0])
     monkeypatch.setattr(fitting.time, "monotonic", lambda: next(times))
     evaluated = fitting._watch(("a", "b"), fitting._to_stderr)
     for _ in range(4):
         evaluated()
-    told = "fitting a, b: {} evaluations of the likelihood in {} s\n"
-    assert capsys.readouterr() == ("", told.format(2, 5) + told.format(4, 11))
+    line = "fitting a, b: {} evaluations of the likelihood in {} s\n"
+    assert capsys.readouterr() == ("", line.format(2, 5) + line.format(4, 11))
 
 
 def test_the_cutoff_goes_from_two_degrees_of_freedom_to_one():
@@ -123,7 +123,7 @@ OFF = dataclasses.replace(TRUTH, hypertension_decay=0.95, heart_attack_proclivit
 @pytest.fixture(scope="module")
 def hearts():
     """Thirty-two data sets of two developers, hypertension and hearts alone."""
-    traces = [only(trace, "hypertension") for trace in seen(lives(64, 60, seed=7), seed=8)]
+    traces = [only(trace, "hypertension") for trace in seen(simulated(64, 60, seed=7), seed=8)]
     return list(zip(traces[::2], traces[1::2], strict=True))
 
 
@@ -188,7 +188,7 @@ def test_one_data_set_alone_gives_the_same_as_among_others(hearts, study):
 
 
 def test_traces_of_different_lengths_go_together():
-    long, short = (only(trace, "hypertension") for trace in seen(lives(2, 60, seed=3)))
+    long, short = (only(trace, "hypertension") for trace in seen(simulated(2, 60, seed=3)))
     cut = identification.make_trace(
         short.actions[:10], heart_attacks=short.heart_attacks[:10], hypertension=short.hypertension[:11]
     )
@@ -222,9 +222,9 @@ def test_a_warning_speaks_of_one_parameter_or_of_several(names, message):
 
 
 @pytest.mark.slow
-def test_without_a_coffee_its_doses_cannot_be_told():
-    (life,) = lives(1, 60, policy=lambda key, obs: jnp.where(obs[4] % 3 == 0, BEER, NOTHING).astype(jnp.int32))
-    trace = only(seen([life])[0], "hypertension")
+def test_without_a_coffee_its_doses_cannot_be_identified():
+    (episode,) = simulated(1, 60, policy=lambda key, obs: jnp.where(obs[4] % 3 == 0, BEER, NOTHING).astype(jnp.int32))
+    trace = only(seen([episode])[0], "hypertension")
     found, messages = open_parameters(trace, ["hypertension_decay", "coffee_hypertension_high"])
     assert found.unidentified == (("coffee_hypertension_high",),)
     assert "coffee_hypertension_high is not identified by these traces" in messages[0]
@@ -232,7 +232,7 @@ def test_without_a_coffee_its_doses_cannot_be_told():
     assert np.isfinite(found.params.hypertension_decay)
 
 
-def test_without_a_high_blood_pressure_proclivity_and_threshold_cannot_be_told_apart():
+def test_without_a_high_blood_pressure_proclivity_and_threshold_cannot_be_distinguished():
     """Far below the threshold the risk is kappa exp(h - threshold): only one number."""
     attacks = np.arange(300) % 60 == 59
     trace = identification.make_trace([NOTHING] * 300, heart_attacks=attacks)
@@ -247,7 +247,7 @@ def test_a_search_that_has_not_ended_says_so(monkeypatch):
     monkeypatch.setattr(maximising, "_SCORING_STEPS", 1)
     monkeypatch.setattr(maximising, "_HESSIANS", 1)
     monkeypatch.setattr(maximising, "_NEWTON_STEPS", 1)
-    trace = only(seen(lives(1, 60, seed=3))[0], "hypertension")
+    trace = only(seen(simulated(1, 60, seed=3))[0], "hypertension")
     far_off = dataclasses.replace(TRUTH, hypertension_decay=0.2)
     with pytest.warns(identification.ConvergenceWarning, match="the search has not ended: another step promises"):
         found = identification.fit(trace, "hypertension_decay", far_off, observation_noise=NOISE)
@@ -257,15 +257,15 @@ def test_a_search_that_has_not_ended_says_so(monkeypatch):
 @pytest.mark.slow
 def test_unknown_heart_attacks_are_no_hindrance():
     """A fall to 0 shows in the hypertension, so the estimate hardly changes."""
-    trace = only(seen(lives(1, 60, seed=3))[0], "hypertension")
+    trace = only(seen(simulated(1, 60, seed=3))[0], "hypertension")
     assert trace.heart_attacks.sum() > 0
     blind = dataclasses.replace(trace, heart_attacks=np.full(60, -1))
-    told, guessed = (
+    known, guessed = (
         identification.fit(t, "hypertension_decay", TRUTH, observation_noise=NOISE).estimates["hypertension_decay"]
         for t in (trace, blind)
     )
-    assert guessed.value == pytest.approx(told.value, abs=told.standard_error)
-    assert guessed.standard_error >= 0.9 * told.standard_error
+    assert guessed.value == pytest.approx(known.value, abs=known.standard_error)
+    assert guessed.standard_error >= 0.9 * known.standard_error
 
 
 @pytest.mark.parametrize(

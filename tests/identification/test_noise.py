@@ -29,9 +29,9 @@ def golden():
     }
 
 
-def infer_all(golden, told):
+def infer_all(golden, known):
     def one(before, action, after, attack):
-        return infer_noise(as_state(before), action, as_state(after), heart_attack=attack if told else None)
+        return infer_noise(as_state(before), action, as_state(after), heart_attack=attack if known else None)
 
     flags = jnp.asarray(golden["attacks"], jnp.int32)
     return jax.device_get(jax.jit(jax.vmap(one))(golden["before"], golden["actions"], golden["after"], flags))
@@ -48,8 +48,8 @@ def used(golden):
     }
 
 
-def test_the_golden_traces_dice_come_back_to_1e_9_wherever_they_were_used(golden, x64):
-    inferred = infer_all(golden, told=True)
+def test_the_golden_traces_noise_comes_back_to_1e_9_wherever_it_was_used(golden, x64):
+    inferred = infer_all(golden, known=True)
     for column, name in enumerate(NAMES[:3]):
         determined = getattr(inferred.determined, name)
         np.testing.assert_array_equal(determined, used(golden)[name])
@@ -59,7 +59,7 @@ def test_the_golden_traces_dice_come_back_to_1e_9_wherever_they_were_used(golden
 
 
 def test_what_a_step_leaves_open_lies_in_an_interval_that_holds_the_truth(golden, x64):
-    inferred = infer_all(golden, told=True)
+    inferred = infer_all(golden, known=True)
     for column, name in enumerate(NAMES):
         low, high, value = (getattr(part, name) for part in (inferred.low, inferred.high, inferred.value))
         open_ = ~getattr(inferred.determined, name)
@@ -73,8 +73,8 @@ def test_what_a_step_leaves_open_lies_in_an_interval_that_holds_the_truth(golden
             assert (high[open_] == 1).all(), name
 
 
-def test_the_inferred_dice_replay_every_step(golden, x64):
-    inferred = infer_all(golden, told=True)
+def test_the_inferred_noise_replays_every_step(golden, x64):
+    inferred = infer_all(golden, known=True)
 
     def replay(before, action, noise):
         _, obs, _, _, info = hp.transition_info(as_state(before), action, noise)
@@ -86,8 +86,8 @@ def test_the_inferred_dice_replay_every_step(golden, x64):
 
 
 def test_heart_attacks_are_read_off_the_hypertension(golden, x64):
-    """Unless it was 0 before: then nobody can tell, and the die stays anywhere."""
-    inferred = infer_all(golden, told=False)
+    """Unless it was 0 before: then the data do not show it, and the uniform stays anywhere."""
+    inferred = infer_all(golden, known=False)
     marked = (golden["before"][:, 1] > 0) | (golden["actions"] == COFFEE) | (golden["actions"] == BEER)
     np.testing.assert_array_equal(inferred.heart_attack, np.where(marked, golden["attacks"], -1))
     assert (~marked).sum() > 100
@@ -139,7 +139,7 @@ def test_where_nothing_lasts_half_an_hour_no_dose_is_determined_and_nothing_is_n
     assert int(inferred.heart_attack) == -1
 
 
-def test_gradients_of_the_inferred_dice_are_finite_and_right(x64):
+def test_gradients_of_the_inferred_noise_are_finite_and_right(x64):
     """u = (dose - low) / (high - low): du / d alertness after a coffee is 1 / (1 - 0)."""
     state, noise = as_state([1.0, 0.2, 0.05, 3, 3, 0.0]), as_noise([0.3, 0.6, 0.5, 0.99])
     after, *_ = hp.transition(state, COFFEE, noise)
@@ -150,7 +150,7 @@ def test_gradients_of_the_inferred_dice_are_finite_and_right(x64):
     assert float(jax.jit(jax.grad(inferred))(after.alertness)) == pytest.approx(1.0)
 
 
-def test_drawn_dice_replay_the_step_and_keep_what_is_determined(golden, x64):
+def test_drawn_noise_replays_the_step_and_keeps_what_is_determined(golden, x64):
     rows = np.r_[np.flatnonzero(golden["attacks"]), np.arange(300)]
     picked = {name: value[rows] for name, value in golden.items()}
 
@@ -173,18 +173,18 @@ def test_drawn_dice_replay_the_step_and_keep_what_is_determined(golden, x64):
     assert (spread[picked["actions"] == NOTHING] > 0.3).all()
 
 
-def test_after_a_heart_attack_dose_and_die_have_the_distribution_of_all_lives_that_had_one(x64):
-    """Against 400,000 doses kept where the risk struck: the mean of the dose, of the die and of their product."""
+def test_after_a_heart_attack_dose_and_uniform_have_the_distribution_of_all_episodes_that_had_one(x64):
+    """400,000 doses, kept where there was an attack: the mean of dose, of uniform and of their product."""
     params = hp.EnvParams(coffee_hypertension_high=4.0)  # a wide range, over which the risk is far from constant
     before, after = as_state([1.0, 3.0, 0.0, 3, 3, 0.0]), as_state([1.2, 0.0, 0.0, 4, 4, 1.0])
     keys = jax.random.split(jax.random.key(2), 20_000)
     noise = jax.jit(jax.vmap(lambda key: sample_noise_given(key, before, COFFEE, after, params)))(keys)
-    dose, die = np.asarray(noise.hypertension), np.asarray(noise.heart_attack)
+    dose, uniform = np.asarray(noise.hypertension), np.asarray(noise.heart_attack)
 
     rng = np.random.default_rng(0)
     u, v = rng.random((2, 400_000))
     kept = v < 0.5 / (1 + np.exp(6 - 0.97 * (3 + 4 * u)))
-    for ours, theirs in ((dose, u[kept]), (die, v[kept]), (dose * die, (u * v)[kept])):
+    for ours, theirs in ((dose, u[kept]), (uniform, v[kept]), (dose * uniform, (u * v)[kept])):
         error = np.hypot(ours.std() / np.sqrt(ours.size), theirs.std() / np.sqrt(theirs.size))
         assert abs(ours.mean() - theirs.mean()) < 4 * error
     assert abs(u[kept].mean() - 0.5) > 0.1  # the prior's mean would not do
@@ -198,7 +198,7 @@ def test_an_action_out_of_range_is_refused():
         infer_noise(state, 1.5, state)
 
 
-def test_in_float32_the_dice_come_back_to_1e_5():
+def test_in_float32_the_noise_comes_back_to_1e_5():
     state = as_state([1.0, 0.5, 0.05, 3, 3, 0.0])
     for action in hp.Action:
         after, *_ = hp.transition(state, action, as_noise([0.3, 0.6, 0.25, 0.99]))

@@ -52,7 +52,7 @@ def test_every_golden_trace_is_possible(golden):
         check_trace(dataclasses.replace(trace, heart_attacks=np.full(400, -1)))
 
 
-def test_a_rollout_in_float32_is_possible_and_tells_the_same_as_its_states():
+def test_a_rollout_in_float32_is_possible_and_has_the_numbers_of_its_states():
     records = hp.rollout(
         hp.policies.uniformly_random(), jax.random.key(0), num_envs=3, num_steps=300, record=hp.everything
     ).records
@@ -97,7 +97,7 @@ def rested(num_steps=3):
     )  # fmt: skip
 
 
-def test_a_life_computed_by_hand_is_possible():
+def test_an_episode_computed_by_hand_is_possible():
     check_trace(rested())
 
 

@@ -159,7 +159,7 @@ def test_human_rendering_shows_a_window_by_itself():
     env.close()
 
 
-def test_rendering_without_a_mode_warns_and_tells_the_mode():
+def test_rendering_without_a_mode_warns_and_names_the_mode():
     env = make()
     env.reset(seed=0)
     with pytest.warns(UserWarning, match="render_mode='rgb_array'"):
@@ -218,7 +218,7 @@ def test_a_seed_is_any_whole_number(seed):
 @pytest.mark.parametrize(
     ("name", "limit", "keywords"), [("HeartPole-v0", "max_steps", {}), ("HeartPole-v1", "max_half_hours", {})]
 )
-def test_the_spec_tells_the_most_decisions_to_wrappers_that_know_the_time(name, limit, keywords):
+def test_the_spec_gives_the_most_decisions_to_wrappers_that_know_the_time(name, limit, keywords):
     env = gymnasium.make(f"heartpole_jax.gym:{name}", **{limit: 40})
     assert env.spec.max_episode_steps == 40
     timed = gymnasium.wrappers.TimeAwareObservation(env)
@@ -230,7 +230,7 @@ def test_the_spec_tells_the_most_decisions_to_wrappers_that_know_the_time(name, 
     assert gymnasium.make_vec(env.spec, num_envs=2).unwrapped.spec.max_episode_steps == 40
 
 
-def test_a_process_forked_after_jax_began_is_refused_and_told_what_works(monkeypatch):
+def test_a_process_forked_after_jax_began_is_refused_and_the_error_names_what_works(monkeypatch):
     """As it is in a child; that a child knows is tested by forking one, without JAX."""
     env, asked = make(), make()
     asked.reset(seed=0)

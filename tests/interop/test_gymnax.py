@@ -106,7 +106,7 @@ def test_whole_compiled_episodes_are_those_of_gymnax(name):
 
 
 @pytest.mark.parametrize("name", CLASSIC)
-def test_a_step_is_what_gymnax_tells_of_its_own_step_before_it_resets(name):
+def test_a_step_is_what_gymnax_returns_of_its_own_step_before_it_resets(name):
     """gymnax's `step` splits its key: the first half steps, the second resets."""
     theirs, params = shortened(name, max_steps=25)
     env = from_gymnax(theirs, params)
@@ -243,12 +243,12 @@ def test_autoreset_begins_the_next_episode_and_hands_back_the_true_last_observat
     assert not env.terminated(state)
 
 
-def test_an_unknown_name_is_an_error_that_tells_the_nearest():
+def test_an_unknown_name_is_an_error_that_names_the_nearest():
     with pytest.raises(ValueError, match="unknown gymnax environment 'CartPole-v0'; did you mean 'CartPole-v1'"):
         from_gymnax("CartPole-v0")
 
 
-def test_continuous_actions_are_an_error_that_tells_what_came():
+def test_continuous_actions_are_an_error_that_names_what_came():
     with pytest.raises(ValueError, match=r"'MountainCarContinuous-v0' must be Discrete.*got Box\(low=-1.0.*take an"):
         from_gymnax("MountainCarContinuous-v0")
 

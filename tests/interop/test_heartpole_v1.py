@@ -93,11 +93,11 @@ def test_an_episode_is_the_pure_steps_number_for_number_up_to_the_time_limit():
     attacks, times = 0, []
     for t in range(20):
         noise = core.sample_noise(threefry.key_at(words, jnp.uint32(0), jnp.uint32(t)))
-        state, expected_obs, expected_reward, done, told = step(state, t % 8, noise, params)
+        state, expected_obs, expected_reward, done, step_info = step(state, t % 8, noise, params)
         obs, reward, terminated, truncated, info = env.step(t % 8)
         np.testing.assert_allclose(obs, expected_obs, rtol=2e-5, atol=2e-6)
         assert reward == pytest.approx(float(expected_reward), rel=2e-5, abs=2e-6)
-        assert info == pytest.approx({name: float(x) for name, x in vars(told).items()}, rel=2e-5, abs=2e-6)
+        assert info == pytest.approx({name: float(x) for name, x in vars(step_info).items()}, rel=2e-5, abs=2e-6)
         assert (terminated, truncated) == (False, bool(done))
         attacks += info["heart_attack"]
         times.append(obs[4])
@@ -211,7 +211,7 @@ def test_actions_that_are_not_on_the_menu_are_refused():
         envs.step(np.array([7, 8]))
 
 
-def test_the_functional_environment_is_the_functional_core_and_tells_its_time_limit(menu_file):
+def test_the_functional_environment_is_the_functional_core_and_reports_its_time_limit(menu_file):
     env, core = FunctionalEnv(name="HeartPole-v1", menu=menu_file), hp.make("HeartPole-v1", menu=menu_file)
     assert env.action_space.n == 2
     params = env.get_default_params(max_half_hours=5)

@@ -20,7 +20,7 @@ close = functools.partial(pytest.approx, rel=2e-5, abs=2e-6)
 PARAMS = hp.EnvParams(max_steps=MAX_STEPS, heart_attack_proclivity=1.0, heart_attack_threshold=1.0)
 
 
-def lone_lane(autoreset=stepping.Autoreset.NEVER, seed=5, params=PARAMS):
+def lone_environment(autoreset=stepping.Autoreset.NEVER, seed=5, params=PARAMS):
     envs = stepping.Envs(HEARTPOLE_V0, params, 1, autoreset)
     return envs, reset(envs, seed)
 
@@ -41,7 +41,7 @@ def test_a_lone_environment_that_is_reset_when_it_ends_is_the_one_environment_of
     records = hp.rollout(
         policy, jax.random.key(5), PARAMS, num_envs=1, num_steps=NUM_STEPS, record=hp.everything, autoreset=True
     ).records
-    envs, obs = lone_lane()
+    envs, obs = lone_environment()
     for t in range(NUM_STEPS):
         np.testing.assert_allclose(obs, records.obs[t], rtol=2e-5, atol=1e-6)
         outcome = envs.step_lone(int(action))
@@ -57,7 +57,7 @@ def test_a_lone_environment_that_is_reset_when_it_ends_is_the_one_environment_of
 
 def test_a_step_is_the_functional_cores_for_the_same_key():
     words = threefry.fold_in(jax.random.key(5), 0)
-    envs, _ = lone_lane()
+    envs, _ = lone_environment()
     state = envs.state()
     step = jax.jit(hp.transition_info)
     for t, action in enumerate(actions(num=MAX_STEPS)):
@@ -78,8 +78,8 @@ def test_a_step_is_the_functional_cores_for_the_same_key():
 @pytest.mark.parametrize("autoreset", [stepping.Autoreset.NEXT_STEP, stepping.Autoreset.SAME_STEP])
 def test_the_modes_of_resetting_live_the_same_episodes(autoreset):
     """An environment that waits, reset by hand, against one that resets by itself: the same numbers, nothing lost."""
-    by_hand, first = lone_lane()
-    envs, obs = lone_lane(autoreset)
+    by_hand, first = lone_environment()
+    envs, obs = lone_environment(autoreset)
     np.testing.assert_array_equal(first, obs)
     for action in actions():
         expected = by_hand.step_lone(int(action))
@@ -107,7 +107,7 @@ def test_environments_are_as_many_lone_environments():
     everyone = np.ones(3, bool)
     envs = stepping.Envs(HEARTPOLE_V0, PARAMS, 3)
     obs = envs.reset(words, everyone, everyone)
-    alone = [lone_lane(seed=seed) for seed in (3, 1, 4)]
+    alone = [lone_environment(seed=seed) for seed in (3, 1, 4)]
     np.testing.assert_allclose(obs, np.concatenate([obs for _, obs in alone]), rtol=1e-6)
     batch = np.array([1, 2, 3], np.int32)
     for _ in range(5):
@@ -130,7 +130,7 @@ def test_a_reset_of_some_environments_leaves_the_others_alone():
 
 
 def test_two_resets_in_a_row_are_two_episodes_and_a_seed_begins_anew():
-    envs, first = lone_lane()
+    envs, first = lone_environment()
     second, third = reset(envs), reset(envs)
     assert len({obs[0, 0] for obs in (first, second, third)}) == 3
     np.testing.assert_array_equal(reset(envs, seed=5), first)
@@ -149,9 +149,9 @@ def test_seeds_of_any_size_differ():
 
 
 def test_sixty_four_bits_give_the_same_to_float32(x64):
-    envs, obs = lone_lane()
+    envs, obs = lone_environment()
     with jax.enable_x64(False):
-        others, _ = lone_lane()
+        others, _ = lone_environment()
         expected = others.step_lone(1)
     assert obs.dtype == np.float32
     outcome = envs.step_lone(1)
@@ -161,8 +161,8 @@ def test_sixty_four_bits_give_the_same_to_float32(x64):
 
 
 def test_a_second_instance_of_other_parameters_compiles_nothing_new():
-    lone_lane()[0].step_lone(1)
+    lone_environment()[0].step_lone(1)
     before = stepping._step._cache_size(), stepping._reset._cache_size()
-    envs, _ = lone_lane(params=hp.EnvParams(max_steps=3, heart_attack_proclivity=0.25))
+    envs, _ = lone_environment(params=hp.EnvParams(max_steps=3, heart_attack_proclivity=0.25))
     assert [envs.step_lone(0).truncated for _ in range(3)] == [False, False, True]
     assert (stepping._step._cache_size(), stepping._reset._cache_size()) == before

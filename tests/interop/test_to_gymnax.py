@@ -234,7 +234,7 @@ def test_gymnaxs_own_environments_in_and_out_again_are_the_same(name):
 
 
 def test_heartpole_v1_goes_out_and_in_again():
-    """Out to gymnax's interface and in again: the same lives, cut at the time limit, which is no true end."""
+    """Out to gymnax's interface and in again: the same episodes, cut at the time limit, which is no true end."""
     whole = to_gymnax("HeartPole-v1")
     assert (whole.num_actions, whole.obs_shape, whole.default_params.max_steps_in_episode) == (8, (8,), 1344)
     np.testing.assert_array_equal(whole.observation_space().low, [-np.inf, 0, 0, 0, 0, 0, 0, 0])
@@ -251,14 +251,14 @@ def test_heartpole_v1_goes_out_and_in_again():
     their_state, their_obs = theirs.reset(key_of(keys[0]))
     np.testing.assert_array_equal(their_obs, obs)
     core_step, their_step = jax.jit(core.step), jax.jit(theirs.step)
-    told = []
+    ends = []
     for key, action in zip(keys[1:], (1, 0, 1), strict=True):
         state, obs, reward, done = core_step(state, action, key_of(key), params)
         their_state, their_obs, their_reward, their_done = their_step(their_state, action, key_of(key))
         np.testing.assert_allclose(their_obs, obs, rtol=2e-6, atol=1e-6)
         np.testing.assert_allclose(their_reward, reward, rtol=2e-6, atol=1e-6)
-        told.append((bool(done), bool(their_done), bool(theirs.terminated(their_state))))
-    assert told == [(False, False, False), (False, False, False), (True, True, False)]  # 3, 4, 7 half-hours
+        ends.append((bool(done), bool(their_done), bool(theirs.terminated(their_state))))
+    assert ends == [(False, False, False), (False, False, False), (True, True, False)]  # 3, 4, 7 half-hours
 
     assert to_gymnax_legacy(core, params).default_params.max_steps_in_episode == 7
     with pytest.raises(

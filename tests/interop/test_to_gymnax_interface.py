@@ -1,4 +1,4 @@
-"""What ours as gymnax's tells of itself: spaces, parameters, which of them are equal, and errors."""
+"""What ours as gymnax's has: spaces, parameters, which of them are equal, and errors."""
 
 import copy
 import dataclasses
@@ -53,7 +53,7 @@ def test_other_environments_have_observations_without_bounds():
     np.testing.assert_array_equal(space.low, [-np.inf, -np.inf])
 
 
-def test_64_bits_are_told_by_the_space(x64):
+def test_the_space_says_64_bits(x64):
     env = to_gymnax()
     assert env.reset(jax.random.key(0))[0].dtype == env.observation_space(None).dtype == jnp.float64
 
@@ -155,7 +155,7 @@ def test_wrong_parameters_of_a_step_are_an_error():
     ("field", "value"),
     [("time", "x"), ("time", 0.5), ("time", np.zeros(2, int)), ("truncated", 0), ("env_state", {"x": object()})],
 )
-def test_a_state_of_the_wrong_parts_is_told_by_name(field, value):
+def test_a_state_of_the_wrong_parts_is_named(field, value):
     env = to_gymnax()
     state = dataclasses.replace(env.reset(jax.random.key(0))[1], **{field: value})
     with pytest.raises(TypeError, match=rf"^state\.{field}.* must be "):
@@ -177,7 +177,7 @@ def test_a_state_of_the_wrong_parts_is_told_by_name(field, value):
         ("get_obs", "state", 3),
     ],
 )
-def test_arguments_of_the_wrong_kind_are_told_by_name(make, method, name, value):
+def test_arguments_of_the_wrong_kind_are_named(make, method, name, value):
     env = make()
     known = {"key": jax.random.key(0), "state": env.reset(jax.random.key(0))[1], "action": 0, "params": None}
     taken = inspect.signature(getattr(env, method)).parameters

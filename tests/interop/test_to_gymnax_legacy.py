@@ -37,7 +37,7 @@ def test_a_step_is_the_modern_one_with_done_for_both_ends():
 def test_step_env_does_not_reset_and_its_end_is_that_of_is_terminal():
     env = to_gymnax_legacy(probe_environments.counter(2))
     limited = to_gymnax_legacy(probe_environments.time_limit_only(2))
-    told = []
+    ends = []
     for each in (env, limited):
         _, state = each.reset_env(jax.random.key(0))
         assert not each.is_terminal(state)
@@ -47,12 +47,12 @@ def test_step_env_does_not_reset_and_its_end_is_that_of_is_terminal():
         np.testing.assert_array_equal(each.get_obs(state), obs)
         assert done
         assert each.is_terminal(state, each.default_params)
-        told.append((bool(info["terminated"]), bool(info["truncated"]), float(each.discount(state))))
-        assert float(info["discount"]) == told[-1][2]
-    assert told == [(True, False, 0.0), (False, True, 1.0)]
+        ends.append((bool(info["terminated"]), bool(info["truncated"]), float(each.discount(state))))
+        assert float(info["discount"]) == ends[-1][2]
+    assert ends == [(True, False, 0.0), (False, True, 1.0)]
 
 
-def test_it_tells_of_itself_what_the_modern_one_does():
+def test_it_describes_itself_as_the_modern_one_does():
     env = to_gymnax_legacy("HeartPole-v0", hp.EnvParams(max_steps=7))
     assert (env.name, env.num_actions) == ("HeartPole-v0", 4)
     assert env.default_params.max_steps_in_episode == 7

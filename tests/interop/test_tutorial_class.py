@@ -106,17 +106,17 @@ def test_a_seed_repeats_and_a_reset_without_goes_on():
 
 
 def test_a_seed_holds_through_a_change_of_proclivity():
-    lives = []
+    starts = []
     for _ in range(2):
         heartpole = HeartPole()
         heartpole.reset(seed=3)
         heartpole.heart_attack_proclivity = 0.1
-        lives.append([heartpole.reset()[0], heartpole.reset()[0]])
-    assert lives[0] == lives[1]
-    assert lives[0][0] != lives[0][1]
+        starts.append([heartpole.reset()[0], heartpole.reset()[0]])
+    assert starts[0] == starts[1]
+    assert starts[0][0] != starts[0][1]
 
 
-def test_it_lives_the_same_life_as_the_gymnasium_environment():
+def test_its_episode_is_that_of_the_gymnasium_environment():
     heartpole, env = HeartPole(), gymnasium.make("heartpole_jax.gym:HeartPole-v0")
     np.testing.assert_array_equal(heartpole.reset(seed=3), env.reset(seed=3)[0])
     for action in (1, 2, 3, 0):

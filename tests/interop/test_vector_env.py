@@ -114,7 +114,7 @@ def test_next_step_by_hand():
 
 
 def test_same_step_by_hand():
-    """The third step tells the next episode's first observation, the last one's end and its info in `final_`."""
+    """The third step returns the next episode's first observation, the last one's end and its info in `final_`."""
     envs = make_vec(2, max_steps=3, autoreset_mode="SameStep")
     envs.reset(seed=0)
     results = [envs.step(np.array([1, 3])) for _ in range(4)]
@@ -125,7 +125,7 @@ def test_same_step_by_hand():
     assert infos["final_info"]["half_hours"].tolist() == [1, 17]
     assert {name: infos[name].tolist() for name in KEYS} == {name: [0, 0] for name in KEYS}
     assert "final_obs" not in results[3][4]
-    # Nothing is lost: work done grows by the productivity that is told, up to the end.
+    # Nothing is lost: work done grows by the productivity that is reported, up to the end.
     assert infos["final_obs"][0][5] == pytest.approx(sum(
         [result[4]["productivity"][0] for result in results[:2]]) + infos["final_info"]["productivity"][0], rel=1e-5
     )  # fmt: skip
@@ -147,14 +147,14 @@ def test_disabled_by_hand():
 
 
 def test_seeding_twice_gives_the_same_bits_and_other_seeds_others():
-    def life(seed):
+    def episode(seed):
         envs = make_vec(4, max_steps=6)
         obs = [envs.reset(seed=seed)[0]]
         return np.stack(obs + [envs.step(np.array([0, 1, 2, 3]))[0] for _ in range(10)] + [envs.reset()[0]])
 
-    np.testing.assert_array_equal(life(3), life(3))
-    np.testing.assert_array_equal(life(3)[0, 1:], life(4)[0, :-1])  # index i has the seed + i
-    assert not np.array_equal(life(3)[0], life(9)[0])
+    np.testing.assert_array_equal(episode(3), episode(3))
+    np.testing.assert_array_equal(episode(3)[0, 1:], episode(4)[0, :-1])  # index i has the seed + i
+    assert not np.array_equal(episode(3)[0], episode(9)[0])
 
 
 def test_the_arrays_are_the_callers_to_write_on():

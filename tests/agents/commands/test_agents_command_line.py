@@ -91,13 +91,13 @@ def test_training_leaves_a_folder_with_all_of_it(trained):
     folder, _, err = trained
     assert sorted(path.name.partition(".out.")[0] for path in folder.iterdir()) == FILES
     assert (folder / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
-    told = json.loads((folder / "config.json").read_text())
-    assert (told["env"], told["seed"], told["num_steps"]) == ("HeartPole-v0", 4, 3072)
-    assert told["config"]["hidden_sizes"] == [8]
-    assert DQNConfig(**told["config"]).batch_size == 16
-    assert vars(Hyperparams(**told["hyperparams"]))["learning_starts"] == 256.0
-    assert set(told["versions"]) >= {"python", "jax", "flax", "heartpole-jax", "device"}
-    assert told["command"].startswith("python -m agents train --recipe ")
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["env"], config["seed"], config["num_steps"]) == ("HeartPole-v0", 4, 3072)
+    assert config["config"]["hidden_sizes"] == [8]
+    assert DQNConfig(**config["config"]).batch_size == 16
+    assert vars(Hyperparams(**config["hyperparams"]))["learning_starts"] == 256.0
+    assert set(config["versions"]) >= {"python", "jax", "flax", "heartpole-jax", "device"}
+    assert config["command"].startswith("python -m agents train --recipe ")
     assert err.splitlines()[-1].startswith(f"written: {folder}/{{config.json,evaluation.json,events.out.tfevents.")
 
 
@@ -334,11 +334,11 @@ def test_flags_override_the_recipe(recipe, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     flags = "--num-steps 515 --seed 9 --config.hidden-sizes 3 5 --config.dueling --hyperparams.discount 0.5"
     assert main(["train", "--recipe", recipe, *flags.split()]) == 130
-    told = json.loads((tmp_path / "runs" / "heartpole-v0-tiny-seed-9" / "config.json").read_text())
-    assert told["num_steps"] == 512  # the nearest of 256 steps a chunk
-    assert told["num_evaluations"] == 2
-    assert told["config"] | {"hidden_sizes": [3, 5], "dueling": True, "num_envs": 4} == told["config"]
-    assert told["hyperparams"] | {"discount": 0.5, "learning_starts": 256.0} == told["hyperparams"]
+    config = json.loads((tmp_path / "runs" / "heartpole-v0-tiny-seed-9" / "config.json").read_text())
+    assert config["num_steps"] == 512  # the nearest of 256 steps a chunk
+    assert config["num_evaluations"] == 2
+    assert config["config"] | {"hidden_sizes": [3, 5], "dueling": True, "num_envs": 4} == config["config"]
+    assert config["hyperparams"] | {"discount": 0.5, "learning_starts": 256.0} == config["hyperparams"]
     capsys.readouterr()
 
 
@@ -357,16 +357,16 @@ def test_the_help_describes_every_field_with_its_comment_and_the_recipes_value(r
     with pytest.raises(SystemExit) as exit:
         main(["train", "--recipe", recipe, "--help"])
     assert exit.value.code == 0
-    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    printed = " ".join(capsys.readouterr().out.replace("│", " ").split())
     source = (REPOSITORY / "agents" / "dqn" / "config.py").read_text()
     for prefix, cls in (("config", DQNConfig), ("hyperparams", Hyperparams)):
         for name in cls.__dataclass_fields__:
             comment = re.search(rf"^    {name}: .*?  # (.+)$", source, re.MULTILINE)
             flag = f"--{prefix}.{name.replace('_', '-')}"
-            assert flag in told
-            assert comment is None or comment[1].split()[-1] in told.partition(flag)[2].partition("(default")[0]
-    assert "--config.buffer-size INT transitions kept, of all environments together (default: 1024)" in told
-    learning_starts = told.partition("--hyperparams.learning-starts FLOAT")[2]
+            assert flag in printed
+            assert comment is None or comment[1].split()[-1] in printed.partition(flag)[2].partition("(default")[0]
+    assert "--config.buffer-size INT transitions kept, of all environments together (default: 1024)" in printed
+    learning_starts = printed.partition("--hyperparams.learning-starts FLOAT")[2]
     assert learning_starts.partition("(default: ")[2].startswith("256)")
 
 

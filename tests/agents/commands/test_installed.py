@@ -1,4 +1,4 @@
-"""What is missing is told before a run begins, and not where it is first used."""
+"""What is missing is reported before a run begins, and not where it is first used."""
 
 import shlex
 import sys

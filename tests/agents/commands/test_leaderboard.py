@@ -63,7 +63,7 @@ def save(tmp_path):
 
 
 def test_the_leaderboard_is_under_the_parameters_that_the_runs_were_trained_with(save, capsys):
-    """Days of 48 decisions, and heart attacks that cost a tenth: the scripted policy's are judged so as well."""
+    """Days of 48 decisions, and heart attacks that cost a tenth: the scripted policies are evaluated so as well."""
     params = {"max_steps": 48, "heart_attack_penalty": 10.0}
     runs = [save("a", "HeartPole-v0", params), save("b", "HeartPole-v0", params)]
     assert main(["leaderboard", *runs, "--episodes", "64", "--format", "json"]) == 0

@@ -177,8 +177,8 @@ def pretend(monkeypatch, returns, num_weights):
         done = 0 if start is None else int(start["done"])
         for i in range(done, plan.num_chunks):
             weights = np.full(num_weights, i + 1, np.float32)
-            told = {**record, "greedy_return": float(returns[i]), "env_steps": (i + 1) * plan.env_steps}
-            yield loop.Chunk(told, weights, lambda i=i: {"done": np.int32(i + 1)})
+            shown = {**record, "greedy_return": float(returns[i]), "env_steps": (i + 1) * plan.env_steps}
+            yield loop.Chunk(shown, weights, lambda i=i: {"done": np.int32(i + 1)})
 
     monkeypatch.setattr(loop, "train", train)
 
@@ -224,7 +224,7 @@ def test_what_is_trained_is_only_evaluated(undisturbed, tmp_path, capsys, monkey
     (folder / "learning_curve.png").unlink()
     monkeypatch.setattr(loop, "train", lambda *_, **__: pytest.fail("trained again"))
     drawn, draw = [], learning_curve.draw
-    monkeypatch.setattr(learning_curve, "draw", lambda *told: drawn.append(told[1:]) or draw(*told))
+    monkeypatch.setattr(learning_curve, "draw", lambda *arguments: drawn.append(arguments[1:]) or draw(*arguments))
     assert main(["resume", str(folder)]) == 0
     assert drawn == [("run: HeartPole-v0, 3,072 steps", 16)]
     assert (folder / "learning_curve.png").read_bytes().startswith(b"\x89PNG")

@@ -101,11 +101,9 @@ def test_it_is_in_the_leaderboard(trained, capsys):
 def test_a_sweep_of_its_own_numbers_knows_what_diverged(tmp_path, no_scripted_policies):
     (tmp_path / "tiny.toml").write_text(STUDY)
     assert main(["sweep", f"{tmp_path}/tiny.toml", "--out", f"{tmp_path}/sweep"]) == 0
-    members, summary = result_files.read(tmp_path / "sweep")
+    trials, summary = result_files.read(tmp_path / "sweep")
     assert summary.swept == ("td_lambda", "learning_rate")
-    status = {
-        (member.values["td_lambda"], member.values["learning_rate"], member.seed): member.status for member in members
-    }
+    status = {(trial.values["td_lambda"], trial.values["learning_rate"], trial.seed): trial.status for trial in trials}
     assert status == {
         (td_lambda, rate, seed): "diverged" if rate == 1e30 else "finished"
         for td_lambda in (0.0, 0.65) for rate in (1e-3, 1e30) for seed in (0, 1)
@@ -123,9 +121,9 @@ def test_an_algorithm_is_chosen_by_name_and_has_flags_of_its_own(capsys):
     assert isinstance(recipes.for_env("HeartPole-v1", "pqn").config, pqn.PQNConfig)  # the defaults
     with pytest.raises(SystemExit):
         main(["train", "--algorithm", "pqn", "--help"])
-    told = capsys.readouterr().out
-    assert "--hyperparams.td-lambda" in told
-    assert "--config.buffer-size" not in told
+    printed = capsys.readouterr().out
+    assert "--hyperparams.td-lambda" in printed
+    assert "--config.buffer-size" not in printed
 
 
 @pytest.mark.parametrize(

@@ -158,8 +158,8 @@ def test_nothing_to_sweep_is_reported(capsys):
 
 
 def test_a_folder_of_another_study_is_refused(swept, capsys):
-    told = fails(f"sweep {swept.study} --seeds 3 --out {swept.folder}", capsys)
-    assert "is of another study: seeds is [0, 1] there, and [0, 1, 2] here; name another folder with --out" in told
+    message = fails(f"sweep {swept.study} --seeds 3 --out {swept.folder}", capsys)
+    assert "is of another study: seeds is [0, 1] there, and [0, 1, 2] here; name another folder with --out" in message
 
 
 def test_a_folder_of_something_else_is_refused(swept, tmp_path, capsys):
@@ -174,15 +174,15 @@ def test_a_folder_in_use_is_refused(swept, capsys):
 
 
 def test_other_slices_than_it_was_begun_with_are_refused(swept, capsys):
-    told = fails(f"sweep {swept.study} --out {swept.folder} --slice-size 2", capsys)
-    assert told == f"error: {swept.folder} was begun with --slice-size 4, got 2"
+    message = fails(f"sweep {swept.study} --out {swept.folder} --slice-size 2", capsys)
+    assert message == f"error: {swept.folder} was begun with --slice-size 4, got 2"
 
 
 def test_a_study_of_which_not_one_trial_fits_is_refused(swept, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda: 50_000)
-    told = fails(f"sweep {swept.study} --out {tmp_path}/run", capsys)
-    assert "one trial on each of" in told
-    assert "take a smaller buffer_size (now 1,024)" in told
+    message = fails(f"sweep {swept.study} --out {tmp_path}/run", capsys)
+    assert "one trial on each of" in message
+    assert "take a smaller buffer_size (now 1,024)" in message
 
 
 def test_a_sweep_begun_with_another_version_of_jax_is_not_resumed(swept, tmp_path, capsys):

@@ -36,8 +36,8 @@ class WalkState(typing.NamedTuple):
 def walk() -> Environment:
     """A random walk with three actions that ends truly beyond 0.9, and by the clock after five steps.
 
-    The observation has the form of HeartPole's, so that its transforms apply, and tells the start, so that episodes can
-    be told apart: (position, position^2, start / 10, steps, 8 steps, start).
+    The observation has the form of HeartPole's, so that its transforms apply, and has the start, so that episodes can
+    be distinguished: (position, position^2, start / 10, steps, 8 steps, start).
     """
 
     def transition_info(state, action, noise, params):
@@ -117,7 +117,7 @@ class Oracle:
         return threefry2x32((first + index, second + time), (0, 0))
 
     def iterate(self, networks: Networks) -> tuple[Networks, dict]:
-        """The networks after one more iteration that began with these, and what there is to tell."""
+        """The networks after one more iteration that began with these, and the metrics."""
         envs, steps = self.config.num_envs, self.config.steps_per_iteration
         steps_before = self.iteration * envs * steps
         finished = []
@@ -127,14 +127,14 @@ class Oracle:
         self.iteration += 1
         steps_after = steps_before + envs * steps
 
-        told = []
+        steps_taken = []
         if steps_after > self.numbers["learning_starts"] and self.iteration * steps >= self.config.n_step:
             for update in range(self.config.updates_per_iteration):
                 batch = self.sample((self.iteration - 1) * self.config.updates_per_iteration + update)
                 networks, one = gradient_step(
                     batch, networks, self.learning_rate(steps_before), self.numbers, self.config
                 )
-                told.append(one)
+                steps_taken.append(one)
         mix = lambda old, new, share: (1 - share) * old + share * new
         period = self.numbers["target_period"]
         if steps_after // period > steps_before // period:
@@ -144,10 +144,10 @@ class Oracle:
         mean = lambda values: np.mean(values) if len(values) else np.nan
         metrics = {
             "env_steps": steps_after,
-            "num_updates": len(told),
-            "loss": mean([one["loss"] for one in told]),
-            "q_value": mean([one["q_value"] for one in told]),
-            "grad_norm": mean([one["grad_norm"] for one in told]),
+            "num_updates": len(steps_taken),
+            "loss": mean([one["loss"] for one in steps_taken]),
+            "q_value": mean([one["q_value"] for one in steps_taken]),
+            "grad_norm": mean([one["grad_norm"] for one in steps_taken]),
             "num_episodes": len(finished),
             "episode_return": mean(finished),
             "epsilon": self.epsilon(steps_after),
@@ -211,7 +211,7 @@ def observation(position: float, start: float, num_steps: int) -> np.ndarray:
 
 
 def gradient_step(batch: list[list[Row]], networks: Networks, learning_rate: float, numbers: dict, config):
-    """(networks, what to tell) after a step of clipped Adam on the mean Huber loss of `batch`."""
+    """(networks, metrics) after a step of clipped Adam on the mean Huber loss of `batch`."""
     obs = np.stack([rows[0].obs for rows in batch])
     output, activations = forward(networks.online, obs, config)
     cotangent, losses, chosen = np.zeros_like(output), [], []
@@ -230,8 +230,8 @@ def gradient_step(batch: list[list[Row]], networks: Networks, learning_rate: flo
     square = b2 * networks.square + (1 - b2) * clipped**2
     step = (mean / (1 - b1**count)) / (np.sqrt(square / (1 - b2**count)) + numbers["adam_epsilon"])
     online = networks.online - learning_rate * step
-    told = {"loss": np.mean(losses), "q_value": np.mean(chosen), "grad_norm": norm}
-    return dataclasses.replace(networks, online=online, mean=mean, square=square, count=count), told
+    metrics = {"loss": np.mean(losses), "q_value": np.mean(chosen), "grad_norm": norm}
+    return dataclasses.replace(networks, online=online, mean=mean, square=square, count=count), metrics
 
 
 def target_of(rows: list[Row], networks: Networks, numbers: dict, config) -> float:

@@ -1,4 +1,4 @@
-"""Arguments of training that are wrong, each told by name and before anything is compiled."""
+"""Wrong arguments of training: each is named, before anything is compiled."""
 
 import dataclasses
 import inspect
@@ -45,7 +45,7 @@ CASES = {
     "params of train": (dqn.train, {"params": "x"}),
     "a folder": (saved_policy.load, {"folder": 3}),
     "config of the memory": (memory.memory_bytes, {"config": {}}),
-    "members": (memory.check_fits, {"population": 0}),
+    "trials": (memory.check_fits, {"population": 0}),
     "steps of a run": (algorithm.check, {"num_steps": "x"}),
     "what learns": (algorithm.check_learns, {"hyperparams": None}),
     "time": (noise.epsilon_at, {"env_steps": "x"}),

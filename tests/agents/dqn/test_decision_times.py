@@ -68,7 +68,7 @@ def test_a_reward_comes_in_the_last_half_hour_of_its_decision_and_the_value_afte
 
 
 def test_the_shift_is_of_every_half_hour_and_so_favours_no_action():
-    """A stream of 1 a half-hour is worth 1 + 1/2 + 1/4 in three; for ever 2, whatever the decisions are."""
+    """A stream of 1 a half-hour has the value 1 + 1/2 + 1/4 in three; for ever 2, whatever the decisions are."""
     shifted = targets([1, 3, 2], discount=0.5, reward_shift=1.0) - targets([1, 3, 2], discount=0.5)
     np.testing.assert_allclose(shifted, [1, 1.75, 1.5], rtol=1e-6)
     np.testing.assert_allclose(shifted + 0.5 ** np.array([1, 3, 2]) * 2.0, 2.0, rtol=1e-6)
@@ -91,7 +91,7 @@ def test_several_steps_of_different_times_are_refused():
         DQNConfig(transform="heartpole-v1", n_step=3)
 
 
-def test_the_features_tell_the_last_day_apart_and_stay_small():
+def test_the_features_distinguish_the_last_day_and_stay_small():
     features = TRANSFORMS["heartpole-v1"].features
     wild = np.array([[-900.0, 50.0, 0.3, 1300.0, 1344.0, 2000.0, 40.0, 8.0], [1.0, 0, 0, 0, 0, 0, 0, 0]])
     assert np.abs(features(wild)).max() < 4

@@ -86,16 +86,16 @@ def check_iterations(config, numbers, num_iterations, tolerance, seed=4):
     train_state = jax.jit(dqn.init, static_argnums=(2, 3))(jax.random.key(seed), hyperparams, config, WALK)
     history = []
     for i in range(num_iterations):
-        expected, told = oracle.iterate(networks_of(train_state))
+        expected, oracle_metrics = oracle.iterate(networks_of(train_state))
         train_state, metrics = dqn.train_chunk(train_state, hyperparams, config, WALK, num_iterations=1)
         for name, value in vars(networks_of(train_state)).items():
             message = f"{name} after iteration {i}"
             np.testing.assert_allclose(value, vars(expected)[name], rtol=tolerance, atol=tolerance, err_msg=message)
-        for name, value in told.items():
+        for name, value in oracle_metrics.items():
             message = f"metrics.{name} after iteration {i}"
             np.testing.assert_allclose(getattr(metrics, name), value, rtol=tolerance, atol=tolerance, err_msg=message)
         assert int(train_state.iteration) == i + 1
-        history.append(told)
+        history.append(oracle_metrics)
     check_memory(train_state.buffer, oracle, tolerance)
     np.testing.assert_allclose(train_state.episode_return, oracle.returns, rtol=tolerance, atol=tolerance)
     return oracle, history
@@ -104,11 +104,11 @@ def check_iterations(config, numbers, num_iterations, tolerance, seed=4):
 def check_memory(buffer, oracle, tolerance):
     """The step done at time t lies in slot t modulo the number of slots, and no older one is left."""
     buffer = np.asarray(buffer)
-    num_slots, num_lanes, _ = buffer.shape
+    num_slots, num_envs, _ = buffer.shape
     num_steps = len(oracle.memory[0])
     assert num_steps > num_slots, "the ring has not gone round: this test proves less than it says"
     for time in range(num_steps - num_slots, num_steps):
-        for index in range(num_lanes):
+        for index in range(num_envs):
             row, stored = oracle.memory[index][time], buffer[time % num_slots, index]
             code = row.action + 3 * (int(row.done) + int(row.terminated))
             expected = np.concatenate([row.obs, row.next_obs, [row.reward, code]])
@@ -123,10 +123,10 @@ def test_every_iteration_is_the_one_computed_by_hand(setting):
     oracle, history = check_iterations(config, numbers, 40, tolerance=2e-5)
     rows = [row for index in oracle.memory for row in index]
     # Each of these could hide a fault if it never came.
-    updates = [told["num_updates"] for told in history]
+    updates = [record["num_updates"] for record in history]
     assert updates == [0] * first + [config.updates_per_iteration] * (40 - first)
     assert {(row.done, row.terminated) for row in rows} == {(False, False), (True, False), (True, True)}
-    norms = [told["grad_norm"] for told in history[first:]]
+    norms = [record["grad_norm"] for record in history[first:]]
     assert min(norms) < numbers["max_grad_norm"] < max(norms)
     assert history[-1]["epsilon"] == pytest.approx(numbers["epsilon_end"])
     assert history[-1]["learning_rate"] == pytest.approx(numbers["learning_rate"] * numbers["final_learning_rate"])
@@ -243,7 +243,7 @@ def test_a_gradient_step_is_that_of_a_page_of_arithmetic(max_norm, shrunk):
 
 
 def test_the_oracle_knows_the_page_of_arithmetic_too():
-    """The gradient above, by the oracle's chain rule: its three outputs are those two and one that nobody chose."""
+    """The gradient above, by the oracle's chain rule: its three outputs are those two and one that was not chosen."""
     three = [*ONLINE[:8], 0.0, 1.0, 0.0, 0.0, -1.0, 2.0, 0.0]
     config = dataclasses.replace(TINY_CONFIG)
     _, activations = dqn_oracle.forward(np.array(three), np.asarray(BATCH.obs, float), config)

@@ -43,7 +43,7 @@ def test_a_product_and_its_gradients_are_those_of_linear_algebra(x64, batch, ker
 
 @pytest.mark.parametrize("kernel", [(3, 4), (20, 30)], ids=str)
 def test_gradients_of_a_product_are_those_of_autodiff_under_jit_and_vmap(kernel):
-    """Four members of a population, each with its own batch and kernel."""
+    """Four networks of a population, each with its own batch and kernel."""
     x, k = jnp.asarray(numbers(4, 7, kernel[0])), jnp.asarray(numbers(4, *kernel, seed=1))
     weights = jnp.asarray(numbers(7, kernel[1], seed=2))
     loss = lambda product: lambda x, k: jnp.sum(weights * jnp.sin(product(x, k)))
@@ -156,16 +156,16 @@ def test_greedy_policies_of_one_network_share_a_compiled_program():
 
 
 # Hand results. A fresh patient; and one with alertness 8.5, hypertension 6, blood alcohol at the peak, 32 half-hours
-# awake, 8 half-hours of work in e^4 - 1 half-hours of life.
-LIFE = math.expm1(4.0)
+# awake, 8 half-hours of work in e^4 - 1 half-hours of an episode.
+ELAPSED = math.expm1(4.0)
 FEATURES = {
     "fresh": ([1.0, 0.0, 0.0, 0.0, 0.0, 0.0], [
         math.tanh(0.5), math.tanh(2), math.log(2) / 3, math.log(2), 0, 0, 0, math.exp(-0.5 * 6.75**2), math.tanh(-1), 0,
         -1,
     ]),
-    "old": ([8.5, 6.0, 0.135, 32.0, LIFE, 8.0], [
-        math.tanh(8), math.tanh(32), math.log(9.5) / 3, math.log(1 + 8.5 * 48 / (48 + LIFE)), math.tanh(6),
-        math.tanh(1), math.tanh(2.7), 1, math.tanh(1), math.tanh(16 / LIFE), 0,
+    "old": ([8.5, 6.0, 0.135, 32.0, ELAPSED, 8.0], [
+        math.tanh(8), math.tanh(32), math.log(9.5) / 3, math.log(1 + 8.5 * 48 / (48 + ELAPSED)), math.tanh(6),
+        math.tanh(1), math.tanh(2.7), 1, math.tanh(1), math.tanh(16 / ELAPSED), 0,
     ]),
     "tired": ([-8.5, 0.0, 0.0, 0.0, 0.0, 0.0], [
         math.tanh(-9), math.tanh(-36), -math.log(9.5) / 3, -math.log(9.5), 0, 0, 0, math.exp(-0.5 * 6.75**2),
@@ -195,7 +195,7 @@ def test_features_stay_small_whatever_a_patient_does():
     assert np.abs(transforms.heartpole_features(obs)).max() < 4
 
 
-def test_the_value_scale_of_heartpole_days_is_one_over_the_days_lived():
+def test_the_value_scale_of_heartpole_days_is_one_over_the_days_so_far():
     obs = np.zeros((4, 6))
     obs[:, 4] = [0, 48, 96, 48 * 99]
     np.testing.assert_allclose(transforms.TRANSFORMS["heartpole-days"].value_scale(obs), [1, 1 / 2, 1 / 3, 1 / 100])

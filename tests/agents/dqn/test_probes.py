@@ -1,4 +1,4 @@
-"""DQN learns the known values of the probe environments: each tells which part of the learner is broken, if one is.
+"""DQN learns the known values of the probe environments: each shows which part of the learner is broken, if one is.
 
 All probes of a configuration are learnt at once, as a population of one compiled program, see `gallery`. Values are
 exact, by a line of arithmetic each; tolerances are for what a network of 64 leaves after 20,000 decisions. Of three
@@ -111,7 +111,7 @@ def test_a_reward_by_action_and_observation_is_their_value(config):
 
 
 @pytest.mark.parametrize("config", TRIED)
-def test_a_reward_after_two_steps_is_worth_gamma_then_one(config):
+def test_a_reward_after_two_steps_has_the_value_gamma_then_one(config):
     obs = [[-1, 0], [1, 0], [-1, 1], [1, 1]]
     close(values(config, "delayed reward", obs), [[GAMMA], [GAMMA], [1], [1]], 0.01)
 

@@ -63,18 +63,18 @@ def test_random_below_is_the_high_half_of_the_product_exactly():
 class Memory:
     """A buffer, written step by step, and beside it a list of everything that was ever written."""
 
-    def __init__(self, num_written, steps_a_write=1, num_slots=8, num_lanes=3):
+    def __init__(self, num_written, steps_a_write=1, num_slots=8, num_envs=3):
         generator = np.random.default_rng(0)
-        shape = (num_written, num_lanes)
+        shape = (num_written, num_envs)
         self.action = generator.integers(0, NUM_ACTIONS, shape)
         self.ending = generator.choice([0, 0, 0, 0, 0, 0, 1, 2], shape)  # goes on, the clock, a true end
         # Every number names the time and the environment that it is of.
-        self.obs = 1.0 + 10 * np.arange(num_written)[:, None] + np.arange(num_lanes)
+        self.obs = 1.0 + 10 * np.arange(num_written)[:, None] + np.arange(num_envs)
         self.next_obs, self.reward = self.obs + 4, self.obs + 0.25
         columns = (self.obs, -self.obs, self.next_obs, -self.next_obs, self.reward)
         rows = jnp.asarray(np.stack([*columns, self.action + NUM_ACTIONS * self.ending], axis=-1), jnp.float32)
         # What was never written is not a number.
-        self.buffer = jnp.full((num_slots, num_lanes, 6), jnp.nan)
+        self.buffer = jnp.full((num_slots, num_envs, 6), jnp.nan)
         for time in range(0, num_written, steps_a_write):
             self.buffer = write(self.buffer, rows[time : time + steps_a_write], jnp.int32(time % num_slots))
         self.num_written, self.first = num_written, max(0, num_written - num_slots)

@@ -81,7 +81,7 @@ def test_training_raises_nothing_where_every_nan_is_a_fault():
     assert (metrics.num_updates, metrics.loss, metrics.q_value, metrics.grad_norm) == (0, 0, 0, 0)
 
 
-def test_two_keys_give_two_networks_and_two_lives():
+def test_two_keys_give_two_networks_and_two_episodes():
     """No weight, no start, no position of the one is any of the other's, at the beginning or later."""
     for one, other in ((begin(0), begin(1)), (after_96(0), after_96(1))):
         assert not np.isin(one.online_params, other.online_params).any()
@@ -96,7 +96,7 @@ def test_chunks_of_whole_blocks_give_the_same_bits(chunks):
     same_bits(after_96(), go_on(begin(), *chunks))
 
 
-def test_chunks_of_other_sizes_meet_the_same_dice():
+def test_chunks_of_other_sizes_meet_the_same_noise():
     """Here for one iteration at a time, which is another program."""
     close(after_96(), go_on(begin(), *[1] * 96))
 
@@ -150,7 +150,7 @@ def test_a_train_state_that_was_written_down_goes_on_with_the_same_bits():
 
 
 @pytest.fixture(scope="module")
-def members():
+def trained_together():
     """Three seeds, each with its own learning rate, for 32 iterations: (single runs, all axes mapped, one counter)."""
     each = [dataclasses.replace(HYPERPARAMS, learning_rate=rate) for rate in (0.003, 0.01, 0.03)]
     singles = [go_on(begin(seed, hyperparams), 32, hyperparams=hyperparams) for seed, hyperparams in enumerate(each)]
@@ -166,23 +166,23 @@ def members():
     return jax.tree.map(stack, *singles), mapped, together
 
 
-def test_trials_of_a_population_are_runs_of_their_own(members):
+def test_trials_of_a_population_are_runs_of_their_own(trained_together):
     """To rounding. They differ from one another in everything."""
-    singles, mapped, _ = members
+    singles, mapped, _ = trained_together
     close(singles, mapped)
     assert len(np.unique(mapped.online_params, axis=0)) == 3
     assert not np.isin(mapped.online_params[0], mapped.online_params[1:]).any()
 
 
-def test_a_population_with_one_counter_is_one_with_a_counter_each(members):
-    _, mapped, together = members
+def test_a_population_with_one_counter_is_one_with_a_counter_each(trained_together):
+    _, mapped, together = trained_together
     assert together.iteration.shape == ()
     close(mapped, dataclasses.replace(together, iteration=jnp.full(3, together.iteration)))
 
 
-# Under nothing but random actions, learning changes no life. Each field: another value, and what that changes.
+# Under nothing but random actions, learning changes no episode. Each field: another value, and what that changes.
 NETWORKS = {"online", "target", "average", "moments"}
-LIFE = {"actions", "rewards"}
+EPISODE = {"actions", "rewards"}
 RANDOM = dataclasses.replace(HYPERPARAMS, epsilon_start=1.0, epsilon_end=1.0)
 FIELDS = {
     "learning_rate": (0.02, NETWORKS),
@@ -194,8 +194,8 @@ FIELDS = {
     "max_grad_norm": (0.1, NETWORKS),
     "huber_delta": (0.1, NETWORKS),
     "discount": (0.5, NETWORKS),
-    "epsilon_start": (0.5, LIFE | NETWORKS | {"epsilon"}),
-    "epsilon_end": (0.2, LIFE | NETWORKS | {"epsilon"}),
+    "epsilon_start": (0.5, EPISODE | NETWORKS | {"epsilon"}),
+    "epsilon_end": (0.2, EPISODE | NETWORKS | {"epsilon"}),
     "epsilon_steps": (100, set()),
     "learning_starts": (80, NETWORKS),
     "target_period": (20, NETWORKS),

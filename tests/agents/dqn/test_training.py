@@ -52,7 +52,7 @@ def test_a_run_describes_every_chunk():
     assert all(np.isfinite(value).all() for value in (*metrics.values(), result.mean_return))
 
 
-def test_without_evaluation_and_without_an_update_there_is_nothing_to_tell():
+def test_without_evaluation_and_without_an_update_there_is_nothing_to_report():
     """NaN, and no number that could be taken for a result; no episode of the counter has ended after 16 steps."""
     result = dqn.train(
         jax.random.key(0), Hyperparams(), CONFIG, probe_environments.counter(17), num_chunks=1, iterations_per_chunk=16
@@ -95,7 +95,7 @@ def test_the_best_weights_are_those_of_the_chunk_that_was_evaluated_best():
         assert np.abs(policies[0] - policies[1]).max() > 1e-2
 
 
-def test_what_is_evaluated_is_the_averaged_network_on_the_same_dice_each_time():
+def test_what_is_evaluated_is_the_averaged_network_on_the_same_noise_each_time():
     """With ema_rate 0 it stays the first network, and its value the same to the last bit; else it learns."""
     still = run(jax.random.key(0), dataclasses.replace(HYPERPARAMS, ema_rate=0.0))
     assert still.mean_return[0] == still.mean_return[1]
@@ -131,7 +131,7 @@ def sleeper():
 
 
 def test_evaluation_agrees_with_the_librarys_to_its_error():
-    """16 episodes tell a sober policy's return to 0.003, 1024 of the library's to its standard error."""
+    """16 episodes give a sober policy's return to 0.003, 1024 of the library's to its standard error."""
     weights = sleeper()
     exact = evaluation.evaluate(networks.greedy(weights, LINEAR), jax.random.key(0), num_episodes=1024)
     mean, error = exact.expected_return
@@ -153,7 +153,7 @@ def test_evaluation_is_of_whole_episodes_whatever_their_length(max_steps):
 
 @pytest.mark.slow
 def test_a_population_is_its_trials_runs():
-    """Four members in slices of two: seeds and learning rates of their own, all else shared."""
+    """Four trials in slices of two: seeds and learning rates of their own, all else shared."""
     keys = jax.random.split(jax.random.key(3), 4)
     rates = jnp.array([0.003, 0.01, 0.03, 0.1])
     options = {"num_chunks": 2, "iterations_per_chunk": 16, "evaluation_episodes": 8}
@@ -177,7 +177,7 @@ def test_a_run_of_heartpole_holds_56_bytes_a_transition_and_eight_networks():
     assert memory.check_fits(config, population=10) == memory.memory_bytes(config, population=10)
     train_state = jax.eval_shape(lambda: dqn.init(jax.random.key(0), Hyperparams(), config))
     held = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(dataclasses.replace(train_state, key=())))
-    # Five networks of the eight are kept, and besides them one environment's life and counters.
+    # Five networks of the eight are kept, and besides them one environment's state and counters.
     assert 56_000 + 5 * 26 * 4 <= held <= 56_000 + 5 * 26 * 4 + 100
 
 
@@ -189,12 +189,12 @@ def test_a_run_that_does_not_fit_is_refused_before_anything_is_made(monkeypatch)
     config = DQNConfig(hidden_sizes=(2,), buffer_size=2**30)
     with pytest.raises(ValueError, match=r"this run would hold 56000\.0 GiB, and there are .* GiB: take a smaller "):
         memory.check_fits(config, population=1000)
-    with pytest.raises(ValueError, match=r"buffer_size \(now 1,073,741,824 for each of 1,000 members\)$"):
+    with pytest.raises(ValueError, match=r"buffer_size \(now 1,073,741,824 for each of 1,000 trials\)$"):
         memory.check_fits(config, population=1000)
     monkeypatch.setattr(machine, "available_bytes", lambda: 57 * 2**30)
     assert memory.check_fits(config) > 56 * 2**30
     monkeypatch.setattr(machine, "available_bytes", lambda: 56 * 2**30)
     with pytest.raises(ValueError, match=r"\(now 1,073,741,824\)$"):
         memory.check_fits(config)
-    monkeypatch.setattr(machine, "available_bytes", lambda: None)  # a device that does not tell
+    monkeypatch.setattr(machine, "available_bytes", lambda: None)  # a device that does not report it
     memory.check_fits(config, population=1000)

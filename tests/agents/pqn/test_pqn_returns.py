@@ -20,7 +20,7 @@ def returns(reward, discount, value, terminated, ended, td_lambda):
     return learning.lambda_returns(*map(column, (reward, discount, value, terminated, ended)), td_lambda)[:, 0]
 
 
-def test_three_steps_are_worth_what_a_hand_finds():
+def test_three_steps_have_the_value_computed_by_hand():
     """G_3 = 4 + 0.5 * 8 = 8, G_2 = 2 + 0.5 (0.5 * 6 + 0.5 * 8) = 5.5, G_1 = 1 + 0.5 (0.5 * 2 + 0.5 * 5.5) = 2.875."""
     found = returns([1.0, 2.0, 4.0], np.full(3, 0.5), [2.0, 6.0, 8.0], FALSE, FALSE, 0.5)
     np.testing.assert_array_equal(found, [2.875, 5.5, 8.0])
@@ -34,7 +34,7 @@ def test_an_end_in_the_middle_cuts_the_next_episode_off_and_only_death_the_value
 
 
 @pytest.mark.parametrize("td_lambda", [0.0, 0.7, 1.0])
-def test_random_steps_are_worth_what_a_loop_finds(td_lambda):
+def test_random_steps_have_the_value_that_a_loop_finds(td_lambda):
     random = np.random.default_rng(1)
     shape = (20, 5)
     reward, value = random.normal(size=shape), random.normal(size=shape)

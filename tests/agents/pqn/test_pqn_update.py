@@ -99,6 +99,6 @@ def test_ten_steps_are_those_of_numpy(layer_norm):
         norm = np.linalg.norm(gradient)
         loss = np.where(abs(error) <= 0.7, error**2 / 2, 0.7 * (abs(error) - 0.35)).mean()
         expected = expected - RATE * radam.update(gradient * min(1.0, 0.3 / norm), 0.8, 0.9, 1e-3)
-        weights, state, told = step(weights, state)
-        np.testing.assert_allclose(told, [loss, output[np.arange(9), action].mean(), norm], rtol=1e-4, atol=1e-5)
+        weights, state, metrics = step(weights, state)
+        np.testing.assert_allclose(metrics, [loss, output[np.arange(9), action].mean(), norm], rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(weights, expected, rtol=1e-4, atol=1e-5)

@@ -110,8 +110,8 @@ def test_the_page_has_all_its_parts_in_order_and_its_numbers_explained(page):
     assert [tag for tag, _ in page.tags if tag in ("h1", "h2", "h3")] == ["h1"] + 6 * ["h2"]
     assert [page.text.index(part) for part in parts] == sorted(page.text.index(part) for part in parts)
     assert "Regret is what a policy's expected return lacks of the best known one, so 0 is optimal" in page.text
-    for told in ("python -m agents sweep study.toml", "jax 0.10.2", "slice size 16", "seconds 1,234.5"):
-        assert told in page.text
+    for text in ("python -m agents sweep study.toml", "jax 0.10.2", "slice size 16", "seconds 1,234.5"):
+        assert text in page.text
 
 
 def test_the_page_needs_nothing_else_and_links_only_files_that_are_there(sweep, page):
@@ -201,8 +201,8 @@ def run(tmp_path):
     folder = tmp_path / "a<b"
     folder.mkdir()
     documents.write(folder / "config.json", CONFIG)
-    told = [RECORD, RECORD | {"env_steps": 8192, "regret": 0.5, "loss": None}]
-    lines, _ = records.encode_all(told, records.origin(CONFIG))
+    written = [RECORD, RECORD | {"env_steps": 8192, "regret": 0.5, "loss": None}]
+    lines, _ = records.encode_all(written, records.origin(CONFIG))
     (folder / "metrics.jsonl").write_bytes(lines)
     return folder
 
@@ -222,8 +222,8 @@ def test_the_page_of_a_training_run_has_its_regret_and_its_place(run):
     assert "a<b (this one)" in found.text
     assert f"python -m agents evaluate '{run}'" in found.text
     assert "recipe heartpole-v0, seed 3, 8,192 of 8,192 steps" in found.text
-    for told in ("hidden_sizes [64, 64]", "learning_rate 0.001", "python -m agents train --seed 3"):
-        assert told in found.text
+    for text in ("hidden_sizes [64, 64]", "learning_rate 0.001", "python -m agents train --seed 3"):
+        assert text in found.text
     assert all(address.startswith("data:") or (run / address).exists() for address in found.addresses())
 
 

@@ -3,7 +3,7 @@
     events = killing.watch(folder, function)              # all of them, undisturbed
     killing.watch(folder, function, kill_at=events[7])    # ends where the process would be dead
 
-Events are what Python's audit hooks tell of: files opened for writing, renamed and removed, folders made and removed;
+Events are what Python's audit hooks report: files opened for writing, renamed and removed, folders made and removed;
 and every line that a run appends to its records, half of which is written. A hook cannot be removed: this one looks at
 nothing but what `watch` runs.
 """

@@ -57,12 +57,12 @@ def test_a_document_that_is_none_is_refused(content, message, tmp_path):
 
 def test_a_line_that_was_altered_or_is_missing_is_named(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    told = [RECORD | {"env_steps": 10 * i, "loss": None if i == 2 else 0.1 * i} for i in range(1, 5)]
-    whole, _ = records.encode_all(told, 5)
+    written = [RECORD | {"env_steps": 10 * i, "loss": None if i == 2 else 0.1 * i} for i in range(1, 5)]
+    whole, _ = records.encode_all(written, 5)
     lines = whole.splitlines(keepends=True)
     path.write_bytes(whole + b'{"torn')
-    assert records.read(path, 5) == told
-    assert records.from_arrays(records.as_arrays(told)) == told
+    assert records.read(path, 5) == written
+    assert records.from_arrays(records.as_arrays(written)) == written
     for altered, number in (
         ([*lines[:2], b"\n", *lines[3:]], 3),
         ([lines[0], *lines[2:]], 2),

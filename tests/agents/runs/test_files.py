@@ -248,18 +248,18 @@ def _fields(message):
 
 def test_tensorboards_events_are_complete_after_every_resume(tmp_path):
     folder = tmp_path / "run"
-    told = [RECORD | {"env_steps": 4096 * i, "loss": None if i == 2 else 0.5 * i} for i in range(1, 6)]
+    written = [RECORD | {"env_steps": 4096 * i, "loss": None if i == 2 else 0.5 * i} for i in range(1, 6)]
     with run_folder.Run(folder, {}) as run:
-        for record in told[:3]:
+        for record in written[:3]:
             run.record(record)
-    for resumed in (told[:2], told[:3]):  # killed after the third record
+    for resumed in (written[:2], written[:3]):  # killed after the third record
         with run_folder.Run(folder, {}, resumed) as run:
-            for record in told[len(resumed) :]:
+            for record in written[len(resumed) :]:
                 run.record(record)
     (path,) = folder.glob("events.out.tfevents.*")
     expected = [
         (record["env_steps"], name, float(np.float32(value)))
-        for record in told
+        for record in written
         for name, value in record.items()
         if name != "env_steps" and value is not None
     ]

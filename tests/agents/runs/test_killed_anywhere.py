@@ -71,7 +71,7 @@ CURVES = (
 
 @pytest.fixture(autouse=True)
 def made_up(monkeypatch):
-    """Training that computes almost nothing, and a picture that shows nothing. Nobody cuts the power meanwhile."""
+    """Training that computes almost nothing, and a picture that shows nothing. The power is not cut meanwhile."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)
     monkeypatch.setattr(loop, "train", _train)
     monkeypatch.setattr(evaluate_command, "evaluate_saved", lambda *_: {"policies": []})
@@ -85,8 +85,8 @@ def made_up(monkeypatch):
 def _train(key, hyperparams, config, env, plan, evaluation_episodes, params, *, start, seconds_before):
     for i in range(0 if start is None else int(start["done"]), plan.num_chunks):
         steps = {"env_steps": (i + 1) * plan.env_steps}
-        told = dict.fromkeys(CURVES, 1.0) | steps | {"loss": 0.1 * i, "greedy_return": float(-i % 3)}
-        yield loop.Chunk(told, np.full(NUM_WEIGHTS, i, np.float32), lambda i=i: {"done": np.int32(i + 1)})
+        record = dict.fromkeys(CURVES, 1.0) | steps | {"loss": 0.1 * i, "greedy_return": float(-i % 3)}
+        yield loop.Chunk(record, np.full(NUM_WEIGHTS, i, np.float32), lambda i=i: {"done": np.int32(i + 1)})
 
 
 @struct.dataclass

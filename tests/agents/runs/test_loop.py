@@ -52,14 +52,14 @@ def test_a_run_is_never_two_percent_off_or_refused_with_steps_that_are_taken(num
 
 
 @pytest.mark.parametrize(
-    ("env", "transform", "told"),
+    ("env", "transform", "message"),
     [
         ("HeartPole-v0", "heartpole-v1", "takes observations of 8 numbers, got HeartPole-v0 with 6; take 'raw'"),
         ("HeartPole-v1", "heartpole", "takes observations of 6 numbers, got HeartPole-v1 with 8; take 'raw'"),
     ],
 )
-def test_a_transform_of_observations_of_another_size_is_refused(env, transform, told):
-    with pytest.raises(ValueError, match=f"^transform '{transform}' {told}$"):
+def test_a_transform_of_observations_of_another_size_is_refused(env, transform, message):
+    with pytest.raises(ValueError, match=f"^transform '{transform}' {message}$"):
         loop.check(Hyperparams(), DQNConfig(transform=transform), registry.make(env), 5000)
 
 

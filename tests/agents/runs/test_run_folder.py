@@ -200,7 +200,7 @@ def test_watching_a_run_changes_nothing():
     np.testing.assert_allclose([record["loss"] for record, *_ in watched], whole.metrics.loss, rtol=1e-4)
     assert [record["env_steps"] for record, *_ in watched] == [512, 1024, 1536]
     assert [record["num_updates"] for record, *_ in watched] == [28.0, 32.0, 32.0]  # 64 steps, 4 iterations, of chance
-    assert [record["regret"] for record, *_ in watched] == [None] * 3  # nobody knows the best return here
+    assert [record["regret"] for record, *_ in watched] == [None] * 3  # the best return is not known here
     assert not np.array_equal(watched[0][1], watched[1][1])
 
 
@@ -247,11 +247,13 @@ def lines_of(axes):
 
 def test_a_learning_curve_draws_the_numbers():
     figure = learning_curve.draw(records(8), "a run", 64)
-    worth, loss, epsilon, learning_rate = figure.axes
-    assert lines_of(worth) == [[100.0, 10.0, 1.0, 0.1, 0.01, 1e-3, 1e-3, 1e-3]]  # the lowest that few episodes tell
-    assert worth.get_title(loc="left").startswith("regret of the greedy policy, 64 episodes after each chunk")
-    assert worth.get_yscale() == "log"
-    assert worth.get_lines()[0].get_xdata().tolist() == [4096.0 * (i + 1) for i in range(8)]
+    regret_axes, loss, epsilon, learning_rate = figure.axes
+    assert lines_of(regret_axes) == [
+        [100.0, 10.0, 1.0, 0.1, 0.01, 1e-3, 1e-3, 1e-3]
+    ]  # the lowest that few episodes distinguish
+    assert regret_axes.get_title(loc="left").startswith("regret of the greedy policy, 64 episodes after each chunk")
+    assert regret_axes.get_yscale() == "log"
+    assert regret_axes.get_lines()[0].get_xdata().tolist() == [4096.0 * (i + 1) for i in range(8)]
     assert lines_of(loss) == [[1.25] * 8]
     assert lines_of(epsilon) == [[0.5] * 8]
     assert lines_of(learning_rate) == [[0.001] * 8]
@@ -259,9 +261,9 @@ def test_a_learning_curve_draws_the_numbers():
 
 
 def test_a_learning_curve_without_regret_draws_returns():
-    worth = learning_curve.draw(records(3, regret=None, episode_return=None), "a run", 16).axes[0]
-    assert worth.get_yscale() == "linear"
-    exploring, greedy = lines_of(worth)
+    regret_axes = learning_curve.draw(records(3, regret=None, episode_return=None), "a run", 16).axes[0]
+    assert regret_axes.get_yscale() == "linear"
+    exploring, greedy = lines_of(regret_axes)
     assert greedy == [-125.0] * 3
     assert all(math.isnan(value) for value in exploring)
 

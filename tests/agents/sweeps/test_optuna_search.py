@@ -50,7 +50,7 @@ def _go_on(adaptive, folder, stored, until=None):
             if until == (batch, "stored"):
                 return False
             searcher.tell(batch, stored[batch], [_objective(values) for values in stored[batch]])
-            if until == (batch, "told"):
+            if until == (batch, "reported"):
                 return False
     return True
 
@@ -100,7 +100,7 @@ def test_the_database_has_what_came_of_every_configuration(undisturbed):
 
 def test_a_search_that_was_killed_after_every_event_goes_on_as_if_it_was_not(adaptive, tmp_path, undisturbed):
     stored = {}
-    for until in itertools.product(range(3), ("asked", "stored", "told")):
+    for until in itertools.product(range(3), ("asked", "stored", "reported")):
         assert not _go_on(adaptive, tmp_path, stored, until)
     assert _go_on(adaptive, tmp_path, stored)
     assert (stored, _trials(tmp_path)) == undisturbed
@@ -138,7 +138,7 @@ def test_a_batch_being_trained_is_shown_as_such(adaptive, tmp_path):
 
 def test_a_database_that_is_lost_is_written_anew(adaptive, tmp_path, undisturbed):
     stored = {}
-    _go_on(adaptive, tmp_path, stored, until=(1, "told"))
+    _go_on(adaptive, tmp_path, stored, until=(1, "reported"))
     (tmp_path / "optuna.db").unlink()
     assert _go_on(adaptive, tmp_path, stored)
     assert (stored, _trials(tmp_path)) == undisturbed
@@ -147,7 +147,7 @@ def test_a_database_that_is_lost_is_written_anew(adaptive, tmp_path, undisturbed
 @pytest.mark.parametrize("damage", ["cut", "overwritten", "text", "two heads", "a state"])
 def test_a_damaged_database_is_moved_aside_and_written_anew(adaptive, tmp_path, undisturbed, capsys, damage):
     stored, path = {}, tmp_path / "optuna.db"
-    _go_on(adaptive, tmp_path, stored, until=(1, "told"))
+    _go_on(adaptive, tmp_path, stored, until=(1, "reported"))
     content = path.read_bytes()
     middle = content[: len(content) // 2] + b"\xff" * 8192 + content[len(content) // 2 + 8192 :]
     damaged = {"cut": content[: len(content) // 2], "overwritten": middle, "text": b"not a database " * 100}.get(damage)
@@ -237,7 +237,7 @@ def test_batches_come_in_order(adaptive, tmp_path):
 
 
 def test_a_database_of_another_study_is_refused(adaptive, tmp_path):
-    _go_on(adaptive, tmp_path, {}, until=(0, "told"))
+    _go_on(adaptive, tmp_path, {}, until=(0, "reported"))
     other = study_file.read(CONTENT | {"search_seed": 1}, "test")
     with (
         pytest.raises(ValueError, match=r"optuna\.db is of another study of this name; move it away, or take a new fo"),
@@ -248,7 +248,7 @@ def test_a_database_of_another_study_is_refused(adaptive, tmp_path):
 
 def test_a_database_that_describes_other_values_is_refused(adaptive, tmp_path):
     stored = {}
-    _go_on(adaptive, tmp_path, stored, until=(0, "told"))
+    _go_on(adaptive, tmp_path, stored, until=(0, "reported"))
     connection = sqlite3.connect(tmp_path / "optuna.db")
     connection.execute("UPDATE trial_values SET value = value + 1")
     connection.commit()

@@ -100,7 +100,7 @@ def test_where_no_best_return_is_known_a_higher_mean_return_ranks_first():
 
 
 def test_regrets_and_returns_are_never_compared():
-    """Two trials whose best return is known, two whose is not: all are told and ranked by their mean returns."""
+    """Two trials whose best return is known, two whose is not: all are reported and ranked by their mean returns."""
     trials = [
         trial(0, 0, 0.5, mean_return=-123.5),
         trial(1, 0, None, mean_return=-90.0),
@@ -237,8 +237,8 @@ def test_results_that_are_missing_or_damaged_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"results.parquet is damaged: it is not what was saved, its checksum is"):
         result_files.read(tmp_path)
     manifest = documents.read(tmp_path / "manifest.json")
-    for told in (manifest["sha256_of"], manifest["size_of"]):
-        told["results.parquet"] = told["configurations.parquet"]
+    for table in (manifest["sha256_of"], manifest["size_of"]):
+        table["results.parquet"] = table["configurations.parquet"]
     documents.write(tmp_path / "manifest.json", manifest)
     with pytest.raises(ValueError, match=r"results.parquet is not what a sweep has written"):
         result_files.read(tmp_path)
@@ -264,16 +264,16 @@ def test_columns_without_room_are_left_out_and_named():
     assert "0.0123" in text
 
 
-def test_numbers_are_reported_to_what_they_are_worth():
-    told = [
+def test_numbers_are_reported_to_their_precision():
+    texts = [
         result_text.number_text(value) for value in (0.00312, 0.1234, 1.234, 12.34, 123.4, 12345.6, math.inf, math.nan)
     ]
-    assert told == ["0.0031", "0.123", "1.23", "12.3", "123", "12,346", "diverged", ""]
+    assert texts == ["0.0031", "0.123", "1.23", "12.3", "123", "12,346", "diverged", ""]
     assert result_text.number_text(-123.308, "return") == "-123.31"
     assert result_text.value_text([64, 64]) == "[64, 64]"
     assert result_text.value_text(True) == "true"
-    told = [result_text.value_text(value) for value in (0.00154112, 0.9999, 0.95, 0.98882, 1.0, 2_000_000.0, None)]
-    assert told == ["0.001541", "0.9999", "0.95", "0.9888", "1", "2,000,000", ""]
+    texts = [result_text.value_text(value) for value in (0.00154112, 0.9999, 0.95, 0.98882, 1.0, 2_000_000.0, None)]
+    assert texts == ["0.001541", "0.9999", "0.95", "0.9888", "1", "2,000,000", ""]
 
 
 def test_tables_of_a_thousand_configurations_come_whole(tmp_path):

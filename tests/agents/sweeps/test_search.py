@@ -95,7 +95,7 @@ def test_a_value_is_in_the_half_open_range_whatever_the_rounding():
     assert listed_search._draw(Choices((1, 2, 3)), 1 - 2**-53) == 3
 
 
-def test_whoever_opens_a_listed_search_is_given_one_batch(tmp_path):
+def test_a_listed_search_gives_one_batch_however_often_it_is_opened(tmp_path):
     one = _random()
     with search.opened(one, tmp_path) as searcher:
         assert searcher.ask(0) == listed_search.configurations(one)

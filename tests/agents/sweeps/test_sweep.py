@@ -156,7 +156,7 @@ def test_halving_trains_the_best_half_to_the_end(halved, trained):
     halfway = {i: np.mean([m.regret for m in halved.trials if m.configuration == i]) for i in range(4)}
     stopped = [i for i in statuses if statuses[i] == "stopped"]
     whole = {(m.configuration, m.seed): m for m in trained.trials}
-    for trial in halved.trials:  # who goes on is what it would have been without anybody having stopped
+    for trial in halved.trials:  # a trial that goes on is what it would be if none had stopped
         curve = whole[trial.configuration, trial.seed].curve["loss"]
         np.testing.assert_allclose(trial.curve["loss"], curve[: len(trial.curve["loss"])], rtol=1e-3)
         if trial.status == "finished":
@@ -264,9 +264,9 @@ def test_an_adaptive_search_is_reported_what_came_of_its_batches(tmp_path):
     import optuna
 
     stored = optuna.load_study(study_name=None, storage=f"sqlite:///{tmp_path / 'whole' / 'optuna.db'}")
-    told = [trial.value for trial in stored.trials if trial.value is not None]
+    values = [trial.value for trial in stored.trials if trial.value is not None]
     scores = [np.mean([m.regret for m in outcome.trials if m.configuration == i]) for i in range(5)]
-    np.testing.assert_allclose(sorted(told), sorted(scores), rtol=1e-6)
+    np.testing.assert_allclose(sorted(values), sorted(scores), rtol=1e-6)
     rounds = []
     with pytest.raises(schedule.Stopped):
         train(

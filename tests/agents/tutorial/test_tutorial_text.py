@@ -89,7 +89,7 @@ def test_the_verdict_is_a_sentence_of_sleep_drink_and_cost(agent, behaviour, sen
     assert tutorial_text.verdict(agent, behaviour) == sentence
 
 
-def test_the_account_counts_the_episodes_that_tell_an_agent_from_sleep():
+def test_the_account_counts_the_episodes_that_distinguish_an_agent_from_sleep():
     """Variances of 12,348 each, ten apart: 24,696 / 100."""
     sleep = made_up("sleep", returns=[-123.5, -123.6, -123.5, -123.6])
     agent = made_up("agent", attacks=1.33631, returns=sleep.returns - 10.0)
