@@ -370,7 +370,7 @@ def test_the_help_describes_every_field_with_its_comment_and_the_recipes_value(r
     assert learning_starts.partition("(default: ")[2].startswith("256)")
 
 
-def test_xla_is_reported_how_to_run_small_loops_unless_it_is_set_otherwise(monkeypatch, capsys):
+def test_xla_gets_the_flag_for_small_loops_unless_it_is_set_otherwise(monkeypatch, capsys):
     eigen, loops = "--xla_cpu_multi_thread_eigen", "--xla_backend_extra_options"
     small = f"{loops}=xla_cpu_small_while_loop_byte_threshold=20000"
     for before, after in (
