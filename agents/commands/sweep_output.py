@@ -43,9 +43,9 @@ def write(
         log_scaled=studies.log_scaled(study), keep=study.keep, info=info,
     )  # fmt: skip
     result_files.write(folder, outcome.trials, summary)
-    said = f", estimated {clock(progress.estimate_s)}" if progress.estimate_s else ""
+    estimated = f", estimated {clock(progress.estimate_s)}" if progress.estimate_s else ""
     print(
-        f"trained in {clock(seconds)}{said}; compiling took {progress.compiling_s:.1f} s, "
+        f"trained in {clock(seconds)}{estimated}; compiling took {progress.compiling_s:.1f} s, "
         f"checkpoints {checkpoint_s:.1f} s\n"
     )
     print(f"{result_text.as_text(outcome.trials, summary)}\n")

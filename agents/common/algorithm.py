@@ -60,7 +60,7 @@ class Algorithm:
 
 
 def check_config(name: str, config: Any) -> None:
-    """Raises TypeError for what says nothing of a network."""
+    """Raises TypeError for what describes no network."""
     if isinstance(config, type) or not (hasattr(config, "hidden_sizes") and hasattr(config, "transform")):
         raise TypeError(f"{name} must be a configuration, as DQNConfig, got {arguments.described(config)}")
 

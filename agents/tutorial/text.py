@@ -94,14 +94,14 @@ def verdict(evaluation: Evaluation, behaviour: Behaviour) -> str:
 
 
 def account(board: Leaderboard, name: str, behaviour: Behaviour, returns: np.ndarray) -> str:
-    """What the tutorial should have said of the agent called `name`, one of a leaderboard."""
+    """The exact evaluation of the agent called `name`, one of a leaderboard, as text."""
     i = next(i for i, row in enumerate(board) if row.evaluation.name == name)
     agent = board[i].evaluation
     around = dataclasses.replace(board, rows=board[max(0, i - 1) : i + 2])
     less_work, more_attacks = costs(agent)
     return "\n".join(
         [
-            "What it should have said:",
+            "Evaluated exactly:",
             verdict(agent, behaviour),
             "",
             str(around),
@@ -115,7 +115,7 @@ def account(board: Leaderboard, name: str, behaviour: Behaviour, returns: np.nda
             "",
             f"What {returns.size} episodes can show:",
             _five_episodes(agent, behaviour, returns),
-            _episodes_to_tell_from_sleep(board, agent, behaviour),
+            _episodes_to_distinguish_from_sleep(board, agent, behaviour),
         ]
     )
 
@@ -181,7 +181,7 @@ def _five_episodes(agent: Evaluation, behaviour: Behaviour, returns: np.ndarray)
     )
 
 
-def _episodes_to_tell_from_sleep(board: Leaderboard, agent: Evaluation, behaviour: Behaviour) -> str:
+def _episodes_to_distinguish_from_sleep(board: Leaderboard, agent: Evaluation, behaviour: Behaviour) -> str:
     """How many episodes of each make the difference to "sleep" one standard error."""
     params = EnvParams()
     sleep = next(row.evaluation for row in board if row.evaluation.name == "sleep")

@@ -1,4 +1,4 @@
-"""`python -m agents tutorial`: the tutorial's experiment as it stands, and what it should have said.
+"""`python -m agents tutorial`: the tutorial's experiment as it stands, and an exact evaluation of its agent.
 
 Source: Vadim Liventsev, "Writing a custom OpenAI Gym environment": Stable-Baselines3's DQN with its defaults and a
 Q-network of [16, 16] on HeartPole-v0. See docs/tutorial.md.

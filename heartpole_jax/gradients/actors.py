@@ -31,7 +31,7 @@ class Actor(NamedTuple):
     transition_info: Callable[..., tuple]  # state, choice, noise, params of the environment
     sample: Callable[[PRNGKey], Any]
     begin: Callable[[ArrayTree], ArrayTree]  # the first state as this actor needs it
-    soft: bool = False  # whether it tells the probability of what it did
+    soft: bool = False  # whether it gives the probability of what it did
     params: Any = None
     carry: Any = None
 

@@ -1,4 +1,4 @@
-"""What every estimate asks of its arguments."""
+"""The checks of the arguments of every estimate."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -85,7 +85,7 @@ def estimate(
       block_episodes: episodes at a time, which bounds the memory: a number that divides `num_episodes`.
 
     Raises:
-      ValueError: for unknown names, sizes that are none, and an estimator asked for what it cannot give.
+      ValueError: for unknown names, sizes that are none, and a policy or an order that the estimator does not take.
       TypeError: for a policy that is none.
     """
     if not isinstance(policy, SoftPolicy | Doses):
@@ -94,7 +94,7 @@ def estimate(
     names = checked_names(wrt, params, env)
     if POLICY in names and not isinstance(policy, SoftPolicy | Doses):
         raise ValueError(
-            "wrt names the policy, and its actions jump with its parameters: give a SoftPolicy, which tells its "
+            "wrt names the policy, and its actions jump with its parameters: pass a SoftPolicy, which has its "
             "probabilities, or Doses"
         )
     chosen = validation.look_up(ESTIMATORS, estimator, "estimator")

@@ -23,7 +23,7 @@ class Objective:
 
     Both are differentiated through everything that they see, but the heart attack, which jumps.
 
-    `integrates_attacks` says that `step` takes the risk for the heart attack: it is the same number whether the attack
+    `integrates_attacks` is whether `step` takes the risk for the heart attack: it is the same number whether the attack
     of this decision happens or not. That is less noise. A function that looks at `info.heart_attack`, or at
     `next_state.hypertension`, must leave it False.
     """

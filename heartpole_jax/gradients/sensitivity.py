@@ -27,7 +27,7 @@ from heartpole_jax.gradients.objectives import SCORE_AND_PENALTY
 from heartpole_jax.policy import Policy, as_policy
 
 OUTCOMES = ("score", "heart_attacks", "return")
-NEGLIGIBLE = 1e-4  # % for one %: nobody would notice, and rounding is below
+NEGLIGIBLE = 1e-4  # % for one %: too small to matter, and rounding is below
 # To integrate over heart attacks is num_steps times as much work, and leaves little noise.
 _NUM_EPISODES = {"marginal": 128, "finite_differences": 4096}
 _OTHER_NUM_EPISODES = 1024

@@ -20,7 +20,7 @@ from heartpole_jax.policy import Policy
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["params", "carry"], meta_fields=["logits"])
 @dataclasses.dataclass(frozen=True)
 class SoftPolicy:
-    """A policy that tells its probabilities: softmax of logits of shape (num_actions,). A pytree as `Policy` is."""
+    """A policy that gives its probabilities: softmax of logits of shape (num_actions,). A pytree as `Policy` is."""
 
     logits: Callable[[Any, Any, Array], tuple[Array, Any]]  # params, carry, obs -> logits, carry
     params: Any = ()

@@ -1,9 +1,10 @@
 """The likelihood of a trace, one row after the other: two filters over the body, given what was done.
 
-Given the actions, hypertension goes its own way; alertness and intoxication meet only in the work that is done. So
-there are two beliefs (`beliefs`): over alertness, intoxication, work done and the latest noise of the first two, and
-over hypertension and its latest noise. A row counts with the probability of what it shows given the rows before it. The
-sum of the logarithms is the log-likelihood of the trace; each of them is differentiable in every parameter.
+Given the actions, hypertension is independent of the rest; alertness and intoxication meet only in the work that is
+done. So there are two beliefs (`beliefs`): over alertness, intoxication, work done and the latest noise of the first
+two, and over hypertension and its latest noise. A row counts with the probability of what it shows given
+the rows before it. The sum of the logarithms is the log-likelihood of the trace; each of them is differentiable in
+every parameter.
 
 Where heart attacks are unknown, hypertension has one belief for each time at which it may last have fallen to 0.
 """

@@ -1,4 +1,4 @@
-"""Parameters from traces: maximum likelihood, standard errors, intervals, and what the data cannot tell.
+"""Parameters from traces: maximum likelihood, standard errors, intervals, and what the data do not identify.
 
 found = fit(traces, ("hypertension_decay", "coffee_alertness_high"), observation_noise=noise)
 found.params, found.estimates["hypertension_decay"].low, found.unidentified
@@ -30,7 +30,7 @@ _SECONDS_A_MESSAGE = 5.0
 
 
 class IdentificationWarning(UserWarning):
-    """The data cannot tell some of the parameters."""
+    """The data do not identify some of the parameters."""
 
 
 class ConvergenceWarning(UserWarning):
@@ -53,7 +53,7 @@ class Fit:
 
     params: EnvParams
     observation_noise: ObservationNoise
-    estimates: dict[str, ParameterEstimate]  # by name, in the order asked for
+    estimates: dict[str, ParameterEstimate]  # by name, in the order of `names`
     confidence: float
     log_likelihood: float  # of what the names bear upon, see `fit`
     unidentified: tuple[tuple[str, ...], ...]  # for each direction that the data leave open, the parameters in it
@@ -66,7 +66,7 @@ class Fit:
         for name, found in self.estimates.items():
             interval = f"{found.low:.5g} .. {found.high:.5g}"
             lines.append(f"{name:<26}{found.value:>11.5g}{found.standard_error:>10.2g}{interval:>26}")
-        lines += [f"the data cannot tell: {', '.join(names)}" for names in self.unidentified]
+        lines += [f"the data do not identify: {', '.join(names)}" for names in self.unidentified]
         return "\n".join(lines)
 
 
@@ -104,7 +104,7 @@ def fit(
       scale of `coordinates`.
 
     Warns:
-      IdentificationWarning: where the data cannot tell, with the names.
+      IdentificationWarning: where the data do not identify a parameter, with the names.
       ConvergenceWarning: where the search has not ended.
 
     Raises:
@@ -193,7 +193,7 @@ def _watch(names: Sequence[str], progress: Callable[[str], None]) -> Callable[[]
 
 
 def open_directions(names: tuple[str, ...], information: np.ndarray) -> tuple[tuple[str, ...], ...]:
-    """For each direction of (p, p) `information` that tells next to nothing, the names that it is made of."""
+    """For each direction of (p, p) `information` that has next to none, the names that it is made of."""
     informations, directions = np.linalg.eigh(information)
     return tuple(
         tuple(name for name, share in zip(names, direction, strict=True) if abs(share) > _SHARE)

@@ -23,10 +23,10 @@ from heartpole_jax.envs.heartpole_v0 import Action, EnvParams, EnvState, Noise
 
 @struct.dataclass
 class InferredNoise:
-    """What one step tells about its four uniforms, each field a `Noise` with leaves of shape ().
+    """What one step shows of its four uniforms, each field a `Noise` with leaves of shape ().
 
     Where `determined`, low = high = value; rounding may put it a few units in the last place outside of [0, 1).
-    Elsewhere the uniform lies in [low, high), which is [0, 1) where the step tells nothing, and `value` is one choice
+    Elsewhere the uniform lies in [low, high), which is [0, 1) where the step shows nothing, and `value` is one choice
     that replays the step.
 
     After a heart attack the dose of hypertension is gone as well, and with it the risk that the uniform lay below:
@@ -60,7 +60,7 @@ def infer_noise(
     params: EnvParams | None = None,
     heart_attack: Numeric | None = None,
 ) -> InferredNoise:
-    """The noise of the step from `state` to `next_state`, as far as it tells: the inverse of `heartpole_v0.transition`.
+    """The noise of the step from `state` to `next_state`, as far as that shows it: `heartpole_v0.transition` inverted.
 
     Pure and for one patient; can be jitted, vmapped and differentiated. The step is taken as it is: whether it is
     possible at all is the question of `check_trace`.
@@ -183,7 +183,7 @@ def _range(params: EnvParams, *choices: tuple[Array, str]) -> tuple[Array, Array
 
 
 def _fraction(amount: Array, low: Array, high: Array) -> tuple[Array, Array]:
-    """Where `amount` lies in [low, high], as a fraction, and whether that says anything."""
+    """Where `amount` lies in [low, high], as a fraction, and whether that determines it."""
     known = high > low
     return (amount - low) / jnp.where(known, high - low, 1.0), known
 

@@ -97,7 +97,7 @@ def _next(highest, inner, inner_root, outer, outer_root, cutoff):
 
 
 def _move(theta, target, covariance, valued):
-    """`theta` with the parameter at `target`, the others following as the curvature at the maximum tells."""
+    """`theta` with the parameter at `target`, the others following by the curvature at the maximum."""
     for _ in range(4):
         value, slope = valued(theta)
         direction = np.einsum("bij,bj->bi", covariance, slope)

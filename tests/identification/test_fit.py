@@ -228,7 +228,7 @@ def test_without_a_coffee_its_doses_cannot_be_identified():
     found, messages = open_parameters(trace, ["hypertension_decay", "coffee_hypertension_high"])
     assert found.unidentified == (("coffee_hypertension_high",),)
     assert "coffee_hypertension_high is not identified by these traces" in messages[0]
-    assert "the data cannot tell: coffee_hypertension_high" in str(found)
+    assert "the data do not identify: coffee_hypertension_high" in str(found)
     assert np.isfinite(found.params.hypertension_decay)
 
 
