@@ -32,7 +32,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from heartpole_jax.interop.stable_baselines3 import HeartPoleVecEnv
 from heartpole_jax.interop.tutorial import HeartPole
 
-NAME = "heartpole_jax.gym:HeartPole-v0"
+NAME = "heartpole_jax:HeartPole-v0"
 PAIRS = (
     ("gymnasium.make", "tutorial's package"),
     ("tutorial class", "tutorial's package"),

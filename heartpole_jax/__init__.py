@@ -6,7 +6,7 @@
     state, obs = hp.reset(reset_key)
     state, obs, reward, done = hp.step(state, hp.Action.COFFEE, step_key)
 
-Importing makes no array and touches no device.
+Importing makes no array and touches no device. Where Gymnasium is imported too, it knows HeartPole-v0 and -v1.
 """
 
 from heartpole_jax import policies
@@ -30,6 +30,7 @@ from heartpole_jax.envs.heartpole_v0 import (
     transition_info,
 )
 from heartpole_jax.envs.registry import make, register
+from heartpole_jax.interop import registration
 from heartpole_jax.policies.saved_policy import load_policy
 from heartpole_jax.policy import Policy
 from heartpole_jax.rollout import Envs, Rollout, Transition, everything, rollout, stream
@@ -68,3 +69,5 @@ __all__ = [
     "transition",
     "transition_info",
 ]
+
+registration.register_with_gymnasium()

@@ -25,7 +25,7 @@ LEVELS = {
     "gradients": 7, "identification": 7,
     "drawing": 8,
     "interop": 9,
-    "gym": 10, "__main__": 10, "__init__": 10,
+    "__main__": 10, "__init__": 10,
 }  # fmt: skip
 CORE = {"jax", "chex", "numpy", "heartpole_jax"}
 # Extras, each with the only folder that may import it.

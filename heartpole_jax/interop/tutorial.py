@@ -8,7 +8,7 @@
 The rest of old Gym that the tutorial uses is here as well: `import heartpole_jax.interop.tutorial as gym` in the place
 of `import gym` has `register`, `make`, `Env` and `spaces`, since Gymnasium's `make` (1.4) refuses the old interface.
 Today's agents do not speak it: `tutorial_agents` has Stable-Baselines3's DQN for it. New code takes
-`heartpole_jax.gym`.
+`gymnasium.make("heartpole_jax:HeartPole-v0")`.
 
 Source: Vadim Liventsev, "Writing a custom OpenAI Gym environment". Departures: numbers are float32, chance comes from
 `seed` and not from NumPy's global generator, and the log keeps the last thousand decisions, saying so, where the

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("moviepy", reason="see tests/clients/requirements.txt")
 
-NAME = "heartpole_jax.gym:HeartPole-v0"
+NAME = "heartpole_jax:HeartPole-v0"
 
 
 def test_a_video_of_an_episode_can_be_recorded(tmp_path):

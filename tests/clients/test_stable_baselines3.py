@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormali
 import heartpole_jax.interop.tutorial as gym
 from heartpole_jax.interop.stable_baselines3 import HeartPoleVecEnv
 
-NAME = "heartpole_jax.gym:HeartPole-v0"
+NAME = "heartpole_jax:HeartPole-v0"
 QUICK = {"policy_kwargs": {"net_arch": [8]}, "seed": 0, "device": "cpu"}
 
 
@@ -56,7 +56,7 @@ def test_the_native_vec_env_of_version_1_is_its_own_of_single_environments():
     """34 half-hours end after 2 nights, 34 half-hours of nothing or 17 of exercise."""
     menu = {"max_half_hours": 34, "menu": "heartpole_v1"}
     ours = HeartPoleVecEnv(3, name="HeartPole-v1", **menu)
-    theirs = DummyVecEnv([lambda: gymnasium.make("heartpole_jax.gym:HeartPole-v1", **menu)] * 3)
+    theirs = DummyVecEnv([lambda: gymnasium.make("heartpole_jax:HeartPole-v1", **menu)] * 3)
     assert (ours.observation_space, ours.action_space.n) == (theirs.observation_space, 8)
     ours.seed(5)
     theirs.seed(5)

@@ -15,10 +15,10 @@ from gymnasium.envs.functional_jax_env import FunctionalJaxEnv, FunctionalJaxVec
 from gymnasium.utils.env_checker import check_env
 
 import heartpole_jax as hp
-from heartpole_jax.gym import Env, FunctionalEnv
-from heartpole_jax.interop import forking
+from heartpole_jax.interop import forking, registration
+from heartpole_jax.interop.gymnasium import Env, FunctionalEnv
 
-NAME = "heartpole_jax.gym:HeartPole-v0"
+NAME = "heartpole_jax:HeartPole-v0"
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +41,23 @@ def test_gymnasiums_checker_finds_nothing_but_the_tutorials_infinite_bounds(rend
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message=".*Box observation space m(in|ax)imum value is -?infinity")
         check_env(make(render_mode=render_mode).unwrapped, skip_render_check=render_mode is None)
+
+
+@pytest.mark.parametrize("name", ["HeartPole-v0", "HeartPole-v1"])
+def test_gymnasium_knows_each_version_by_its_bare_name_too(name):
+    assert gymnasium.make(name).spec == gymnasium.make(f"heartpole_jax:{name}").spec
+    assert type(gymnasium.make_vec(name).unwrapped) is type(gymnasium.make_vec(f"heartpole_jax:{name}").unwrapped)
+
+
+def test_registering_is_done_once_and_in_the_place_of_anothers_with_gymnasiums_warning(monkeypatch):
+    before = gymnasium.spec("HeartPole-v0")
+    registration.register_with_gymnasium()
+    assert gymnasium.spec("HeartPole-v0") is before
+    other = gymnasium.envs.registration.EnvSpec("HeartPole-v0", entry_point="another.package:HeartPole")
+    monkeypatch.setitem(gymnasium.registry, "HeartPole-v0", other)
+    with pytest.warns(UserWarning, match="Overriding environment HeartPole-v0"):
+        registration.register_with_gymnasium()
+    assert gymnasium.spec("HeartPole-v0") == before
 
 
 def test_the_passive_checker_finds_nothing():
@@ -219,14 +236,14 @@ def test_a_seed_is_any_whole_number(seed):
     ("name", "limit", "keywords"), [("HeartPole-v0", "max_steps", {}), ("HeartPole-v1", "max_half_hours", {})]
 )
 def test_the_spec_gives_the_most_decisions_to_wrappers_that_know_the_time(name, limit, keywords):
-    env = gymnasium.make(f"heartpole_jax.gym:{name}", **{limit: 40})
+    env = gymnasium.make(f"heartpole_jax:{name}", **{limit: 40})
     assert env.spec.max_episode_steps == 40
     timed = gymnasium.wrappers.TimeAwareObservation(env)
     timed.reset(seed=0)
     assert timed.max_timesteps == 40
     assert timed.step(0)[0][-1] == 1
     assert gymnasium.make(env.spec).spec.max_episode_steps == 40
-    assert gymnasium.make(f"heartpole_jax.gym:{name}", **{limit: 40}, max_episode_steps=7).spec.max_episode_steps == 7
+    assert gymnasium.make(f"heartpole_jax:{name}", **{limit: 40}, max_episode_steps=7).spec.max_episode_steps == 7
     assert gymnasium.make_vec(env.spec, num_envs=2).unwrapped.spec.max_episode_steps == 40
 
 

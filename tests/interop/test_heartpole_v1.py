@@ -14,9 +14,9 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 import heartpole_jax as hp
 from heartpole_jax import threefry
 from heartpole_jax.envs import menu as menus
-from heartpole_jax.gym import FunctionalEnv, VectorEnv
+from heartpole_jax.interop.gymnasium import FunctionalEnv, VectorEnv
 
-NAME = "heartpole_jax.gym:HeartPole-v1"
+NAME = "heartpole_jax:HeartPole-v1"
 NOTHING, SLEEP, EXERCISE = 0, 3, 5
 MENU = """
 [[action]]
@@ -61,7 +61,7 @@ def test_gymnasiums_checker_finds_nothing_but_infinite_bounds():
 def test_gymnasium_calls_no_version_out_of_date(version):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        name = f"heartpole_jax.gym:HeartPole-v{version}"
+        name = f"heartpole_jax:HeartPole-v{version}"
         assert gymnasium.make(name).spec.id == gymnasium.make_vec(name, num_envs=2).spec.id == f"HeartPole-v{version}"
 
 
@@ -195,7 +195,7 @@ def test_a_limit_of_decisions_stands_beside_that_of_time_as_gymnasiums_wrapper_d
 
 def test_a_menu_of_version_0_is_refused():
     with pytest.raises(ValueError, match="HeartPole-v0 has no menu, got 'heartpole_v0'"):
-        gymnasium.make("heartpole_jax.gym:HeartPole-v0", menu="heartpole_v0")
+        gymnasium.make("heartpole_jax:HeartPole-v0", menu="heartpole_v0")
 
 
 def test_actions_that_are_not_on_the_menu_are_refused():

@@ -117,7 +117,7 @@ def test_a_seed_holds_through_a_change_of_proclivity():
 
 
 def test_its_episode_is_that_of_the_gymnasium_environment():
-    heartpole, env = HeartPole(), gymnasium.make("heartpole_jax.gym:HeartPole-v0")
+    heartpole, env = HeartPole(), gymnasium.make("heartpole_jax:HeartPole-v0")
     np.testing.assert_array_equal(heartpole.reset(seed=3), env.reset(seed=3)[0])
     for action in (1, 2, 3, 0):
         obs, reward, done, _ = heartpole.step(action)

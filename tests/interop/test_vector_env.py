@@ -6,7 +6,7 @@ import pytest
 from gymnasium import error
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-NAME = "heartpole_jax.gym:HeartPole-v0"
+NAME = "heartpole_jax:HeartPole-v0"
 MODES = list(AutoresetMode)
 KEYS = ("productivity", "half_hours", "heart_attack_risk", "heart_attack")
 

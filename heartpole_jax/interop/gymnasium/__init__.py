@@ -1,8 +1,8 @@
 """HeartPole for Gymnasium: `Env`, a native `VectorEnv`, and `FunctionalEnv`.
 
-    env = gymnasium.make("heartpole_jax.gym:HeartPole-v0")
-    env = gymnasium.make("heartpole_jax.gym:HeartPole-v1", menu="my_menu.toml", max_half_hours=336)
-    envs = gymnasium.make_vec("heartpole_jax.gym:HeartPole-v0", num_envs=1024)
+    env = gymnasium.make("heartpole_jax:HeartPole-v0")
+    env = gymnasium.make("heartpole_jax:HeartPole-v1", menu="my_menu.toml", max_half_hours=336)
+    envs = gymnasium.make_vec("heartpole_jax:HeartPole-v0", num_envs=1024)
 
 Observations are the six raw numbers, eight of HeartPole-v1, float32; `terminated` is never True and `truncated` the
 time limit. `info` tells heart_attack, heart_attack_risk, productivity and half_hours of the step. Every constant of
@@ -15,7 +15,7 @@ the same random numbers.
 """
 
 try:
-    import gymnasium
+    import gymnasium  # noqa: F401  (here, for the message)
 except ImportError as missing:
     raise ImportError("this needs Gymnasium: pip install '.[gym]' in the clone") from missing
 
@@ -24,16 +24,3 @@ from heartpole_jax.interop.gymnasium.functional_env import FunctionalEnv, Functi
 from heartpole_jax.interop.gymnasium.vector_env import VectorEnv
 
 __all__ = ["Env", "FunctionalEnv", "FunctionalState", "VectorEnv"]
-
-# The environment counts its own steps and checks its own input: wrappers for that would cost as much as the step.
-for _name in ("HeartPole-v0", "HeartPole-v1"):
-    gymnasium.register(
-        _name,
-        entry_point="heartpole_jax.interop.gymnasium:Env",
-        vector_entry_point="heartpole_jax.interop.gymnasium:VectorEnv",
-        disable_env_checker=True,
-        order_enforce=False,
-        kwargs={"name": _name},
-    )
-# Gymnasium takes a later version for a better one, and would call HeartPole-v0 out of date each time that it is made.
-gymnasium.registry["HeartPole-v1"].version = gymnasium.registry["HeartPole-v0"].version
