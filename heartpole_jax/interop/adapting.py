@@ -48,6 +48,14 @@ def info_dict(info: ArrayTree) -> dict[str, Any]:
     return {"info": info} if jax.tree.leaves(info) else {}
 
 
+def cost(heart_attack: Any, risk: Any, expected_penalty: Any) -> Any:
+    """What the reward is charged with, in heart attacks: (1 - beta) attack + beta risk, beta being `expected_penalty`.
+
+    Algorithms of safe reinforcement learning read it as `info["cost"]`. Of numbers, NumPy's or JAX's arrays.
+    """
+    return (1.0 - expected_penalty) * heart_attack + expected_penalty * risk
+
+
 def empty_info(env: Environment, params: Any, key: Any) -> dict[str, Any]:
     """Zeros in the place of what a step tells, for a reset, since a scan wants the same of both."""
 

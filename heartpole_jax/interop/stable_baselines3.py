@@ -100,7 +100,8 @@ class HeartPoleVecEnv(VecEnv):
         dones = outcome.terminated | outcome.truncated
         # Written out, since dict(zip(names, values)) for each environment would cost as much as the step.
         columns = (
-            outcome.info[name].tolist() for name in ("productivity", "half_hours", "heart_attack_risk", "heart_attack")
+            outcome.info[name].tolist()
+            for name in ("productivity", "half_hours", "heart_attack_risk", "heart_attack", "cost")
         )
         infos: list[dict[str, Any]] = [
             {
@@ -108,9 +109,10 @@ class HeartPoleVecEnv(VecEnv):
                 "half_hours": half_hours,
                 "heart_attack_risk": risk,
                 "heart_attack": attack,
+                "cost": cost,
                 "TimeLimit.truncated": truncated,
             }
-            for productivity, half_hours, risk, attack, truncated in zip(
+            for productivity, half_hours, risk, attack, cost, truncated in zip(
                 *columns, outcome.truncated.tolist(), strict=True
             )
         ]

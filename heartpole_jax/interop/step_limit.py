@@ -17,6 +17,11 @@ class Params:
     own: Any
     max_steps: Numeric
 
+    @property
+    def expected_penalty(self) -> Numeric:
+        """The environment's own."""
+        return self.own.expected_penalty
+
 
 @functools.lru_cache(maxsize=256)  # the same object for the same environment, so that jit finds its program again
 def with_step_limit(env: Environment) -> Environment:

@@ -21,7 +21,7 @@ from chex import Array, ArrayTree
 
 from heartpole_jax import threefry
 from heartpole_jax.envs.environment import Environment
-from heartpole_jax.interop import forking
+from heartpole_jax.interop import adapting, forking
 
 _NOISE, _START = 0, 2  # the purposes of random numbers in `rollout`
 # XLA on a CPU makes one kernel of a stack of up to eight rows, which computes what they share anew for each, and one
@@ -45,7 +45,7 @@ class StepResult(NamedTuple):
     terminated: np.ndarray  # bool, a true end
     truncated: np.ndarray  # bool, the time limit
     stepped: np.ndarray  # bool, False where the environment began an episode instead (NEXT_STEP)
-    info: dict[str, np.ndarray]  # what the environment tells of the step
+    info: dict[str, np.ndarray]  # what the environment tells of the step, and its cost
     last_obs: np.ndarray | None  # float32, the true last observations; None where no environment was reset (SAME_STEP)
 
 
@@ -74,6 +74,7 @@ class Envs:
         self._leaves, self._unpack = leaves, _Unpack(treedef, tuple(isinstance(x, float | np.floating) for x in leaves))
         self.num_envs = num_envs
         self._env, self._autoreset = env, autoreset
+        self._expected_penalty = getattr(params, "expected_penalty", None)  # None where there are no heart attacks
         self._arrays: _Arrays
         self._is_placed = False  # nothing is on a device before a reset: a process may fork until then
 
@@ -105,7 +106,7 @@ class Envs:
             terminated=terminated,
             truncated=truncated,
             stepped=values[layout.stepped] != 0,
-            info={name: values[row].astype(type_) for name, row, type_ in layout.info},
+            info=self._with_cost({name: values[row].astype(type_) for name, row, type_ in layout.info}),
             last_obs=_columns(values, layout.last_obs) if was_reset else None,
         )
 
@@ -121,7 +122,7 @@ class Envs:
             values[layout.reward],
             values[layout.terminated] != 0,
             values[layout.truncated] != 0,
-            {name: type_(values[row]) for name, row, type_ in layout.info},
+            self._with_cost({name: type_(values[row]) for name, row, type_ in layout.info}),
         )
 
     def state(self, index: int = 0) -> ArrayTree:
@@ -131,7 +132,18 @@ class Envs:
 
     def empty_info(self) -> dict[str, Any]:
         """Zeros in the place of what a step returns for one environment, for a reset; after one."""
-        return {name: type_(0) for name, _, type_ in self._layout.info}
+        return self._with_cost({name: type_(0) for name, _, type_ in self._layout.info})
+
+    def _with_cost(self, info: dict[str, Any]) -> dict[str, Any]:
+        """`info`, with the step's cost in heart attacks added; computed here, since a row more costs a step more."""
+        if self._expected_penalty is not None:
+            attack = info["heart_attack"]
+            info["cost"] = (
+                adapting.cost(attack, info["heart_attack_risk"], self._expected_penalty)
+                if self._expected_penalty
+                else attack * 1.0
+            )
+        return info
 
     def _place(self) -> None:
         """Puts on the device what waits there."""

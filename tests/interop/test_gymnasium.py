@@ -84,7 +84,7 @@ def test_what_comes_out_is_numpys_and_pythons_own():
     assert (type(obs), obs.dtype, obs.shape) == (np.ndarray, np.float32, (6,))
     assert [type(x) for x in (reward, terminated, truncated)] == [float, bool, bool]
     assert {name: type(x) for name, x in info.items()} == {
-        "productivity": float, "half_hours": int, "heart_attack_risk": float, "heart_attack": bool
+        "productivity": float, "half_hours": int, "heart_attack_risk": float, "heart_attack": bool, "cost": float
     }  # fmt: skip
 
 
@@ -135,6 +135,42 @@ def test_every_parameter_is_a_keyword():
     assert info["heart_attack"]
     assert info["heart_attack_risk"] == 1.0
     assert reward == pytest.approx(info["productivity"] - 100, abs=1e-5)
+
+
+@pytest.mark.parametrize("expected_penalty", [0, 0.25, 1.0])
+@pytest.mark.parametrize("name", ["HeartPole-v0", "HeartPole-v1"])
+def test_the_cost_is_the_heart_attack_or_its_risk_as_the_reward_is_charged(name, expected_penalty):
+    """HeartPole-v1's reward is the productivity less the penalty."""
+    keywords = {"heart_attack_proclivity": 0.5, "heart_attack_threshold": 1, "expected_penalty": expected_penalty}
+    env = gymnasium.make(f"heartpole_jax:{name}", **keywords)
+    envs = gymnasium.make_vec(f"heartpole_jax:{name}", num_envs=2, max_episode_steps=7, **keywords)
+    seen = [(env.reset(seed=3)[1], envs.reset(seed=3)[1])]
+    assert seen[0][0]["cost"] == 0
+    attacks = set()
+    for action in [1, 1, 1, 1, 2, 0] * 3:
+        _, reward, _, _, info = env.step(action)
+        beta, attack, risk = expected_penalty, info["heart_attack"], info["heart_attack_risk"]
+        assert type(info["cost"]) is float
+        assert info["cost"] == (1 - beta) * attack + beta * risk
+        if name == "HeartPole-v1":
+            assert reward == pytest.approx(info["productivity"] - 100 * info["cost"], abs=2e-5)
+        attacks.add(attack)
+        infos = envs.step(np.full(2, action))[4]
+        assert (infos["cost"].dtype, infos["_cost"].tolist()) == (np.float64, [True, True])
+        expected = (1 - beta) * infos["heart_attack"] + beta * infos["heart_attack_risk"]
+        np.testing.assert_array_equal(infos["cost"], expected)
+    assert attacks == {True, False}
+
+
+def test_the_cost_of_a_functional_step_is_that_of_its_own_parameters():
+    env = FunctionalEnv()
+    params = env.get_default_params(expected_penalty=0.5, heart_attack_threshold=-50, heart_attack_proclivity=0.5)
+    state = env.initial(jax.random.key(0), params)
+    assert env.state_info(state)["cost"] == 0
+    state = env.transition(state, 0, jax.random.key(1), params)
+    info = env.state_info(state)
+    assert info["cost"] == 0.5 * info["heart_attack"] + 0.25
+    assert info["cost"].dtype == info["heart_attack_risk"].dtype
 
 
 def test_gymnasiums_wrappers_work():
@@ -323,7 +359,7 @@ def test_the_functional_environment_is_the_functional_core():
     assert env.reward(state, 1, after, None) == reward
     assert not env.terminal(after, None)
     assert set(env.transition_info(state, 1, after)) == {
-        "heart_attack", "heart_attack_risk", "productivity", "half_hours"
+        "heart_attack", "heart_attack_risk", "productivity", "half_hours", "cost"
     }  # fmt: skip
     assert env.state_info(state) == dict.fromkeys(env.transition_info(state, 1, after), 0)
     assert env.state_info(after) == env.transition_info(state, 1, after)

@@ -72,6 +72,7 @@ def test_a_step_is_the_functional_cores_for_the_same_key():
             "half_hours": int(info.half_hours),
             "heart_attack_risk": pytest.approx(float(info.heart_attack_risk), rel=2e-6),
             "heart_attack": bool(info.heart_attack),
+            "cost": float(info.heart_attack),
         }
 
 

@@ -8,7 +8,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 NAME = "heartpole_jax:HeartPole-v0"
 MODES = list(AutoresetMode)
-KEYS = ("productivity", "half_hours", "heart_attack_risk", "heart_attack")
+KEYS = ("productivity", "half_hours", "heart_attack_risk", "heart_attack", "cost")
 
 
 def make_vec(num_envs=3, **keywords):

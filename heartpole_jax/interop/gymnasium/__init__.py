@@ -5,8 +5,9 @@
     envs = gymnasium.make_vec("heartpole_jax:HeartPole-v0", num_envs=1024)
 
 Observations are the six raw numbers, eight of HeartPole-v1, float32; `terminated` is never True and `truncated` the
-time limit. `info` tells heart_attack, heart_attack_risk, productivity and half_hours of the step. Every constant of
-`EnvParams` is a keyword, and so is HeartPole-v1's menu. What is handed out is NumPy's, and the caller's own.
+time limit. `info` tells heart_attack, heart_attack_risk, productivity, half_hours and cost of the step; the cost is 1.0
+at a heart attack, with `expected_penalty` beta (1 - beta) attack + beta risk. Every constant of `EnvParams` is a
+keyword, and so is HeartPole-v1's menu. What is handed out is NumPy's, and the caller's own.
 
 Seeds: `reset(seed=s)` fixes all that follows until the next seed; a reset without one begins another episode. The
 environments of a vector environment take s, s + 1, ..., as those of Gymnasium's `SyncVectorEnv` do, and agree with them

@@ -10,7 +10,6 @@ from chex import ArrayTree
 from gymnasium.experimental.functional import FuncEnv
 
 from heartpole_jax import arguments, struct
-from heartpole_jax.envs.heartpole_v0 import StepInfo
 from heartpole_jax.envs.menu import Menu
 from heartpole_jax.interop import adapting, checks
 
@@ -22,7 +21,7 @@ class FunctionalState:
     patient: ArrayTree  # an `EnvState`
     reward: jax.Array
     truncated: jax.Array  # bool, the step reached the time limit
-    info: StepInfo
+    info: dict[str, jax.Array]
 
     @property
     def at(self) -> "_At":
@@ -84,15 +83,17 @@ class FunctionalEnv(FuncEnv):
             patient=patient,
             reward=jnp.zeros((), obs.dtype),
             truncated=jnp.zeros((), bool),
-            info=StepInfo(**adapting.empty_info(self.environment, params, rng)),
+            info=_with_cost(adapting.empty_info(self.environment, params, rng), params),
         )
 
     @arguments.checked(rng=arguments.check_key)
     def transition(self, state: FunctionalState, action: Any, rng: Any, params: Any = None) -> FunctionalState:
         """The state after a decision, the same as `hp.step(state, action, rng, params)`."""
+        params = self._own(params)
         patient, _, reward, done, info = self.environment.transition_info(
-            _patient(state), action, self.environment.sample_noise(rng), self._own(params)
+            _patient(state), action, self.environment.sample_noise(rng), params
         )
+        info = _with_cost(adapting.info_dict(info), params)
         return FunctionalState(patient=patient, reward=reward, truncated=done, info=info)
 
     def observation(self, state: FunctionalState, rng: Any, params: Any = None) -> jax.Array:
@@ -107,13 +108,18 @@ class FunctionalEnv(FuncEnv):
 
     def state_info(self, state: FunctionalState, params: Any = None) -> dict[str, Any]:
         """The info of the step that led to this state; zeros after a reset."""
-        return dict(vars(state.info))
+        return dict(state.info)
 
     def transition_info(self, state: Any, action: Any, next_state: FunctionalState, params=None) -> dict[str, Any]:
-        return dict(vars(next_state.info))
+        return dict(next_state.info)
 
     def _own(self, params: Any) -> Any:
         return self.default_params if params is None else self.environment.params_or_default(params)
+
+
+def _with_cost(info: dict[str, Any], params: Any) -> dict[str, Any]:
+    risk = info["heart_attack_risk"]
+    return {**info, "cost": adapting.cost(info["heart_attack"].astype(risk.dtype), risk, params.expected_penalty)}
 
 
 def _patient(state: FunctionalState) -> Any:

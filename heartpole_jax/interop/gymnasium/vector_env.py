@@ -156,7 +156,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         """The infos in Gymnasium's form: an array and a mask a name, zeros where an episode has begun."""
         everyone = np.ones(self.num_envs, bool)
         if outcome.last_obs is None:
-            return _masked(outcome.info, everyone)
+            return _with_masks(outcome.info, everyone)
         final_obs = np.full(self.num_envs, None, object)
         for index in np.flatnonzero(self._ended):
             final_obs[index] = outcome.last_obs[index]
@@ -165,7 +165,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
             "_final_obs": self._ended.copy(),
             "final_info": _masked(outcome.info, self._ended),
             "_final_info": self._ended.copy(),
-            **_masked({name: _zeroed(values, self._ended) for name, values in outcome.info.items()}, everyone),
+            **_with_masks({name: _zeroed(values, self._ended) for name, values in outcome.info.items()}, everyone),
         }
 
     def _record(self, actions: np.ndarray, outcome: stepping.StepResult) -> None:
@@ -222,6 +222,10 @@ def _masked(info: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, np.ndarr
         return {}
     if not mask.all():
         info = {name: _zeroed(values, ~mask) for name, values in info.items()}
+    return _with_masks(info, mask)
+
+
+def _with_masks(info: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, np.ndarray]:
     return info | {f"_{name}": mask.copy() for name in info}
 
 
