@@ -10,6 +10,7 @@ from gymnasium import error
 
 from heartpole_jax.envs.menu import Menu
 from heartpole_jax.interop import adapting, checks, stepping
+from heartpole_jax.interop.gymnasium import keys
 from heartpole_jax.interop.rendering import Renderer
 
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array", "human"], "render_fps": 10}
@@ -104,6 +105,10 @@ class Env(gymnasium.Env):
         if not self._is_reset:
             raise error.ResetNeeded("render was called before reset; call env.reset() first")
         return self._renderer.render()
+
+    def get_keys_to_action(self) -> dict[tuple[int, ...], int]:
+        """What `gymnasium.utils.play` asks for: {(code of a key,): action}, see `keys`. No key is action 0 there."""
+        return keys.keys_to_action(choices(self.params))
 
     def close(self):
         """Closes the window, if there is one. A second call does nothing, and `reset` opens all again."""
