@@ -143,7 +143,7 @@ def test_parameters_of_another_class_are_refused(env, own):
 
 @pytest.mark.skipif(importlib.util.find_spec("gymnasium") is None, reason="an extra")
 def test_it_goes_out_to_gymnasium(env, own):
-    from heartpole_jax.gym import Env, VectorEnv
+    from heartpole_jax.interop.gymnasium import Env, VectorEnv
 
     alone = Env(env=env, render_mode="ansi", tolerance_gain=2.0, max_steps=3)
     obs, _ = alone.reset(seed=1)

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from heartpole_jax import arguments, validation
@@ -30,17 +31,21 @@ def action_space(env: Environment) -> spaces.Discrete:
     return spaces.Discrete(env.num_actions)
 
 
-def env_params(env: Environment, keywords: dict[str, Any]) -> Any:
+def env_params(env: Environment, keywords: dict[str, Any], num_envs: int | None = None) -> Any:
     """The environment's `EnvParams` of keyword arguments, its default menu included.
+
+    Args:
+      num_envs: how many environments there are, where each may have its own value: a keyword is one number, or an
+        array of so many. None: one number it must be.
 
     Raises:
       TypeError: for an unknown one, as Python does, with the nearest that is known; for a value that is not a number.
-      ValueError: for a value out of range.
+      ValueError: for a value out of range, an array of another shape.
     """
     defaults, limit = env.default_params, env.time_limit.parameter
     numeric = (name for name, value in vars(defaults).items() if isinstance(value, int | float))
     known = {name: name for name in numeric} if dataclasses.is_dataclass(defaults) else {}
-    for name, value in keywords.items():
+    for name in keywords:
         unexpected = f"{env.name} got an unexpected keyword argument {name!r}"
         if name == "max_steps" and not env.time_limit.counts_decisions:
             raise TypeError(f"{unexpected}: its limit is a time, {limit}, and no number of decisions")
@@ -48,13 +53,37 @@ def env_params(env: Environment, keywords: dict[str, Any]) -> Any:
             validation.look_up(known, name, "parameter")
         except ValueError as unknown:
             raise TypeError(f"{unexpected}: {unknown}") from None
-        if arguments.as_array(name, value).ndim > 0:
-            raise TypeError(f"{name} must be one number, got {shown(value)}")
     if not keywords:
         return defaults
-    dataclasses.replace(defaults, **keywords)  # refuses what is no number, or out of range, by its name
-    numbers = {name: int(value) if name == limit else float(value) for name, value in keywords.items()}
+    given = {name: _one_or_each(name, value, num_envs) for name, value in keywords.items()}
+    dataclasses.replace(defaults, **given)  # refuses what is no number, or out of range, by its name
+    numbers = {name: _own(value, int if name == limit else float) for name, value in given.items()}
     return dataclasses.replace(defaults, **numbers)
+
+
+def params_of(params: Any, index: int) -> Any:
+    """The parameters of one environment, of those that `env_params` gave for several."""
+    return jax.tree.map(lambda x: x[index].item() if isinstance(x, np.ndarray) else x, params)
+
+
+def _one_or_each(name: str, value: Any, num_envs: int | None) -> Any:
+    """`value` as it is, which is no array, or the array that it is, of a number for each environment."""
+    array = arguments.as_array(name, value)
+    if array.ndim == 0:
+        return value
+    if num_envs is None:
+        raise TypeError(f"{name} must be one number, got {shown(value)}")
+    if array.shape != (num_envs,):
+        raise ValueError(
+            f"{name} must be one number, or {num_envs} of them, one for each environment, got an array of shape "
+            f"{array.shape}"
+        )
+    return array
+
+
+def _own(value: Any, kind: type) -> Any:
+    """The number as Python's own, the array as one that the caller cannot write on."""
+    return value.astype(kind) if isinstance(value, np.ndarray) and value.ndim else kind(value)
 
 
 def check_action(action: Any, num_actions: int) -> int:
@@ -107,7 +136,7 @@ def with_step_limit(spec: Any, most_steps: Any) -> Any:
     if spec is None or spec.max_episode_steps is not None or most_steps is None:
         return spec
     spec = copy.copy(spec)
-    spec.max_episode_steps = int(most_steps)
+    spec.max_episode_steps = int(np.max(most_steps))
     return spec
 
 

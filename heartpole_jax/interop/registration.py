@@ -39,7 +39,7 @@ def _register(gymnasium: ModuleType) -> None:
             vector_entry_point=f"{_PLACE}:VectorEnv",
             disable_env_checker=True,
             order_enforce=False,
-            kwargs={"name": name},
+            kwargs={"env": name},
         )
         # Gymnasium takes a later version for a better one, and would call HeartPole-v0 out of date whenever it is made.
         gymnasium.registry[name].version = 0

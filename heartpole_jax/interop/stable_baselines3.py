@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from heartpole_jax import validation
+from heartpole_jax.envs.environment import Environment
 from heartpole_jax.envs.menu import Menu
 from heartpole_jax.interop import adapting, checks, stepping
 from heartpole_jax.interop.rendering import Renderer
@@ -27,7 +28,7 @@ except ImportError as missing:
 class HeartPoleVecEnv(VecEnv):
     """`num_envs` patients as Stable-Baselines3's `VecEnv`; the other keywords are `EnvParams`'s.
 
-    `name` and `menu` are those of `heartpole_jax.make`.
+    `env` is an `Environment`, or the name that `heartpole_jax.make` takes with `menu`.
 
     Raises:
       TypeError: for an unknown keyword.
@@ -39,18 +40,20 @@ class HeartPoleVecEnv(VecEnv):
         self,
         num_envs: int,
         render_mode: str | None = None,
-        name: str = "HeartPole-v0",
+        env: str | Environment = "HeartPole-v0",
         menu: Menu | str | Path | None = None,
         **params: Any,
     ):
         validation.check_size("num_envs", num_envs)
-        env = adapting.find(name, menu)
-        self.params = checks.env_params(env, params)
+        environment = adapting.find(env, menu)
+        self.params = checks.env_params(environment, params)
         self.render_mode = checks.check_render_mode(render_mode, ["rgb_array"])
-        super().__init__(num_envs, checks.observation_space(env, self.params), checks.action_space(env))
-        self._num_actions = env.num_actions
-        self._envs = stepping.Envs(env, self.params, num_envs, stepping.Autoreset.SAME_STEP)
-        self._renderers = [Renderer(env, self.params, render_mode) for _ in range(num_envs)] if render_mode else []
+        super().__init__(num_envs, checks.observation_space(environment, self.params), checks.action_space(environment))
+        self._num_actions = environment.num_actions
+        self._envs = stepping.Envs(environment, self.params, num_envs, stepping.Autoreset.SAME_STEP)
+        self._renderers = (
+            [Renderer(environment, self.params, render_mode) for _ in range(num_envs)] if render_mode else []
+        )
         self._actions = np.zeros(num_envs, np.int32)
         self._is_reset = self._is_closed = False
 
@@ -98,24 +101,7 @@ class HeartPoleVecEnv(VecEnv):
         actions = self._actions
         outcome = self._envs.step(actions)
         dones = outcome.terminated | outcome.truncated
-        # Written out, since dict(zip(names, values)) for each environment would cost as much as the step.
-        columns = (
-            outcome.info[name].tolist()
-            for name in ("productivity", "half_hours", "heart_attack_risk", "heart_attack", "cost")
-        )
-        infos: list[dict[str, Any]] = [
-            {
-                "productivity": productivity,
-                "half_hours": half_hours,
-                "heart_attack_risk": risk,
-                "heart_attack": attack,
-                "cost": cost,
-                "TimeLimit.truncated": truncated,
-            }
-            for productivity, half_hours, risk, attack, cost, truncated in zip(
-                *columns, outcome.truncated.tolist(), strict=True
-            )
-        ]
+        infos = _infos(outcome.info, outcome.truncated)
         for index in np.flatnonzero(dones).tolist():
             infos[index]["terminal_observation"] = outcome.last_obs[index]  # type: ignore[index]
         for index, renderer in enumerate(self._renderers):
@@ -153,3 +139,27 @@ class HeartPoleVecEnv(VecEnv):
 
     def _envs_of(self, indices: Any) -> list[int]:
         return list(self._get_indices(indices))
+
+
+_NAMES = ("productivity", "half_hours", "heart_attack_risk", "heart_attack", "cost")
+
+
+def _infos(info: dict[str, np.ndarray], truncated: np.ndarray) -> list[dict[str, Any]]:
+    """A dict for each environment."""
+    names = info.keys()
+    if names != set(_NAMES):
+        rows = zip(*(values.tolist() for values in (*info.values(), truncated)), strict=True)
+        return [dict(zip((*names, "TimeLimit.truncated"), row, strict=True)) for row in rows]
+    # HeartPole's are written out, since dict(zip(names, values)) for each environment would cost as much as the step.
+    columns = (info[name].tolist() for name in _NAMES)
+    return [
+        {
+            "productivity": productivity,
+            "half_hours": half_hours,
+            "heart_attack_risk": risk,
+            "heart_attack": attack,
+            "cost": cost,
+            "TimeLimit.truncated": ended,
+        }
+        for productivity, half_hours, risk, attack, cost, ended in zip(*columns, truncated.tolist(), strict=True)
+    ]

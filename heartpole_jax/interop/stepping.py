@@ -12,6 +12,7 @@ environment of `rollout(policy, jax.random.key(s), num_envs=1, autoreset=True)`,
 import dataclasses
 import enum
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -64,17 +65,18 @@ class Envs:
 
     Args:
       env: the environment.
-      params: its parameters, a pytree of numbers.
+      params: its parameters, a pytree of numbers, or of arrays of a number for each environment.
       num_envs: how many environments.
       autoreset: what becomes of an environment whose episode has ended.
     """
 
     def __init__(self, env: Environment, params: Any, num_envs: int, autoreset: Autoreset = Autoreset.NEVER):
         leaves, treedef = jax.tree.flatten(params)
-        self._leaves, self._unpack = leaves, _Unpack(treedef, tuple(isinstance(x, float | np.floating) for x in leaves))
+        self._leaves, self._unpack = leaves, _Unpack(treedef, tuple(np.asarray(x).dtype.kind == "f" for x in leaves))
         self.num_envs = num_envs
         self._env, self._autoreset = env, autoreset
         self._expected_penalty = getattr(params, "expected_penalty", None)  # None where there are no heart attacks
+        self._is_penalty_sampled = not np.any(self._expected_penalty)
         self._arrays: _Arrays
         self._is_placed = False  # nothing is on a device before a reset: a process may fork until then
 
@@ -132,22 +134,22 @@ class Envs:
 
     def empty_info(self) -> dict[str, Any]:
         """Zeros in the place of what a step returns for one environment, for a reset; after one."""
-        return self._with_cost({name: type_(0) for name, _, type_ in self._layout.info})
+        cost = {} if self._expected_penalty is None else {"cost": 0.0}
+        return {name: type_(0) for name, _, type_ in self._layout.info} | cost
 
     def _with_cost(self, info: dict[str, Any]) -> dict[str, Any]:
         """`info`, with the step's cost in heart attacks added; computed here, since a row more costs a step more."""
         if self._expected_penalty is not None:
-            attack = info["heart_attack"]
-            info["cost"] = (
-                adapting.cost(attack, info["heart_attack_risk"], self._expected_penalty)
-                if self._expected_penalty
-                else attack * 1.0
-            )
+            attack, risk = info["heart_attack"], info["heart_attack_risk"]
+            sampled = self._is_penalty_sampled
+            info["cost"] = attack * 1.0 if sampled else adapting.cost(attack, risk, self._expected_penalty)
         return info
 
     def _place(self) -> None:
         """Puts on the device what waits there."""
         self._layout = _layout(self._env, self._unpack, self._autoreset)
+        if not {"heart_attack", "heart_attack_risk"} <= {name for name, *_ in self._layout.info}:
+            self._expected_penalty = None
         self._params = self._unpack.pack(self._leaves)
         # A lone environment's actions wait on the device: handing in a number costs a microsecond and a half.
         self._actions = [jax.device_put(np.array([action], np.int32)) for action in range(self._env.num_actions)]
@@ -202,15 +204,23 @@ class _Output(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _Unpack:
-    """How parameters are packed into an array of floats and one of integers. Hashable, for jit."""
+    """How parameters are packed into an array of floats and one of integers. Hashable, for jit.
+
+    Of shape (parameters,), or (parameters, num_envs) where environments differ in any of them. The two are programs of
+    their own, whose last digits may differ: an array of equal numbers is packed as one number.
+    """
 
     treedef: Any
     is_float: tuple[bool, ...]
 
     def pack(self, leaves: list) -> tuple[Array, Array]:
-        floats = [float(x) for x, is_float in zip(leaves, self.is_float, strict=True) if is_float]
-        integers = [int(x) for x, is_float in zip(leaves, self.is_float, strict=True) if not is_float]
-        return jnp.array(floats, jnp.result_type(float)), jnp.array(integers, jnp.int32)
+        values = np.broadcast_arrays(*(x[0] if np.ndim(x) and np.all(x == x[0]) else x for x in leaves))
+        floats = [x for x, is_float in zip(values, self.is_float, strict=True) if is_float]
+        integers = [x for x, is_float in zip(values, self.is_float, strict=True) if not is_float]
+        return (
+            jnp.array(np.array(floats, float), jnp.result_type(float)),
+            jnp.array(np.array(integers, int), jnp.int32),
+        )
 
     def __call__(self, packed: tuple[Array, Array]) -> Any:
         floats, integers = iter(packed[0]), iter(packed[1])
@@ -286,7 +296,9 @@ class _Layout:
         noise = self.env.sample_noise(threefry.key_at(episode.noise_words, jnp.uint32(0), episode.tick))
         state, obs, reward, done, info = self.env.transition_info(state, action, noise, params)
         terminated = self.env.terminated(state)
-        output = _Output(obs, reward, terminated, done & ~terminated, jnp.array(True), tuple(vars(info).values()), obs)
+        output = _Output(
+            obs, reward, terminated, done & ~terminated, jnp.array(True), tuple(adapting.info_dict(info).values()), obs
+        )
         return state, episode._replace(over=done, fresh=jnp.array(False), tick=episode.tick + 1), output
 
 
@@ -302,7 +314,8 @@ def _layout(env: Environment, unpack: _Unpack, autoreset: Autoreset) -> _Layout:
     first = sum(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves)
     size = int(np.prod(env.obs_shape))
     reward = first + size
-    last = reward + 4 + len(vars(info))
+    infos = adapting.info_dict(info)
+    last = reward + 4 + len(infos)
     return _Layout(
         env=env,
         unpack=unpack,
@@ -314,7 +327,7 @@ def _layout(env: Environment, unpack: _Unpack, autoreset: Autoreset) -> _Layout:
         terminated=reward + 1,
         truncated=reward + 2,
         stepped=reward + 3,
-        info=tuple((name, reward + 4 + i, _python_type(leaf)) for i, (name, leaf) in enumerate(vars(info).items())),
+        info=tuple((name, reward + 4 + i, _python_type(leaf)) for i, (name, leaf) in enumerate(infos.items())),
         last_obs=slice(last, last + size * (autoreset is Autoreset.SAME_STEP)),
     )
 
@@ -327,7 +340,7 @@ def _python_type(leaf: Any) -> type:
 def _reset(layout: _Layout, params, arrays: _Arrays, seeds, seeded, chosen) -> _Arrays:
     """The arrays after a reset of the chosen environments, of which the seeded ones take new keys."""
 
-    def one(floats, integers, seed, seeded, chosen):
+    def one(params, floats, integers, seed, seeded, chosen):
         state, episode = layout.read(floats, integers)
         key = jax.random.wrap_key_data(seed, impl="threefry2x32")
         sown = _Episode(
@@ -335,21 +348,19 @@ def _reset(layout: _Layout, params, arrays: _Arrays, seeds, seeded, chosen) -> _
         )
         # Two resets in a row are two episodes: the second goes one tick on.
         begun = layout.begin(
-            layout.unpack(params),
-            _where(seeded, sown, episode._replace(tick=episode.tick + episode.fresh.astype(jnp.uint32))),
+            params, _where(seeded, sown, episode._replace(tick=episode.tick + episode.fresh.astype(jnp.uint32)))
         )
         output = begun[2]._replace(obs=layout.env.observe(state))  # the others' observation stays what it was
         return layout.write(*_where(chosen, begun, (state, episode, output)))
 
-    return _stacked(*jax.vmap(one)(*_rows(arrays), seeds, seeded, chosen))
+    return _stacked(*_each(layout, one, params)(*_rows(arrays), seeds, seeded, chosen))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _step(layout: _Layout, params, arrays: _Arrays, actions) -> _Arrays:
     """The arrays after a step of every environment."""
-    params = layout.unpack(params)
 
-    def one(floats, integers, action):
+    def one(params, floats, integers, action):
         state, episode = layout.read(floats, integers)
         stepped = layout.step(params, state, episode, action)
         if layout.autoreset is Autoreset.NEXT_STEP:
@@ -361,14 +372,23 @@ def _step(layout: _Layout, params, arrays: _Arrays, actions) -> _Arrays:
         return layout.write(*stepped)
 
     rows = _rows(arrays)
+    each = _each(layout, one, params)
     if actions.shape == (1,):
         # A loop of one round, as the compiler cannot know: it runs its kernels on the calling thread, one after the
         # other, where outside of loops they are handed to other threads, at ten times the cost of such small ones.
         once = jnp.minimum(actions[0], 0) + 1
-        rows = jax.lax.fori_loop(0, once, lambda _, rows: jax.vmap(one)(rows[0], rows[1], actions), rows)
+        rows = jax.lax.fori_loop(0, once, lambda _, rows: each(rows[0], rows[1], actions), rows)
     else:
-        rows = jax.vmap(one)(rows[0], rows[1], actions)
+        rows = each(rows[0], rows[1], actions)
     return _stacked(*rows)
+
+
+def _each(layout: _Layout, one: Callable, params: tuple[Array, Array]) -> Callable:
+    """`one(params, ...)` mapped over environments, which share their parameters or have each its own."""
+    unpacked = layout.unpack(params)
+    if all(packed.ndim == 1 for packed in params):
+        return jax.vmap(functools.partial(one, unpacked))
+    return functools.partial(jax.vmap(one), unpacked)
 
 
 def _rows(arrays: _Arrays) -> tuple[tuple[Array, ...], tuple[Array, ...]]:

@@ -55,7 +55,7 @@ def test_the_native_vec_env_is_its_own_of_single_environments():
 def test_the_native_vec_env_of_version_1_is_its_own_of_single_environments():
     """34 half-hours end after 2 nights, 34 half-hours of nothing or 17 of exercise."""
     menu = {"max_half_hours": 34, "menu": "heartpole_v1"}
-    ours = HeartPoleVecEnv(3, name="HeartPole-v1", **menu)
+    ours = HeartPoleVecEnv(3, env="HeartPole-v1", **menu)
     theirs = DummyVecEnv([lambda: gymnasium.make("heartpole_jax:HeartPole-v1", **menu)] * 3)
     assert (ours.observation_space, ours.action_space.n) == (theirs.observation_space, 8)
     ours.seed(5)

@@ -4,12 +4,12 @@ import gymnasium
 import matplotlib
 import pytest
 
-from heartpole_jax.drawing.frames.moment import Choice
+from heartpole_jax.envs.display import ActionInfo
 from heartpole_jax.interop.gymnasium.keys import keys_to_action
 
 
 def keys_of(*names, sleep=None):
-    choices = [Choice(name, 0, wakes_up=name == sleep, idles=False) for name in names]
+    choices = [ActionInfo(name, wakes_up=name == sleep) for name in names]
     return {chr(key): action for (key,), action in keys_to_action(choices).items()}
 
 

@@ -198,6 +198,96 @@ def test_make_vecs_max_episode_steps_is_max_steps():
         gymnasium.make_vec(NAME, num_envs=2, max_episode_steps=2, max_steps=3)
 
 
+OWN = {
+    "heart_attack_proclivity": np.array([0.2, 0.9, 0.5]),
+    "heart_attack_threshold": [0.5, -50, 1.0],
+    "wake_up_alertness_low": np.array([0.1, 0.7, 0.2], np.float32),
+    "expected_penalty": np.array([0.0, 0.5, 1.0]),
+}
+
+
+@pytest.mark.parametrize(("version", "limit"), [(0, "max_steps"), (1, "max_half_hours")])
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_an_array_gives_each_environment_its_own_parameter(mode, version, limit):
+    """Environment i is the one of as many that all have its numbers, its time limit included."""
+    name, own = f"heartpole_jax:HeartPole-v{version}", OWN | {limit: np.array([4, 9, 3])}
+    ours = gymnasium.make_vec(name, num_envs=3, autoreset_mode=mode, **own)
+    assert ours.unwrapped.spec.max_episode_steps == 9
+    alone = [gymnasium.make_vec(name, num_envs=3, autoreset_mode=mode, **{key: value[i] for key, value in own.items()})
+             for i in range(3)]  # fmt: skip
+    first = ours.reset(seed=2)[0]
+    for i, envs in enumerate(alone):
+        np.testing.assert_allclose(first[i], envs.reset(seed=2)[0][i], rtol=2e-5)
+    rng, ends = np.random.default_rng(0), np.zeros(3, int)
+    for _ in range(20):
+        actions = rng.integers(0, 3, 3)
+        *got, infos = ours.step(actions)
+        ends += got[3]
+        for i, envs in enumerate(alone):
+            *expected, expected_infos = envs.step(actions)
+            for x, y in zip(got, expected, strict=True):
+                np.testing.assert_allclose(x[i], y[i], rtol=2e-5, atol=2e-6)
+            for key in KEYS:
+                np.testing.assert_allclose(infos[key][i], expected_infos[key][i], rtol=2e-5, atol=2e-6)
+    assert len(set(ends)) == 3
+
+
+@pytest.mark.parametrize("num_envs", [1, 3])
+@pytest.mark.parametrize("version", [0, 1])
+def test_an_array_of_equal_numbers_is_the_number(version, num_envs):
+    def play(**keywords):
+        envs = gymnasium.make_vec(f"heartpole_jax:HeartPole-v{version}", num_envs=num_envs, **keywords)
+        return [envs.reset(seed=1)] + [envs.step(np.full(num_envs, i % 4)) for i in range(12)]
+
+    own = {"heart_attack_threshold": 1.3, "expected_penalty": 0.3, "wake_up_alertness_high": 1.7}
+    for plain, array in zip(play(**own), play(**{key: np.full(num_envs, x) for key, x in own.items()}), strict=True):
+        for x, y in zip(plain[:-1], array[:-1], strict=True):
+            np.testing.assert_array_equal(x, y)
+        for key in plain[-1]:
+            np.testing.assert_array_equal(plain[-1][key], array[-1][key])
+
+
+def test_the_array_is_taken_as_it_was_when_the_environments_were_made():
+    limits = np.array([2, 3])
+    envs = make_vec(2, max_steps=limits)
+    limits[:] = 1
+    envs.reset(seed=0)
+    assert [envs.step(np.zeros(2, int))[3].tolist() for _ in range(3)] == [[False] * 2, [True, False], [False, True]]
+
+
+def test_frames_are_drawn_with_each_environments_own_parameters():
+    limits = {"render_mode": "rgb_array", "max_steps": np.array([100, 1000])}
+    envs, short = make_vec(2, **limits), make_vec(2, render_mode="rgb_array", max_steps=100)
+    for each in (envs, short):
+        each.reset(seed=0)
+        each.step(np.zeros(2, int))
+    np.testing.assert_array_equal(envs.render()[0], short.render()[0])
+    assert not np.array_equal(envs.render()[1], short.render()[1])
+
+
+@pytest.mark.parametrize(
+    ("keywords", "kind", "message"),
+    [
+        ({"heart_attack_penalty": np.ones(2)}, ValueError,
+         r"heart_attack_penalty must be one number, or 3 of them, one for each environment, got .* shape \(2,\)"),
+        ({"heart_attack_penalty": np.ones((3, 1))}, ValueError, r"or 3 of them.* got an array of shape \(3, 1\)"),
+        ({"heart_attack_penalty": []}, ValueError, r"or 3 of them.* got an array of shape \(0,\)"),
+        ({"heart_attack_penalty": [1.0, [2.0], 3.0]}, TypeError, "heart_attack_penalty must be a number or an array"),
+        ({"heart_attack_penalty": [1.0, "2", 3.0]}, TypeError, "heart_attack_penalty must be a real number or an ar"),
+        ({"heart_attack_penalty": [True, False, True]}, TypeError, "heart_attack_penalty must be a real number or an"),
+        ({"heart_attack_penalty": [1.0, -2.0, 3.0]}, ValueError, "heart_attack_penalty must be at least 0"),
+        ({"max_steps": [1, 2.5, 3]}, ValueError, "max_steps must be a whole number"),
+        ({"wake_up_alertness_low": [1.0, 1.4, 0.0]}, ValueError, "wake_up_alertness_low must not exceed"),
+        ({"max_steps": [2, 3, 2], "max_episode_steps": 2}, ValueError, "are the same, got 2 and .*; give one"),
+    ],
+)  # fmt: skip
+def test_a_bad_array_of_parameters_is_refused(keywords, kind, message):
+    with pytest.raises(kind, match=message):
+        make_vec(**keywords)
+    with pytest.raises(TypeError, match="must be one number, got"):
+        make_vec(vectorization_mode="sync", heart_attack_penalty=np.ones(3))
+
+
 @pytest.mark.parametrize(
     ("actions", "message"),
     [

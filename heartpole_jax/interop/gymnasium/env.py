@@ -8,6 +8,7 @@ import numpy as np
 from chex import ArrayTree
 from gymnasium import error
 
+from heartpole_jax.envs.environment import Environment
 from heartpole_jax.envs.menu import Menu
 from heartpole_jax.interop import adapting, checks, stepping
 from heartpole_jax.interop.gymnasium import keys
@@ -21,7 +22,7 @@ class Env(gymnasium.Env):
 
     Args:
       render_mode: None, "ansi", "rgb_array" or "human".
-      name, menu: those of `heartpole_jax.make`.
+      env, menu: an `Environment`, or the name and the menu of `heartpole_jax.make`.
       **params: `EnvParams`'s, of that version.
 
     Raises:
@@ -36,18 +37,19 @@ class Env(gymnasium.Env):
     def __init__(
         self,
         render_mode: str | None = None,
-        name: str = "HeartPole-v0",
+        env: str | Environment = "HeartPole-v0",
         menu: Menu | str | Path | None = None,
         **params: Any,
     ):
         self.render_mode = checks.check_render_mode(render_mode, self.metadata["render_modes"])
-        env = adapting.find(name, menu)
-        self.params = checks.env_params(env, params)
-        self.observation_space = checks.observation_space(env, self.params)
-        self.action_space = checks.action_space(env)
-        self._num_actions, self._most_steps = env.num_actions, env.most_steps(self.params)
-        self._envs = stepping.Envs(env, self.params, num_envs=1)
-        self._renderer = Renderer(env, self.params, render_mode) if render_mode else None
+        environment = adapting.find(env, menu)
+        self.params = checks.env_params(environment, params)
+        self.observation_space = checks.observation_space(environment, self.params)
+        self.action_space = checks.action_space(environment)
+        self._actions = environment.actions
+        self._num_actions, self._most_steps = environment.num_actions, environment.most_steps(self.params)
+        self._envs = stepping.Envs(environment, self.params, num_envs=1)
+        self._renderer = Renderer(environment, self.params, render_mode) if render_mode else None
         self._is_reset = self._is_closed = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
@@ -97,7 +99,7 @@ class Env(gymnasium.Env):
           gymnasium.error.ResetNeeded: before the first reset.
         """
         if self._renderer is None:
-            name = self.spec.id if self.spec else "HeartPole-v0"
+            name = self.spec.id if self.spec else "heartpole_jax:HeartPole-v0"
             gymnasium.logger.warn(
                 f"render needs a render mode: gymnasium.make({name!r}, render_mode='rgb_array'), or 'ansi', or 'human'"
             )
@@ -108,7 +110,7 @@ class Env(gymnasium.Env):
 
     def get_keys_to_action(self) -> dict[tuple[int, ...], int]:
         """What `gymnasium.utils.play` asks for: {(code of a key,): action}, see `keys`. No key is action 0 there."""
-        return keys.keys_to_action(choices(self.params))
+        return keys.keys_to_action(self._actions)
 
     def close(self):
         """Closes the window, if there is one. A second call does nothing, and `reset` opens all again."""

@@ -10,6 +10,7 @@ from chex import ArrayTree
 from gymnasium.experimental.functional import FuncEnv
 
 from heartpole_jax import arguments, struct
+from heartpole_jax.envs.environment import Environment
 from heartpole_jax.envs.menu import Menu
 from heartpole_jax.interop import adapting, checks
 
@@ -54,7 +55,7 @@ class FunctionalEnv(FuncEnv):
 
     Args:
       options: Gymnasium's: attributes.
-      name, menu: those of `heartpole_jax.make`.
+      env, menu: an `Environment`, or the name and the menu of `heartpole_jax.make`.
 
     Raises:
       ValueError, TypeError: for an unknown name or a bad menu.
@@ -63,10 +64,10 @@ class FunctionalEnv(FuncEnv):
     def __init__(
         self,
         options: dict[str, Any] | None = None,
-        name: str = "HeartPole-v0",
+        env: str | Environment = "HeartPole-v0",
         menu: Menu | str | Path | None = None,
     ):
-        self.environment = adapting.find(name, menu)
+        self.environment = adapting.find(env, menu)
         self.observation_space = checks.observation_space(self.environment, self.environment.default_params)
         self.action_space = checks.action_space(self.environment)
         super().__init__(options)
@@ -118,6 +119,8 @@ class FunctionalEnv(FuncEnv):
 
 
 def _with_cost(info: dict[str, Any], params: Any) -> dict[str, Any]:
+    if not {"heart_attack", "heart_attack_risk"} <= info.keys() or not hasattr(params, "expected_penalty"):
+        return info
     risk = info["heart_attack_risk"]
     return {**info, "cost": adapting.cost(info["heart_attack"].astype(risk.dtype), risk, params.expected_penalty)}
 

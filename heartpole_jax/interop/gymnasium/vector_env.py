@@ -12,6 +12,7 @@ from gymnasium.vector.utils import batch_space
 
 from heartpole_jax import validation
 from heartpole_jax.arguments import shown
+from heartpole_jax.envs.environment import Environment
 from heartpole_jax.envs.menu import Menu
 from heartpole_jax.interop import adapting, checks, step_limit, stepping
 from heartpole_jax.interop.gymnasium.env import METADATA
@@ -33,8 +34,8 @@ class VectorEnv(gymnasium.vector.VectorEnv):
       render_mode: None, "ansi" or "rgb_array".
       max_episode_steps: decisions until an episode is truncated, as `gymnasium.make_vec` calls it: another name of
         `max_steps`, and for HeartPole-v1 a limit beside its own.
-      name, menu: those of `heartpole_jax.make`.
-      **params: `EnvParams`'s, of that version.
+      env, menu: an `Environment`, or the name and the menu of `heartpole_jax.make`.
+      **params: `EnvParams`'s, of that version: one number for all, or an array of a number for each environment.
 
     Raises:
       gymnasium.error.UnsupportedMode: for another render mode or autoreset mode.
@@ -50,16 +51,16 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
-        name: str = "HeartPole-v0",
+        env: str | Environment = "HeartPole-v0",
         menu: Menu | str | Path | None = None,
         **params: Any,
     ):
         validation.check_size("num_envs", num_envs)
-        env = adapting.find(name, menu)
+        environment = adapting.find(env, menu)
         if max_episode_steps is not None:
             validation.check_size("max_episode_steps", max_episode_steps)
-            if env.time_limit.counts_decisions:
-                if params.setdefault("max_steps", max_episode_steps) != max_episode_steps:
+            if environment.time_limit.counts_decisions:
+                if np.any(params.setdefault("max_steps", max_episode_steps) != max_episode_steps):
                     raise ValueError(
                         f"max_episode_steps and max_steps are the same, got {shown(max_episode_steps)} and "
                         f"{params['max_steps']!r}; give one"
@@ -68,20 +69,23 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         self.autoreset_mode = checks.check_autoreset_mode(autoreset_mode)
         self.metadata = METADATA | {"render_modes": ["ansi", "rgb_array"], "autoreset_mode": self.autoreset_mode}
         self.render_mode = checks.check_render_mode(render_mode, self.metadata["render_modes"])
-        self.params = checks.env_params(env, params)
+        self.params = checks.env_params(environment, params, num_envs)
         self.num_envs = int(num_envs)
-        self.single_observation_space = checks.observation_space(env, self.params)
-        self.single_action_space = checks.action_space(env)
+        self.single_observation_space = checks.observation_space(environment, self.params)
+        self.single_action_space = checks.action_space(environment)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self._num_actions, self._most_steps = env.num_actions, env.most_steps(self.params)
-        environments = range(self.num_envs if render_mode else 0)
-        self._renderers = [Renderer(env, self.params, render_mode) for _ in environments]  # type: ignore[arg-type]
+        self._num_actions, self._most_steps = environment.num_actions, environment.most_steps(self.params)
+        self._renderers = [
+            Renderer(environment, checks.params_of(self.params, index), render_mode)
+            for index in range(self.num_envs)
+            if render_mode is not None
+        ]
         own: Any = self.params
-        if max_episode_steps is not None and max_episode_steps < env.most_steps(own):
-            env = step_limit.with_step_limit(env)
+        if max_episode_steps is not None and np.any(max_episode_steps < environment.most_steps(own)):
+            environment = step_limit.with_step_limit(environment)
             own = step_limit.Params(own=own, max_steps=int(max_episode_steps))
-        self._envs = stepping.Envs(env, own, self.num_envs, _AUTORESET[self.autoreset_mode])
+        self._envs = stepping.Envs(environment, own, self.num_envs, _AUTORESET[self.autoreset_mode])
         self._is_reset = False
         self._ended = np.zeros(self.num_envs, bool)
 
