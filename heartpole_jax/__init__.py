@@ -34,6 +34,7 @@ from heartpole_jax.interop import registration
 from heartpole_jax.policies.saved_policy import load_policy
 from heartpole_jax.policy import Policy
 from heartpole_jax.rollout import Envs, Rollout, Transition, everything, rollout, stream
+from heartpole_jax.version import __version__
 
 __all__ = [
     "NUM_ACTIONS",
@@ -48,6 +49,7 @@ __all__ = [
     "Rollout",
     "StepInfo",
     "Transition",
+    "__version__",
     "checked",
     "everything",
     "heartpole_v0",

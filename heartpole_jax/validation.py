@@ -8,7 +8,7 @@ import difflib
 import math
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
@@ -34,9 +34,14 @@ def look_up(known: Mapping[str, _T], name: str, kind: str) -> _T:
     """
     if isinstance(name, str) and name in known:
         return known[name]
+    hint = nearest(known, name).removeprefix("; ")
+    raise ValueError(f"unknown {kind} {shown(name)}; {hint and f'{hint} '}known: {', '.join(map(repr, known))}")
+
+
+def nearest(known: Iterable[str], name: Any) -> str:
+    """ "; did you mean ...?" with the nearest of the known names, "" where none is near."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5) if isinstance(name, str) and len(name) < 100 else []
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    raise ValueError(f"unknown {kind} {shown(name)}; {hint}known: {', '.join(map(repr, known))}")
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 class Checked(abc.ABCMeta):
@@ -47,6 +52,11 @@ class Checked(abc.ABCMeta):
     """
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        known = getattr(cls, "__dataclass_fields__")  # noqa: B009 (which a type checker does not know of)
+        for name in kwargs:
+            if name not in known:
+                hint = nearest(known, name)
+                raise TypeError(f"{cls.__name__} has no constant {name!r}{hint or '; its fields name them'}")
         built = super().__call__(*args, **kwargs)
         built.__check__()
         return built

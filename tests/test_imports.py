@@ -15,7 +15,7 @@ AGENTS = pathlib.Path(agents.__file__).parent
 # The rooms, from the ground up: each imports from lower ones alone.
 LEVELS = {
     "struct": 0, "annotations": 0, "arguments": 0, "platforms": 0, "validation": 0, "disk": 0, "documents": 0,
-    "terminal": 0, "threefry": 0,
+    "terminal": 0, "threefry": 0, "version": 0,
     "envs": 1,
     "policy": 2,
     "rollout": 3,
@@ -142,4 +142,5 @@ sys.exit("this test proves nothing: there was a device")
 def test_every_public_name_is_there_and_documented():
     for name in heartpole_jax.__all__:
         assert getattr(heartpole_jax, name).__doc__, name
+    assert heartpole_jax.__version__ in (PACKAGE.parent / "CITATION.cff").read_text()
     assert sorted(heartpole_jax.__all__) == sorted(set(heartpole_jax.__all__))

@@ -6,7 +6,6 @@ import io
 import json
 import platform
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from heartpole_jax import arguments, disk, validation
 from heartpole_jax.envs.environment import Environment
 from heartpole_jax.evaluation.estimates import format_estimate
 from heartpole_jax.evaluation.evaluator import Row, evaluator_of
+from heartpole_jax.version import __version__
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +125,7 @@ def provenance(board: Leaderboard, seed: int) -> dict[str, Any]:
     """What produced a leaderboard: versions, devices, seed, episodes."""
     devices = jax.devices()
     return {
-        "heartpole_jax": _version(),
+        "heartpole_jax": __version__,
         "jax": jax.__version__,
         "python": platform.python_version(),
         "devices": f"{len(devices)} x {devices[0].device_kind}",
@@ -159,10 +159,3 @@ def _record(row: Row) -> dict[str, Any]:
         record[name] = value.mean
         record[f"{name}_standard_error"] = value.standard_error
     return record
-
-
-def _version() -> str:
-    try:
-        return metadata.version("heartpole-jax")
-    except metadata.PackageNotFoundError:
-        return "not installed"

@@ -309,7 +309,7 @@ def test_a_forked_process_knows_that_it_is_one():
         ({"heart_atack_proclivity": 1.0}, TypeError, "did you mean 'heart_attack_proclivity'"),
         ({"frameskip": 4}, TypeError, "got an unexpected keyword argument 'frameskip'"),
         (
-            {"name": "HeartPole-v1", "max_steps": 4},
+            {"env": "HeartPole-v1", "max_steps": 4},
             TypeError,
             "unexpected keyword argument 'max_steps'.*max_half_hours",
         ),
