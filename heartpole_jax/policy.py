@@ -32,19 +32,20 @@ class Policy:
 
 
 def as_policy(policy: Policy | Callable[[PRNGKey, Array], Any]) -> Policy:
-    """`policy` itself, or a plain function `(key, obs) -> action` as a `Policy`.
+    """`policy` itself, a plain function `(key, obs) -> action` as a `Policy`, or the policy of a `SavedPolicy`.
 
     Raises:
       TypeError: if it is neither.
     """
+    if hasattr(policy, "as_policy") and not isinstance(policy, type):
+        policy = policy.as_policy()
     if isinstance(policy, Policy):
         arguments.check_fields(policy)
         arguments.check_arrays("params of a policy", policy.params)
         arguments.check_arrays("carry of a policy", policy.carry)
         return policy
     if not callable(policy) or isinstance(policy, type):
-        hint = "; give its as_policy()" if hasattr(policy, "as_policy") else ""
-        hint = hint or ("; give its policy()" if hasattr(policy, "policy") else "")
+        hint = "; give its policy()" if hasattr(policy, "policy") else ""
         raise TypeError(
             f"policy must be a Policy or a function (key, obs) -> action, got {validation.described(policy)}{hint}"
         )

@@ -117,3 +117,37 @@ def test_a_policy_of_no_action_is_refused():
 def test_an_unknown_policy_is_refused_with_a_suggestion():
     with pytest.raises(ValueError, match="unknown policy 'referense'; did you mean 'reference'"):
         policies.make("referense")
+
+
+def test_a_policy_on_the_host_acts_as_the_same_one_in_jax():
+    with pytest.warns(UserWarning, match="is called at each step, outside of the compiled program"):
+        policy = policies.from_host(lambda obs: np.where(obs[:, 0] < 0.4, 3, 0))
+    ours, theirs = (
+        rollout(each, jax.random.key(0), num_envs=16, num_steps=60, record=action_of)
+        for each in (policy, policies.rested(alertness=0.4))
+    )
+    np.testing.assert_array_equal(ours.records, theirs.records)
+    np.testing.assert_array_equal(ours.totals, theirs.totals)
+
+
+@pytest.mark.parametrize("answer", [lambda obs: obs[:, 0], lambda obs: np.zeros((2, 1), int), lambda obs: 3])
+@pytest.mark.filterwarnings("ignore:a policy on the host")
+def test_a_policy_on_the_host_that_returns_no_actions_is_refused(answer):
+    with pytest.raises(Exception, match=r"must return whole numbers of shape \(2,\), got "):
+        jax.block_until_ready(rollout(policies.from_host(answer), jax.random.key(0), num_envs=2, num_steps=2).totals)
+
+
+def test_what_is_no_function_is_no_policy_on_the_host():
+    with pytest.raises(TypeError, match="function must be a function of observations, got 3"):
+        policies.from_host(3)
+
+
+def test_an_object_with_a_policy_is_one():
+    """As `saved_policy.load` gives."""
+
+    class Saved:
+        def as_policy(self):
+            return policies.always(Action.SLEEP)
+
+    actions = rollout(Saved(), jax.random.key(0), num_envs=2, num_steps=3, record=action_of).records
+    assert np.all(np.asarray(actions) == Action.SLEEP)

@@ -41,7 +41,7 @@ def _accept(params: Any) -> None:
     pass
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Environment:
     """The functions, sizes and facts of one environment, for one patient; hashable, so a static argument of jit.
 
@@ -93,6 +93,9 @@ class Environment:
             raise ValueError(
                 f"actions must tell of each of the {self.num_actions} actions, got {len(self.actions)} of them"
             )
+
+    def __repr__(self) -> str:
+        return f"<Environment {self.name}>"  # short, since signatures print it
 
     def reset(self, key: PRNGKey, params: Any = None) -> tuple[ArrayTree, Array]:
         """A fresh (state, obs)."""

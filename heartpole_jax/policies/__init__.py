@@ -15,6 +15,7 @@ from heartpole_jax.policies.heartpole_v0 import (
     rested,
     schedule,
 )
+from heartpole_jax.policies.host import from_host
 from heartpole_jax.policies.scripted import default_policies, make, of, uniformly_random
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "ballmer_peak",
     "coffee_after_waking",
     "default_policies",
+    "from_host",
     "heartpole_v1",
     "make",
     "of",
