@@ -16,8 +16,7 @@ import time
 
 import jax
 
-from heartpole_jax import make, policies, rollout
-from heartpole_jax.evaluation import heartpole_v1 as evaluation_v1
+from heartpole_jax import evaluation, make, policies, rollout
 from heartpole_jax.optimum import heartpole_v1 as optimum_v1
 from heartpole_jax.policy import Policy
 
@@ -72,7 +71,7 @@ def optimum(resolutions, above: bool, drunk: bool) -> None:
         what = "no policy exceeds" if above else "on the grid"
         line = f"resolution {resolution}: {what} {solution.expected_return:.2f}, {spent:.0f} s"
         if not above:
-            found = evaluation_v1.evaluate(solution.policy, jax.random.key(1)).expected_return
+            found = evaluation.evaluate(solution.policy, jax.random.key(1), env=make("HeartPole-v1")).expected_return
             line += f"; its policy {found.mean:.2f} +- {found.standard_error:.2f}"
         print(line, flush=True)
 

@@ -17,9 +17,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from heartpole_jax import gradients, make
+from heartpole_jax import evaluation, gradients, make
 from heartpole_jax.envs.heartpole_v1 import OBS_NAMES, effective_alertness
-from heartpole_jax.evaluation import heartpole_v1 as evaluation_v1
 
 ENV = make("HeartPole-v1")
 NAMES = [row.name for row in ENV.default_params.menu.actions]
@@ -69,7 +68,7 @@ def improve(estimator, key, num_updates, num_episodes):
 def score_text(weights):
     """The expected return of the policy that draws its actions, as text."""
     policy = gradients.SoftPolicy(logits, weights).policy(len(NAMES))
-    found = evaluation_v1.evaluate(policy, jax.random.key(77), num_episodes=NUM_EPISODES).expected_return
+    found = evaluation.evaluate(policy, jax.random.key(77), env=ENV, num_episodes=NUM_EPISODES).expected_return
     return f"{found.mean:8.2f} +- {found.standard_error:.2f}"
 
 

@@ -9,7 +9,7 @@
 Importing makes no array and touches no device. Where Gymnasium is imported too, it knows HeartPole-v0 and -v1.
 """
 
-from heartpole_jax import policies
+from heartpole_jax import evaluation, gradients, policies
 from heartpole_jax.envs import heartpole_v0, heartpole_v1, menu
 from heartpole_jax.envs.environment import Environment, checked, step_autoreset
 from heartpole_jax.envs.heartpole_v0 import (
@@ -51,7 +51,9 @@ __all__ = [
     "Transition",
     "__version__",
     "checked",
+    "evaluation",
     "everything",
+    "gradients",
     "heartpole_v0",
     "heartpole_v1",
     "initial_state",

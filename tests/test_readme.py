@@ -16,9 +16,11 @@ pytestmark = pytest.mark.once
 
 REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text()
-GUIDE, GRADIENTS = ((REPOSITORY / "docs" / name).read_text() for name in ("guide.md", "gradients.md"))
-PYTHON = re.findall(r"```python\n(.*?)```", README + GUIDE + GRADIENTS, re.DOTALL)
-COMMANDS = re.findall(r"^\$? ?python -m heartpole_jax (.+?)(?:  #.*)?$", README + GUIDE, re.MULTILINE)
+GUIDE, GRADIENTS, OWN = (
+    (REPOSITORY / "docs" / name).read_text() for name in ("guide.md", "gradients.md", "own-environment.md")
+)
+PYTHON = re.findall(r"```python\n(.*?)```", README + GUIDE + GRADIENTS + OWN, re.DOTALL)
+COMMANDS = re.findall(r"^\$? ?python -m heartpole_jax (.+?)(?:  #.*)?$", README + GUIDE + OWN, re.MULTILINE)
 
 
 @pytest.mark.parametrize("block", PYTHON)

@@ -33,7 +33,7 @@ def from_host(function: Callable[[np.ndarray], Any]) -> Policy:
         with batches of any size, and for the same observations always the same.
     """
     warnings.warn(
-        "a policy on the host is called at each step, outside of the compiled program: it is far slower than one in JAX; "
+        "a policy on the host is called at each step, outside of the compiled program: far slower than one in JAX; "
         "a large batch of environments makes the most of each call",
         UserWarning,
         stacklevel=3,
