@@ -21,7 +21,9 @@ def check_size(config: Any, env: Environment) -> int:
 @arguments.typed(config=check_config)
 def check(config: Any, env: Environment) -> None:
     """Raises ValueError where the transform is of another environment's observations."""
-    expected = TRANSFORMS[config.transform].env
-    if expected not in env.name:
-        raise ValueError(f"transform {config.transform!r} is of {expected}'s observations, got {env.name}; take 'raw'")
+    own = TRANSFORMS[config.transform]
+    if own.obs_names and env.obs_names:
+        check_size(config, env)
+    if env.obs_names != own.obs_names if own.obs_names else own.env not in env.name:
+        raise ValueError(f"transform {config.transform!r} is of {own.env}'s observations, got {env.name}; take 'raw'")
     check_size(config, env)

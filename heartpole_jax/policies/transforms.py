@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from heartpole_jax import arguments
+from heartpole_jax.envs import heartpole_v0, heartpole_v1
 
 HALF_HOURS_A_DAY = 48.0
 
@@ -138,16 +139,20 @@ class Transform(NamedTuple):
 
     features: Callable[..., Any]  # obs (..., size), xp -> features (..., num_features)
     value_scale: Callable[..., Any]  # obs (..., size), xp -> (...): q_values are the network's output times this
-    env: str = ""  # part of the names of the environments whose observations it understands
+    env: str = ""  # part of the names of the environments whose observations it understands, where they have no names
     obs_size: int | None = None  # numbers in them
     time: Callable[[Any], Any] | None = None  # obs (..., size) -> (...), where decisions take different times
+    obs_names: tuple[str, ...] = ()  # of these numbers: it understands environments whose observations have them
 
 
+_V0, _V1 = heartpole_v0.OBS_NAMES, heartpole_v1.OBS_NAMES
 TRANSFORMS = {
     "raw": Transform(raw, constant),
-    "heartpole": Transform(heartpole_features, constant, "HeartPole", 6),
-    "heartpole-days": Transform(heartpole_features, heartpole_days, "HeartPole", 6),
-    "heartpole-v1": Transform(heartpole_v1_features, constant, "HeartPole", 8, time=half_hours),
+    "heartpole": Transform(heartpole_features, constant, "HeartPole-v0", len(_V0), obs_names=_V0),
+    "heartpole-days": Transform(heartpole_features, heartpole_days, "HeartPole-v0", len(_V0), obs_names=_V0),
+    "heartpole-v1": Transform(
+        heartpole_v1_features, constant, "HeartPole-v1", len(_V1), time=half_hours, obs_names=_V1
+    ),
     "cartpole": Transform(cartpole_features, constant, "CartPole", 4),
     "mountaincar": Transform(mountaincar_features, constant, "MountainCar", 2),
 }

@@ -184,7 +184,7 @@ def test_a_run_that_would_learn_nothing_is_refused():
     with pytest.raises(ValueError, match="below the run's 5,000 steps, or nothing is learned, got 5,000"):
         loop.check(Hyperparams(learning_starts=5000), DQNConfig(), env, 5000)
     loop.check(Hyperparams(learning_starts=4999), DQNConfig(), env, 5000)
-    with pytest.raises(ValueError, match="'heartpole' is of HeartPole's observations, got counter"):
+    with pytest.raises(ValueError, match="'heartpole' is of HeartPole-v0's observations, got counter"):
         loop.check(Hyperparams(), DQNConfig(transform="heartpole"), probe_environments.counter(3), 5000)
 
 
