@@ -94,7 +94,7 @@ def estimate(
     names = checked_names(wrt, params, env)
     if POLICY in names and not isinstance(policy, SoftPolicy | Doses):
         raise ValueError(
-            "wrt names the policy, and its actions jump with its parameters: pass a SoftPolicy, which has its "
+            "wrt names the policy, and its actions jump with its parameters: give a SoftPolicy, which has its "
             "probabilities, or Doses"
         )
     chosen = validation.look_up(ESTIMATORS, estimator, "estimator")
