@@ -183,6 +183,7 @@ def test_a_limit_of_decisions_stands_beside_that_of_time_as_gymnasiums_wrapper_d
     limits = {"max_episode_steps": 3, "max_half_hours": 40}
     ours = gymnasium.make_vec(NAME, num_envs=2, autoreset_mode=mode, **limits)
     theirs = gymnasium.vector.SyncVectorEnv([lambda: make(**limits)] * 2, autoreset_mode=mode)
+    assert ours.unwrapped.spec.max_episode_steps == 3
     for envs in (ours, theirs):
         envs.reset(seed=5)
     for _ in range(9):

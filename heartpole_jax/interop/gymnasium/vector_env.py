@@ -82,9 +82,10 @@ class VectorEnv(gymnasium.vector.VectorEnv):
             if render_mode is not None
         ]
         own: Any = self.params
-        if max_episode_steps is not None and np.any(max_episode_steps < environment.most_steps(own)):
+        if max_episode_steps is not None and np.any(max_episode_steps < self._most_steps):
             environment = step_limit.with_step_limit(environment)
             own = step_limit.Params(own=own, max_steps=int(max_episode_steps))
+            self._most_steps = max_episode_steps
         self._envs = stepping.Envs(environment, own, self.num_envs, _AUTORESET[self.autoreset_mode])
         self._is_reset = False
         self._ended = np.zeros(self.num_envs, bool)
