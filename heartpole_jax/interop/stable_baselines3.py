@@ -17,6 +17,7 @@ from heartpole_jax import validation
 from heartpole_jax.envs.environment import Environment
 from heartpole_jax.envs.menu import Menu
 from heartpole_jax.interop import adapting, checks, stepping
+from heartpole_jax.interop.layout import Autoreset
 from heartpole_jax.interop.rendering import Renderer
 
 try:
@@ -50,7 +51,7 @@ class HeartPoleVecEnv(VecEnv):
         self.render_mode = checks.check_render_mode(render_mode, ["rgb_array"])
         super().__init__(num_envs, checks.observation_space(environment, self.params), checks.action_space(environment))
         self._num_actions = environment.num_actions
-        self._envs = stepping.Envs(environment, self.params, num_envs, stepping.Autoreset.SAME_STEP)
+        self._envs = stepping.Envs(environment, self.params, num_envs, Autoreset.SAME_STEP)
         self._renderers = (
             [Renderer(environment, self.params, render_mode) for _ in range(num_envs)] if render_mode else []
         )

@@ -11,6 +11,7 @@ import heartpole_jax as hp
 from heartpole_jax import threefry
 from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.interop import stepping
+from heartpole_jax.interop.layout import Autoreset
 
 pytestmark = pytest.mark.once
 
@@ -20,7 +21,7 @@ close = functools.partial(pytest.approx, rel=2e-5, abs=2e-6)
 PARAMS = hp.EnvParams(max_steps=MAX_STEPS, heart_attack_proclivity=1.0, heart_attack_threshold=1.0)
 
 
-def lone_environment(autoreset=stepping.Autoreset.NEVER, seed=5, params=PARAMS):
+def lone_environment(autoreset=Autoreset.NEVER, seed=5, params=PARAMS):
     envs = stepping.Envs(HEARTPOLE_V0, params, 1, autoreset)
     return envs, reset(envs, seed)
 
@@ -76,7 +77,7 @@ def test_a_step_is_the_functional_cores_for_the_same_key():
         }
 
 
-@pytest.mark.parametrize("autoreset", [stepping.Autoreset.NEXT_STEP, stepping.Autoreset.SAME_STEP])
+@pytest.mark.parametrize("autoreset", [Autoreset.NEXT_STEP, Autoreset.SAME_STEP])
 def test_the_modes_of_resetting_live_the_same_episodes(autoreset):
     """An environment that waits, reset by hand, against one that resets by itself: the same numbers, nothing lost."""
     by_hand, first = lone_environment()
@@ -92,7 +93,7 @@ def test_the_modes_of_resetting_live_the_same_episodes(autoreset):
             assert outcome.obs[0] == close(expected.obs)
             continue
         begun = reset(by_hand)
-        if autoreset is stepping.Autoreset.SAME_STEP:
+        if autoreset is Autoreset.SAME_STEP:
             assert outcome.last_obs[0] == close(expected.obs)
         else:
             assert outcome.obs[0] == close(expected.obs)

@@ -16,12 +16,13 @@ from heartpole_jax.envs.environment import Environment
 from heartpole_jax.envs.menu import Menu
 from heartpole_jax.interop import adapting, checks, step_limit, stepping
 from heartpole_jax.interop.gymnasium.env import METADATA
+from heartpole_jax.interop.layout import Autoreset
 from heartpole_jax.interop.rendering import Renderer
 
 _AUTORESET = {
-    AutoresetMode.NEXT_STEP: stepping.Autoreset.NEXT_STEP,
-    AutoresetMode.SAME_STEP: stepping.Autoreset.SAME_STEP,
-    AutoresetMode.DISABLED: stepping.Autoreset.NEVER,
+    AutoresetMode.NEXT_STEP: Autoreset.NEXT_STEP,
+    AutoresetMode.SAME_STEP: Autoreset.SAME_STEP,
+    AutoresetMode.DISABLED: Autoreset.NEVER,
 }
 
 
