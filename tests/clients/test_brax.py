@@ -240,4 +240,4 @@ def test_what_is_no_environment_and_no_parameters_is_an_error():
 
 def test_observations_of_two_axes_are_an_error():
     with pytest.raises(ValueError, match=r"brax takes observations of one axis, 'HeartPole-v0' has the shape \(2, 3\)"):
-        to_brax(dataclasses.replace(hp.make("HeartPole-v0"), obs_shape=(2, 3)))
+        to_brax(dataclasses.replace(hp.make("HeartPole-v0"), obs_shape=(2, 3), obs_names=()))
