@@ -27,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit status, 2 for bad input, 1 where JAX failed."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     use_all_cores()
+    if "" not in sys.path:  # as with `python -m`: --env names a module in the folder where one works
+        sys.path.insert(0, "")
     try:
         validation.check_arguments(arguments)
         options = _parser().parse_args(arguments)

@@ -151,3 +151,16 @@ def test_an_object_with_a_policy_is_one():
 
     actions = rollout(Saved(), jax.random.key(0), num_envs=2, num_steps=3, record=action_of).records
     assert np.all(np.asarray(actions) == Action.SLEEP)
+
+
+@pytest.mark.filterwarnings("ignore:a policy on the host")
+def test_a_policy_on_the_host_is_asked_for_a_flat_batch_under_a_nested_vmap():
+    shapes = []
+
+    def rested(obs):
+        shapes.append(obs.shape)
+        return np.where(obs[..., 0] < 0.4, 3, 0)
+
+    policy, keys = policies.from_host(rested), jax.random.split(jax.random.key(0), 3)
+    several = jax.vmap(lambda key: rollout(policy, key, num_envs=2, num_steps=4, record=action_of).records)(keys)
+    assert (several.shape, set(shapes)) == ((3, 4, 2), {(6, 6)})

@@ -17,7 +17,7 @@ from heartpole_jax.envs.environment import Environment, imported, is_made, made_
 _FACTORIES: dict[str, Callable[..., Environment] | str] = {
     "HeartPole-v0": heartpole_v0.environment,
     "HeartPole-v1": heartpole_v1.environment,
-    "gymnax": "heartpole_jax.interop.gymnax:from_gymnax",
+    "gymnax": "heartpole_jax.interop.gymnax:from_gymnax",  # gymnax:NAME
 }
 
 

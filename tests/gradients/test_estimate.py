@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from heartpole_jax import EnvParams, gradients, make, policies, rollout
-from heartpole_jax.gradients import Doses, SoftPolicy
+from heartpole_jax.gradients import Doses, SoftPolicy, objectives
 
 pytestmark = pytest.mark.once
 
@@ -178,3 +178,9 @@ def test_it_works_on_heartpole_v1():
     difference = float(values[1] - values[0]) / 2e-2
     assert float(found.gradient.mean["hypertension_decay"]) == pytest.approx(difference, rel=1e-2)
     assert difference > 0
+
+
+def test_the_return_is_taken_as_the_environment_says():
+    """HeartPole-v0's rewards telescope, and lose no digits so."""
+    assert objectives.as_objective("return", make("HeartPole-v0")) is objectives.SCORE_AND_PENALTY
+    assert objectives.as_objective("return", make("HeartPole-v1")) is objectives.RETURN
