@@ -231,3 +231,23 @@ def test_a_name_is_registered_once_made_anew_and_never_ours(env):
         hp.make("Mine-v1")
     with pytest.raises(ValueError, match="HeartPole-v0 has no menu, got 'heartpole_v0'"):
         hp.make("HeartPole-v0", menu="heartpole_v0")
+
+
+@pytest.mark.parametrize("name", ["HeartPole-v0", "HeartPole-v1"])
+def test_a_variant_with_other_dynamics_has_no_regret_against_the_optimum_of_these(name):
+    base = hp.make(name)
+
+    def transition_info(*args):
+        state, obs, reward, done, info = base.transition_info(*args)
+        return state, obs, reward + 1.0, done, info
+
+    changes = {"transition": lambda *args: transition_info(*args)[:4], "transition_info": transition_info}
+    with pytest.raises(ValueError, match=f"evaluator, .* of {name} are not true of other dynamics: build a"):
+        dataclasses.replace(base, **changes)
+    needed = (field.name for field in dataclasses.fields(base) if field.default is dataclasses.MISSING)
+    variant = hp.Environment(**{field: getattr(base, field) for field in needed} | changes)
+    found = hp.rollout(lambda key, obs: 0, KEY, env=variant, num_envs=2, num_steps=3).totals
+    theirs = hp.rollout(lambda key, obs: 0, KEY, env=base, num_envs=2, num_steps=3).totals
+    np.testing.assert_allclose(found, theirs + 3.0, rtol=1e-6)
+    assert evaluation.evaluator_of(variant).best_return(base.default_params) is None
+    assert hp.checked(base).evaluator == base.evaluator  # checks change no value

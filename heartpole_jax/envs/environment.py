@@ -45,13 +45,15 @@ def _accept(params: Any) -> None:
 class Environment:
     """The functions, sizes and facts of one environment, for one patient; hashable, so a static argument of jit.
 
-    Of the fields those without a default are needed to step; the others tell what the rest of the package can do with
-    it. A name, "package.module:attribute", is imported where it is needed.
+    Of the fields those without a default are needed to step; the others say what the rest of the package can do with
+    it. A name, "package.module:attribute", is imported where it is needed. `dataclasses.replace` makes a variant; what
+    is known of HeartPole's returns does not go with other dynamics, and is refused beside them.
     `params` is whatever the functions take; `None` means `default_params`.
 
     Raises:
       TypeError: for a name that is no text, sizes that are no whole numbers, a function that cannot be called.
-      ValueError: for a size below 1, or names that are not as many as there are numbers or actions.
+      ValueError: for a size below 1, names that are not as many as there are numbers or actions, and facts that are
+        not `true_of` these functions.
     """
 
     name: str
@@ -77,6 +79,8 @@ class Environment:
     evaluator: Any = "heartpole_jax.evaluation.mean_return:EVALUATOR"  # an `evaluation.Evaluator`
     return_objective: Any = "heartpole_jax.gradients.objectives:RETURN"  # the `gradients.Objective` called "return"
     fractional_transition_info: Any = None  # `transition_info` of a point of the actions' simplex
+    # (initial_state, sample_noise, transition_info) that the three above are true of, where they are of no others.
+    true_of: tuple = ()
     digest: str | None = None  # of the data that it was made from, in hex
 
     def __post_init__(self):
@@ -91,7 +95,12 @@ class Environment:
             )
         if self.actions and len(self.actions) != self.num_actions:
             raise ValueError(
-                f"actions must tell of each of the {self.num_actions} actions, got {len(self.actions)} of them"
+                f"actions must describe each of the {self.num_actions} actions, got {len(self.actions)} of them"
+            )
+        if self.true_of and self.true_of != (self.initial_state, self.sample_noise, self.transition_info):
+            raise ValueError(
+                f"the evaluator, return_objective and fractional_transition_info of {self.name} are not true of other "
+                "dynamics: build a heartpole_jax.Environment without them, or give its own and true_of=()"
             )
 
     def __repr__(self) -> str:
@@ -144,7 +153,8 @@ class Environment:
         return params
 
     def most_steps(self, params: Any = None) -> Any:
-        """The most decisions of an episode, None without a limit: a half-hour, too, takes a decision at most."""
+        """The most decisions of an episode, None without a limit. A limit in half-hours is one of decisions as well,
+        since each takes half an hour at least."""
         return getattr(self.default_params if params is None else params, self.time_limit.parameter, None)
 
     def __reduce__(self) -> tuple:
@@ -226,7 +236,10 @@ def checked(env: Environment) -> Environment:
     NOTHING.
     """
     checks = _Checked(env)
-    return dataclasses.replace(env, transition=checks.transition, transition_info=checks.transition_info)
+    true_of = (env.initial_state, env.sample_noise, checks.transition_info) if env.true_of else ()
+    return dataclasses.replace(
+        env, transition=checks.transition, transition_info=checks.transition_info, true_of=true_of
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -470,5 +470,6 @@ HEARTPOLE_V0 = Environment(
     evaluator="heartpole_jax.evaluation.heartpole_v0:EVALUATOR",
     return_objective="heartpole_jax.gradients.objectives:SCORE_AND_PENALTY",
     fractional_transition_info="heartpole_jax.gradients.soft:fractional_transition_info",
+    true_of=(initial_state, sample_noise, transition_info),
 )
 made_by(HEARTPOLE_V0, environment)

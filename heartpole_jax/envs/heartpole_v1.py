@@ -418,6 +418,7 @@ def _environment(menu: Menu) -> Environment:
         policies="heartpole_jax.policies.heartpole_v1:SCRIPTED",
         shown_policy="coffee and exercise",
         evaluator="heartpole_jax.evaluation.heartpole_v1:EVALUATOR",
+        true_of=(initial_state, sample_noise, transition_info),
         digest=menus.digest(menu),
     )
     return made_by(env, environment, menu)

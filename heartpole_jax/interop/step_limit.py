@@ -30,6 +30,7 @@ def with_step_limit(env: Environment) -> Environment:
         env,
         default_params=Params(own=env.default_params, max_steps=env.most_steps()),
         time_limit=TimeLimit(),
+        true_of=(),
         check_params=functools.partial(_check_params, env),
         initial_state=functools.partial(_initial_state, env),
         transition=functools.partial(_transition, env),
