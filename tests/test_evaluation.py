@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from heartpole_jax import Action, EnvParams, evaluation, optimum, policies
+from heartpole_jax import Action, EnvParams, evaluation, make, optimum, policies
 from heartpole_jax.evaluation import heartpole_v0 as evaluation_v0
 
 pytestmark = pytest.mark.once
@@ -193,6 +193,8 @@ def test_bad_input_is_refused():
     key = jax.random.key(0)
     with pytest.raises(ValueError, match="num_episodes must be at least 4"):
         evaluation.evaluate(policies.reference(), key, num_episodes=3)
+    with pytest.raises(ValueError, match="num_episodes must be at least 4"):  # before the optimum is solved for
+        evaluation.leaderboard(None, key, env=make("HeartPole-v1"), num_episodes=3)
     with pytest.raises(ValueError, match="at least one policy"):
         evaluation.leaderboard({}, key)
     with pytest.raises(ValueError, match="at least four finite numbers"):

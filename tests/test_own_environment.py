@@ -183,6 +183,10 @@ def test_every_command_takes_it(tmp_path, capsys):
     assert "rested, seed 0: return " in capsys.readouterr().out
     assert main(["leaderboard", "--env", "own_environment:ENVIROMENT"]) == 2
     assert "did you mean 'ENVIRONMENT'" in capsys.readouterr().err
+    assert main(["leaderboard", "--env", "json:loads"]) == 2
+    assert "error: json:loads cannot be made from its name alone" in capsys.readouterr().err
+    assert main(["leaderboard", "--env", NAME, "--menu", "heartpole_v0"]) == 2
+    assert f"error: {NAME} has no menu, got 'heartpole_v0'" in capsys.readouterr().err
     assert main(["leaderboard", "--env", "no_such_module:ENVIRONMENT"]) == 2
     assert "there is no module 'no_such_module'" in capsys.readouterr().err
 

@@ -1,6 +1,5 @@
 """The score of a policy in a run: its evaluation and its regret, of the parameters that it was trained with."""
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,7 +17,7 @@ def _check_seed(name: str, seed: int) -> None:
 @arguments.typed()
 def has_regret(env: Environment, params: Any = None) -> bool:
     """Whether the best expected return is known: HeartPole's is, where dynamic programming can do its params."""
-    return _best_of(env, params) is not None
+    return evaluation.best_return(params, env) is not None
 
 
 @arguments.typed()
@@ -28,7 +27,7 @@ def regret(env: Environment, mean_return: float, params: Any = None) -> float | 
     Args:
       params: of the environment, its defaults where None.
     """
-    best = _best_of(env, params)
+    best = evaluation.best_return(params, env)
     return None if best is None else best - mean_return
 
 
@@ -66,13 +65,3 @@ def leaderboard(
         entrants, jax.random.key(seed), params, env=env, num_episodes=num_episodes, devices=jax.devices(),
         progress=progress,
     )  # fmt: skip
-
-
-def _best_of(env: Environment, params: Any) -> float | None:
-    leaves, treedef = jax.tree.flatten(env.params_or_default(params))
-    return _best(env, tuple(leaves), treedef)
-
-
-@functools.cache
-def _best(env: Environment, leaves: tuple[float, ...], treedef: Any) -> float | None:
-    return evaluation.best_return(jax.tree.unflatten(treedef, leaves), env)

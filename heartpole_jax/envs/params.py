@@ -31,7 +31,9 @@ def read(env: Environment, values: Mapping[str, Any]) -> dict[str, int | float]:
       ValueError: for an unknown name, or a value that is none for it.
     """
     if "expected_penalty" in values:
-        raise ValueError("expected_penalty is a hyperparameter; give it under [hyperparams]")
+        raise ValueError(
+            "expected_penalty is a hyperparameter; give it under [hyperparams] to train; no evaluation depends on it"
+        )
     known = defaults(env)
     read = {}
     for name, value in values.items():

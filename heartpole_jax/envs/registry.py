@@ -5,7 +5,6 @@ HeartPole-v0    HeartPole-v1    HeartPole-v1:my_menu.toml    gymnax:CartPole-v1 
 What follows a registered name and a colon is handed to the function that makes the environment.
 """
 
-import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -19,8 +18,6 @@ _FACTORIES: dict[str, Callable[..., Environment] | str] = {
     "HeartPole-v1": heartpole_v1.environment,
     "gymnax": "heartpole_jax.interop.gymnax:from_gymnax",  # gymnax:NAME
 }
-
-
 _OURS = tuple(_FACTORIES)
 _MADE: dict[str, Environment] = {}
 
@@ -37,7 +34,7 @@ def register(name: str, make_environment: Callable[..., Environment] | str) -> N
         "name:text", and with the keywords of `make`. Or its own name, "package.module:attribute".
 
     Raises:
-      ValueError: for a name that is empty, has a colon or is taken.
+      ValueError: for a name that is empty, has a colon or is one of this package's. One's own is replaced.
       TypeError: for what cannot be called.
     """
     if not name.strip() or ":" in name:
@@ -47,7 +44,7 @@ def register(name: str, make_environment: Callable[..., Environment] | str) -> N
     if not callable(make_environment) and not isinstance(make_environment, str):
         raise TypeError(f"make_environment must be a function or its name, got {arguments.described(make_environment)}")
     _FACTORIES[name] = make_environment
-    for made in [made for made in _MADE if made.partition(":")[0] == name]:  # by the function of before
+    for made in [made for made in _MADE if made.partition(":")[0] == name]:  # with the function registered before
         del _MADE[made]
 
 
@@ -78,30 +75,25 @@ def make(name: str, **options: Any) -> Environment:
 def _make(name: str, **options: Any) -> Environment:
     own, _, text = name.partition(":")
     if own not in _FACTORIES and text and own.replace(".", "").isidentifier():
-        found, text = imported(name), ""
+        found, own, text = imported(name), name, ""
     else:
         found = imported(validation.look_up(_FACTORIES, own if own in _FACTORIES else name, "environment"))
-    if isinstance(found, Environment):
-        found = functools.partial(_itself, found)
-    if not callable(found):
+    factory = (lambda: found) if isinstance(found, Environment) else found
+    if not callable(factory):
         raise ValueError(f"{name!r} must be an Environment or make one, got {arguments.described(found)}")
     given = (text,) if text else ()
     try:
-        inspect.signature(found).bind(*given, **options)
+        inspect.signature(factory).bind(*given, **options)
     except TypeError as error:
         if text:
             raise ValueError(f"{own} takes nothing after its name, got {text!r}") from None
-        known = inspect.signature(found).parameters
-        for option in (option for option in options if option not in known):
-            raise ValueError(f"{own} has no {option}, got {arguments.shown(options[option])}") from None
+        unknown = [option for option in options if option not in inspect.signature(factory).parameters]
+        if unknown:
+            raise ValueError(f"{own} has no {unknown[0]}, got {arguments.shown(options[unknown[0]])}") from None
         raise ValueError(f"{own} cannot be made from its name alone: {error}") from None
-    env = found(*given, **options)
+    env = factory(*given, **options)
     if not isinstance(env, Environment):
         raise ValueError(f"{name!r} must make an Environment, got {arguments.described(env)}")
-    return env
-
-
-def _itself(env: Environment) -> Environment:
     return env
 
 

@@ -37,8 +37,6 @@ class Evaluation(evaluator.Evaluation):
     drinks_a_day: Estimate  # coffees and beers
     share_asleep: Estimate  # of the half-hours
 
-    __str__ = evaluator.Evaluation.__str__
-
 
 def best_return(params: EnvParams) -> float | None:
     """The expected return of the best policy without drinks; None where `sober_optimum` cannot be computed."""

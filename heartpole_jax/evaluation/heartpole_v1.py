@@ -35,8 +35,6 @@ class Evaluation(evaluator.Evaluation):
     decisions: Estimate  # an episode
     actions_a_day: dict[str, Estimate]  # of every action on the menu, by name
 
-    __str__ = evaluator.Evaluation.__str__
-
     def estimates(self) -> dict[str, Estimate]:
         """Every estimate by its name, those of the actions too."""
         return super().estimates() | {f"{name}_a_day": value for name, value in self.actions_a_day.items()}

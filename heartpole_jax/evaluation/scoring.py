@@ -55,13 +55,19 @@ def evaluate(
     as_policy(policy)
     validation.check_key("key", key)
     params, evaluator = env.params_or_default(params), evaluator_of(env)
-    num_episodes = evaluator.num_episodes if num_episodes is None else num_episodes
+    num_episodes = _checked_episodes(num_episodes, env)
+    return evaluator.evaluate(policy, key, params, env, num_episodes=num_episodes, name=name, devices=devices)
+
+
+def _checked_episodes(num_episodes: int | None, env: Environment) -> int:
+    """How many episodes, the evaluator's own number where None. Raises ValueError for too few."""
+    num_episodes = evaluator_of(env).num_episodes if num_episodes is None else num_episodes
     validation.check_size("num_episodes", num_episodes)
     if num_episodes < 4:
         raise ValueError(
             f"num_episodes must be at least 4, two for each half of the control variate, got {num_episodes}"
         )
-    return evaluator.evaluate(policy, key, params, env, num_episodes=num_episodes, name=name, devices=devices)
+    return num_episodes
 
 
 def _check_policies(name: str, value: Any) -> None:
@@ -87,7 +93,7 @@ def leaderboard(
       progress: called with each name before its turn.
       others: as for `evaluate`.
     """
-    params = env.params_or_default(params)
+    params, num_episodes = env.params_or_default(params), _checked_episodes(num_episodes, env)  # before any is solved
     policies = default_policies(params, env) if policies is None else policies
     if not policies:
         raise ValueError("policies must name at least one policy, got none")
