@@ -52,7 +52,7 @@ def evaluate(recipe: recipes.Recipe, weights: jax.Array, num_episodes: int | Non
     episodes = num_episodes or 1024
     rows = [scoring.evaluate(policy, env, num_episodes=episodes, seed=SEED, name="agent") for policy in policies]
     returns = {"expected return": np.sort([row.expected_return.mean for row in rows])[::-1]}
-    if not scoring.has_regret(env):
+    if scoring.metric(env) == "return":
         return returns
     return returns | {"regret": np.sort([row.regret.mean for row in rows])}
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m heartpole_jax leaderboard | episode | figures | sensitivity | coffee | menu`."""
+"""The command line, `python -m heartpole_jax`: leaderboard, optimum, episode, figures, sensitivity, coffee, menu."""
 
 import argparse
 import contextlib
@@ -12,10 +12,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from heartpole_jax import disk, evaluation, policies, validation
+from heartpole_jax import disk, evaluation, optimum, policies, validation
 from heartpole_jax.envs import environment, registry
 from heartpole_jax.envs import menu as menus
 from heartpole_jax.envs import params as env_params
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.evaluation import menu_report, tables
 from heartpole_jax.gradients.sensitivity import as_text, sensitivity
 from heartpole_jax.policies import saved_policy
@@ -66,6 +67,22 @@ def _leaderboard(options: argparse.Namespace) -> None:
     if folder:
         tables.save(board, folder, options.seed)
         print(f"\nwritten: {folder}/leaderboard.md, .json, .csv", file=sys.stderr)
+
+
+def _optimum(options: argparse.Namespace) -> None:
+    out = _picture(options.out) if options.out else None
+    params = env_params.replaced(HEARTPOLE_V0, env_params.read(HEARTPOLE_V0, _values(options.params)))
+    solved, proof = optimum.sober_optimum(params), optimum.certificate(params)
+    print(f"without drinks       {solved.expected_return:.6f}, a score of {solved.score:.6f}")
+    print(f"of all policies      {'the same' if proof.certified else 'unknown'}: {proof.reason}")
+    print(f"no policy exceeds    {solved.expected_return if proof.certified else optimum.return_ceiling(params):.6f}")
+    print(f"heart attacks        {solved.heart_attacks:.6f}, and no policy has fewer")
+    if out:
+        from heartpole_jax.drawing.charts import style  # here, since matplotlib is an extra
+        from heartpole_jax.drawing.charts.slacks import draw_slacks
+
+        style.save(draw_slacks(proof), out)
+        print(f"written: {out}")
 
 
 def _environment(options: argparse.Namespace) -> environment.Environment:
@@ -243,6 +260,13 @@ def _parser() -> argparse.ArgumentParser:
     coffee.add_argument("--patients", type=_count, default=100_000, help="default %(default)s")
     coffee.add_argument("--seed", type=_seed, default=0)
 
+    solved = commands.add_parser(
+        "optimum", help="HeartPole-v0 solved: the optimum, and whether it is that of all policies"
+    )
+    solved.set_defaults(command=_optimum)
+    _add_params(solved)
+    solved.add_argument("--out", metavar="FILE", help="also draw what drinks cost at least (a PNG; extra 'plot')")
+
     menu = commands.add_parser("menu", help="a menu of HeartPole-v1 checked, as a table, and each action over a day")
     menu.set_defaults(command=_menu)
     menu.add_argument("file", nargs="?", help="a TOML file, or the name of a shipped menu (default heartpole_v1)")
@@ -256,6 +280,10 @@ def _add_environment(parser: argparse.ArgumentParser, default: str | None) -> No
         help="HeartPole-v0 (the default), HeartPole-v1, gymnax:NAME, or one of your own as package.module:attribute",
     )  # fmt: skip
     parser.add_argument("--menu", metavar="FILE", help="of HeartPole-v1: a TOML file, or the name of a shipped menu")
+    _add_params(parser)
+
+
+def _add_params(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--params", nargs="+", default=[], metavar="NAME=VALUE",
         help="of the environment, as max_steps=200 heart_attack_proclivity=0.1",

@@ -80,7 +80,7 @@ def test_the_leaderboard_is_sorted_and_paired(rows):
     assert rows[0].behind == (0.0, 0.0)
     for row in rows:
         assert row.behind.mean == pytest.approx(means[0] - row.evaluation.expected_return.mean, abs=1e-9)
-        assert row.evaluation.regret.mean == pytest.approx(-123.3042884 - row.evaluation.expected_return.mean, abs=1e-6)
+        assert row.evaluation.regret.mean == pytest.approx(-123.3042785 - row.evaluation.expected_return.mean, abs=1e-6)
 
 
 def test_drinks_and_sleep_are_counted(rows):

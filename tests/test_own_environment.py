@@ -253,5 +253,5 @@ def test_a_variant_with_other_dynamics_has_no_regret_against_the_optimum_of_thes
     found = hp.rollout(lambda key, obs: 0, KEY, env=variant, num_envs=2, num_steps=3).totals
     theirs = hp.rollout(lambda key, obs: 0, KEY, env=base, num_envs=2, num_steps=3).totals
     np.testing.assert_allclose(found, theirs + 3.0, rtol=1e-6)
-    assert evaluation.evaluator_of(variant).best_return(base.default_params) is None
+    assert evaluation.evaluator_of(variant).best_known(base.default_params) is None
     assert hp.checked(base).evaluator == base.evaluator  # checks change no value

@@ -137,7 +137,7 @@ def _go_on(folder: Path, record: SweepRecord, executor: Executor, signals: StopS
     study_folder.tidy(folder, study)
     _announce(study, folder, record.slice_size, executor)
     display = Display()
-    measure = "regret" if objectives.metric(study) == "regret" else "return"
+    measure = objectives.metric(study)
     progress = SweepProgress(_steps_a_chunk(study, record.slice_size), measure, display, executor.num_workers)
     executor.on_compiled = progress.compiled
     began = time.monotonic()
@@ -259,7 +259,7 @@ def _announce(study: Study, folder: Path, trials: int, executor: Executor) -> No
     print(f"run folder: {folder}", flush=True)
     env, solved = registry.make(study.env), len(objectives.environments_of(study))
     if evaluation.evaluator_of(env).has_regret and solved > 1:
-        print(f"regrets: the best returns in {solved:,} environments are computed first", flush=True)
+        print(f"the best returns in {solved:,} environments are computed first", flush=True)
 
 
 def _steps_a_chunk(study: Study, trials: int) -> int:

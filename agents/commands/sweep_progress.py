@@ -46,7 +46,7 @@ class SweepProgress:
 
     Args:
       steps_a_chunk: decisions of all trials of a slice in a chunk.
-      measure: what the trials are compared by, "regret" or "return"; a return's objective is minus it.
+      measure: what the trials are compared by, of `results.METRICS`; a return's objective is minus it.
       num_workers: slices that are trained at a time.
     """
 

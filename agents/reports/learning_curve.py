@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from heartpole_jax.drawing.charts import style
+from heartpole_jax.evaluation import gap_name
 
 _LOWEST_REGRET = 1e-3  # what the few episodes after a chunk can distinguish from 0
 _LARGEST = 1e300  # beyond which an axis overflows
@@ -38,7 +39,8 @@ def draw(records: Sequence[Mapping[str, float | None]], title: str, evaluation_e
     for axes in (score, loss):
         axes.tick_params(axis="x", labelbottom=False)
     if np.any(np.isfinite(_column(records, "regret"))):
-        _draw_regret(score, steps, _column(records, "regret"), evaluation_episodes)
+        name = gap_name(bool(records[-1]["certified"]))
+        _draw_regret(score, steps, _column(records, "regret"), f"{name} of the greedy policy", evaluation_episodes)
     else:
         _draw_returns(score, steps, _column(records, "greedy_return"), _column(records, "episode_return"))
     _plot(loss, "loss: Huber, mean over a chunk's updates", steps, _column(records, "loss"), style.BLUE)
@@ -61,10 +63,10 @@ def _not_finite(records: Sequence[Mapping[str, float | None]]) -> list[str]:
     ]
 
 
-def _draw_regret(axes: style.Axes, steps: np.ndarray, regret: np.ndarray, episodes: int) -> None:
+def _draw_regret(axes: style.Axes, steps: np.ndarray, regret: np.ndarray, name: str, episodes: int) -> None:
     shown = np.where(np.isfinite(regret), np.maximum(regret, _LOWEST_REGRET), np.nan)
-    name = f"regret of the greedy policy, {episodes:,} episodes after each chunk (below {_LOWEST_REGRET:g} drawn there)"
-    _plot(axes, name, steps, shown, style.VERMILLION)
+    text = f"{name}, {episodes:,} episodes after each chunk (below {_LOWEST_REGRET:g} drawn there)"
+    _plot(axes, text, steps, shown, style.VERMILLION)
     _logarithmic(axes, shown)
     axes.grid(axis="y", color=style.PALE, linewidth=0.6)
 

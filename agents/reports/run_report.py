@@ -8,7 +8,7 @@ from agents.reports import html_page, learning_curve
 from agents.runs import checkpoints, run_folder
 from agents.sweeps import result_text
 from heartpole_jax import documents
-from heartpole_jax.evaluation import Estimate, format_estimate
+from heartpole_jax.evaluation import Estimate, format_estimate, gap_name
 
 _FILES = {
     "config.json": "all that it takes to repeat it",
@@ -82,6 +82,7 @@ def _evaluated(folder: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:
     own = _own(folder, evaluation)
     return {
         "num_episodes": own["num_episodes"],
+        "name": gap_name(own["certified"]),
         "numbers": _numbers(own, evaluation),
         "table": _table(own, evaluation["policies"]),
     }
@@ -90,8 +91,10 @@ def _evaluated(folder: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:
 def _numbers(row: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """The policy's evaluation: (name, number, what stands below it)."""
     best = evaluation.get("best_known_return")
-    below = ("no best return is known", "") if best is None else ("0 is optimal", f"the best known is {best:.3f}")
-    regret = [("Regret", _estimate(row, "regret"), below[0])] if "best_known_return" in evaluation else []
+    name, below = gap_name(row["certified"]), ("no best return is known", "")
+    if best is not None:
+        below = ("0 is optimal" if row["certified"] else "others may be better", f"the best known is {best:.3f}")
+    regret = [(name.capitalize(), _estimate(row, "regret"), below[0])] if "best_known_return" in evaluation else []
     return [
         *regret,
         ("Expected return", _estimate(row, "expected_return"), below[1]),
@@ -102,7 +105,7 @@ def _numbers(row: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[tupl
 def _table(own: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The scripted policies, and this one among them."""
     return {
-        "header": ["policy", "expected return", "regret", *_parts(rows[0])],
+        "header": ["policy", "expected return", gap_name(own["certified"]), *_parts(rows[0])],
         "rows": [
             [
                 f"{row['policy']} (this one)" if row is own else row["policy"],

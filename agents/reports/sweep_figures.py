@@ -85,12 +85,12 @@ def overview(trials: Sequence[TrialResult], most: int = 30) -> style.Figure:
         if np.isfinite(numbers[0]):
             axes.plot([value], [place], "o", color=colour, markersize=6.5, clip_on=False, zorder=4)
         else:
-            axes.plot([high if ranked[0].metric == "regret" else low], [place], "x", color=colour, clip_on=False)
+            axes.plot([low if ranked[0].metric == "return" else high], [place], "x", color=colour, clip_on=False)
     axes.set_ylim(len(shown) + 0.7, 0.3)
     axes.set_yticks(sorted({1, *range(5, len(shown) + 1, 5)}))
     axes.set_ylabel("rank", fontsize=style.TEXT_SIZE, color=style.GREY)
     sweep_axes.scale(axes, "x", log)
-    name = "regret" if ranked[0].metric == "regret" else "mean return"
+    name = results.metric_name(ranked[0].metric)
     axes.set_xlabel(f"{name} over seeds", fontsize=style.TEXT_SIZE, color=style.GREY)
     axes.grid(axis="x", color=style.PALE, linewidth=0.5, alpha=0.7)
     axes.set_axisbelow(True)
@@ -121,7 +121,7 @@ def _marginal(
             markersize=6.5 if best else 4.5, markeredgewidth=0.6 if best else 0, markeredgecolor="white",
             rasterized=len(known) > _MOST_VECTORS, zorder=5 if best else 2,
         )  # fmt: skip
-    edge = 0.985 if ranked[0].metric == "regret" else 0.015
+    edge = 0.015 if ranked[0].metric == "return" else 0.985
     axes.plot(x[~finite], np.full(int((~finite).sum()), edge), "x", color=COLOURS["diverged"], markersize=5,
               transform=axes.get_xaxis_transform(), clip_on=False)  # fmt: skip
     _draw_medians(axes, x, y, numeric, log_scaled and numeric)
@@ -129,7 +129,7 @@ def _marginal(
     axes.grid(axis="y", color=style.PALE, linewidth=0.5, alpha=0.7)
     axes.set_axisbelow(True)
     axes.set_title(style.plain(title), loc="left", fontsize=style.TEXT_SIZE + 1, color=style.INK, pad=8)
-    score = "regret" if ranked[0].metric == "regret" else "return" if halved else "mean return"
+    score = ranked[0].metric if halved else results.metric_name(ranked[0].metric)
     after = f" after {sweep_axes.short_steps(common_steps(ranked))} steps" if halved else ""
     axes.set_ylabel(f"{score}{after}", fontsize=style.TICK_SIZE, color=style.GREY)
     return figure
@@ -234,7 +234,7 @@ def _curve(
     axes.grid(axis="y", color=style.PALE, linewidth=0.5, alpha=0.7)
     axes.set_axisbelow(True)
     axes.set_xlabel("steps, of all environments together", fontsize=style.TICK_SIZE, color=style.GREY)
-    name = "regret" if configuration.metric == "regret" else "mean return"
+    name = results.metric_name(configuration.metric)
     axes.set_ylabel(name, fontsize=style.TICK_SIZE, color=style.GREY)
     diverged = configuration.counts[results.DIVERGED]
     note = f", {diverged} of {configuration.num_seeds} seeds diverged" if diverged else ""
@@ -250,7 +250,7 @@ def _at_budget(trials: Sequence[TrialResult], ranked: Sequence[Configuration]) -
     if not is_halved(ranked):
         return {configuration.index: configuration.interquartile_mean.value for configuration in ranked}
     evaluations, metric = common_evaluations(ranked), ranked[0].metric
-    sign = 1.0 if metric == "regret" else -1.0
+    sign = -1.0 if metric == "return" else 1.0
     found = {}
     for index, own in _grouped(trials).items():
         losses = np.array([sign * _value_at(trial, evaluations, metric) for trial in own])
@@ -263,7 +263,7 @@ def _value_at(trial: TrialResult, evaluations: int, metric: str) -> float:
     steps = np.asarray(trial.curve["env_steps"])
     if len(steps) < evaluations or (trial.diverged_at is not None and trial.diverged_at <= steps[evaluations - 1]):
         return np.nan
-    return float(np.asarray(trial.curve["regret" if metric == "regret" else "mean_return"])[evaluations - 1])
+    return float(np.asarray(trial.curve["mean_return" if metric == "return" else "regret"])[evaluations - 1])
 
 
 def _grouped(trials: Iterable[TrialResult]) -> dict[int, list[TrialResult]]:
@@ -279,7 +279,7 @@ def _stacked(own: Sequence[TrialResult], metric: str) -> tuple[np.ndarray, np.nd
     steps = np.asarray(longest.curve["env_steps"], np.float64)
     values = np.full((len(own), len(steps)), np.nan)
     for row, trial in zip(values, own, strict=True):
-        curve = np.asarray(trial.curve["regret" if metric == "regret" else "mean_return"])
+        curve = np.asarray(trial.curve["mean_return" if metric == "return" else "regret"])
         row[: len(curve)] = curve
     return steps, values
 
@@ -300,7 +300,7 @@ def _median(values: np.ndarray) -> float:
 def _is_log(configuration: Configuration, values: Sequence[float]) -> bool:
     """Whether a logarithmic axis fits: regrets that spread over more than a factor of ten."""
     finite = [value for value in values if np.isfinite(value)]
-    return configuration.metric == "regret" and bool(finite) and max(finite) > 10 * max(min(finite), sweep_axes.LOWEST)
+    return configuration.metric != "return" and bool(finite) and max(finite) > 10 * max(min(finite), sweep_axes.LOWEST)
 
 
 def _drawn(value: float, log: bool) -> float:

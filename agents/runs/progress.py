@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from agents.runs.display import Display, clock
+from heartpole_jax.evaluation import gap_name
 
 _NONE = "-"
 
@@ -36,7 +37,8 @@ def line(record: Mapping[str, float | None], num_steps: int) -> str:
 
 def _figures(record: Mapping[str, float | None]) -> list[tuple[str, str, int]]:
     """What is shown of a record: labels, texts, and the width of a column for each."""
-    score = ("regret", "regret") if record["regret"] is not None else ("greedy return", "greedy_return")
+    name = gap_name(bool(record["certified"]))
+    score = (name, "regret") if record["regret"] is not None else ("greedy return", "greedy_return")
     return [
         ("steps/s", _text(record["steps_per_second"], ",.0f"), 9),
         ("return", _text(record["episode_return"], ".2f"), 8),

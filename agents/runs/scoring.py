@@ -15,20 +15,21 @@ def _check_seed(name: str, seed: int) -> None:
 
 
 @arguments.typed()
-def has_regret(env: Environment, params: Any = None) -> bool:
-    """Whether the best expected return is known: HeartPole's is, where dynamic programming can do its params."""
-    return evaluation.best_return(params, env) is not None
+def metric(env: Environment, params: Any = None) -> str:
+    """What policies are compared by with these params: "regret", "behind best known" or, if none is known, "return"."""
+    best = evaluation.best_known(params, env)
+    return "return" if best is None else evaluation.gap_name(best.certified)
 
 
 @arguments.typed()
 def regret(env: Environment, mean_return: float, params: Any = None) -> float | None:
-    """What `mean_return` lacks of the best known one, None where that is unknown.
+    """What `mean_return` lacks of the best known one, None where that is unknown. `metric` tells its name.
 
     Args:
       params: of the environment, its defaults where None.
     """
-    best = evaluation.best_return(params, env)
-    return None if best is None else best - mean_return
+    best = evaluation.best_known(params, env)
+    return None if best is None else best.expected_return - mean_return
 
 
 @arguments.typed(seed=_check_seed, num_episodes=validation.check_size)

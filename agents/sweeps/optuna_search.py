@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.sweeps import objectives, space, study_file
+from agents.sweeps import objectives, results, space, study_file
 from agents.sweeps import study as studies
 from agents.sweeps.space import LogUniform, Range, Uniform
 from agents.sweeps.study import Study
@@ -173,20 +173,20 @@ def _database(study: Study, path: Path) -> Iterator[optuna.Study]:
         aside = path.with_name(f"damaged-{path.name}")
         path.replace(aside)
         print(f"{path} is damaged: moved to {aside.name}, and written anew from the batches", file=sys.stderr)
-    has_regret = objectives.metric(study) == "regret"
+    metric = objectives.metric(study)
     with _storage(path) as storage:
         with _writing():
             shown = optuna.create_study(
                 storage=storage,
                 study_name=study.name,
-                direction="minimize" if has_regret else "maximize",
+                direction="maximize" if metric == "return" else "minimize",
                 load_if_exists=True,
             )
             digest = study_file.digest(study)
             if shown.user_attrs.get("digest", digest) != digest:
                 raise ValueError(f"{path} is of another study of this name; move it away, or take a new folder")
             shown.set_user_attr("digest", digest)
-            shown.set_user_attr("objective", "regret" if has_regret else "mean return")
+            shown.set_user_attr("objective", results.metric_name(metric))
         yield shown
 
 

@@ -28,9 +28,9 @@ except ImportError as error:
 
 MANIFEST = "manifest.json"  # the checksums of the tables
 RESULTS, CONFIGURATIONS, CURVE_TABLE = "results", "configurations", "curves"
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _BEFORE = ("configuration", "seed", "status", "env_steps")
-_AFTER = ("mean_return", "standard_error", "regret", "diverged_at")
+_AFTER = ("mean_return", "standard_error", "regret", "certified", "diverged_at")
 _KEY = b"heartpole_sweep"  # in the schema's metadata of results.parquet: what the columns do not hold
 
 
@@ -84,6 +84,7 @@ def _results_table(trials: Sequence[TrialResult], summary: Summary) -> pa.Table:
         "mean_return": _floats([trial.mean_return for trial in trials]),
         "standard_error": _floats([trial.standard_error for trial in trials]),
         "regret": _floats([trial.regret for trial in trials]),
+        "certified": pa.array([trial.certified for trial in trials], pa.bool_()),
         "diverged_at": pa.array([trial.diverged_at for trial in trials], pa.int64()),
     }
     lists = [name for name in summary.swept if any(_is_list(trial.values.get(name)) for trial in trials)]
@@ -97,7 +98,7 @@ def _results_table(trials: Sequence[TrialResult], summary: Summary) -> pa.Table:
 
 def _configurations_table(ranked: Sequence[Configuration], summary: Summary) -> pa.Table:
     numbers: dict[str, pa.Array] = {}
-    metric = ranked[0].metric
+    metric = ranked[0].metric.replace(" ", "_")
     for name in ("median", "interquartile_mean", "worst"):
         for part in ("value", "low", "high"):
             column = f"{name}_{metric}" if part == "value" else f"{name}_{metric}_{part}"
@@ -237,7 +238,7 @@ def _trials(results: pa.Table, curves: pa.Table) -> list[TrialResult]:
         numbers: dict[str, Any] = {
             name: math.nan if row[name] is None else row[name] for name in ("mean_return", "standard_error")
         }
-        fixed: dict[str, Any] = {name: row[name] for name in (*_BEFORE, "regret", "diverged_at")}
+        fixed: dict[str, Any] = {name: row[name] for name in (*_BEFORE, "regret", "certified", "diverged_at")}
         curve = pieces.get((row["configuration"], row["seed"]), {name: np.zeros(0) for name in ("env_steps", *CURVES)})
         trials.append(TrialResult(**fixed, **numbers, values=values, curve=curve))
     return _with_unknown_regrets(trials)

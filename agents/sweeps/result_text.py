@@ -34,7 +34,9 @@ def as_text(trials: Sequence[TrialResult], summary: Summary) -> str:
     best_of = f", the best {len(rows)} of them" if len(ranked) > len(rows) else ""
     lines = [f"{title}{best_of}", "", *_aligned([header, *rows]), ""]
     if metric == "regret":
-        lines.append("Regret is what a policy's expected return lacks of the best known one: 0 is optimal.")
+        lines.append("Regret is what a policy's expected return lacks of the optimum's: 0 is optimal.")
+    elif metric != "return":
+        lines.append("The best known policy may not be the best of all: who is better is behind by less than 0.")
     lines.append(f"{len(trials):,} trials: {count_line(trials)}.")
     return "\n".join(lines)
 

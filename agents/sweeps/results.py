@@ -20,9 +20,11 @@ from agents.sweeps import statistics
 from agents.sweeps.statistics import Interval
 from heartpole_jax import arguments
 from heartpole_jax.arguments import shown
+from heartpole_jax.evaluation import gap_name
 
 FINISHED, STOPPED, DIVERGED = "finished", "stopped", "diverged"
 STATUSES = (FINISHED, STOPPED, DIVERGED)
+METRICS = ("regret", "behind best known", "return")  # what is compared; of the first two less is better
 CURVES = ("mean_return", "regret", "loss", "episode_return", "q_value", "grad_norm")
 
 
@@ -38,6 +40,7 @@ class TrialResult:
     mean_return: float  # of the kept policy; not a number where it diverged before there was any
     standard_error: float
     regret: float | None  # best known expected return - mean_return; None where that is unknown
+    certified: bool  # whether that is regret: no policy has more than the best known one
     diverged_at: int | None  # env_steps at which it was frozen
     curve: Mapping[
         str, np.ndarray
@@ -70,7 +73,7 @@ class Configuration:
 
     index: int
     values: Mapping[str, Any]
-    metric: str  # "regret", the lower the better, or "return", the higher the better
+    metric: str  # of METRICS
     status: str  # "diverged" where any seed did, else "stopped" where any was, else "finished"
     counts: Mapping[str, int]  # of seeds, by status
     env_steps: int  # of the seed that was trained longest
@@ -87,10 +90,18 @@ class Configuration:
 
 @arguments.typed()
 def metric_of(trials: Iterable[TrialResult]) -> str:
-    """ "regret" where the best expected return is known for every trial that has not diverged, "return" elsewhere."""
+    """ "regret" where the optimum is known for every trial that has not diverged, "behind best known" where a policy is
+    that may not be it, "return" where none is."""
     trials = list(trials)
     compared = [trial for trial in trials if trial.status != DIVERGED] or trials
-    return "regret" if all(trial.regret is not None for trial in compared) else "return"
+    if any(trial.regret is None for trial in compared):
+        return "return"
+    return gap_name(all(trial.certified for trial in compared))
+
+
+def metric_name(metric: str) -> str:
+    """What is written at an axis or a number."""
+    return "mean return" if metric == "return" else metric
 
 
 def loss(trial: TrialResult, metric: str) -> float:
@@ -98,7 +109,7 @@ def loss(trial: TrialResult, metric: str) -> float:
 
     Likewise where it is compared by regret, and that is unknown.
     """
-    value = trial.regret if metric == "regret" else -trial.mean_return
+    value = -trial.mean_return if metric == "return" else trial.regret
     return math.inf if trial.status == DIVERGED or value is None or math.isnan(value) else value
 
 

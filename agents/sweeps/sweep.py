@@ -254,6 +254,7 @@ def _trials(
                 mean_return=float(result.mean_return[index]),
                 standard_error=float(result.standard_error[index]),
                 regret=regret(float(result.mean_return[index])),
+                certified=scoring.metric(env, params) == "regret",
                 diverged_at=diverged_at,
                 curve=curve,
             )

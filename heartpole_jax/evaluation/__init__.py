@@ -10,24 +10,26 @@ from heartpole_jax.evaluation.estimates import (
     interquartile_mean,
     without_attack_noise,
 )
-from heartpole_jax.evaluation.evaluator import Evaluation, Evaluator, Row, evaluator_of
-from heartpole_jax.evaluation.scoring import best_return, evaluate, leaderboard
+from heartpole_jax.evaluation.evaluator import BestKnown, Evaluation, Evaluator, Row, evaluator_of, gap_name
+from heartpole_jax.evaluation.scoring import best_known, evaluate, leaderboard
 from heartpole_jax.evaluation.tables import Leaderboard
 
 __all__ = [
     "AcrossSeeds",
+    "BestKnown",
     "Estimate",
     "Evaluation",
     "Evaluator",
     "Leaderboard",
     "Row",
     "across_seeds",
-    "best_return",
+    "best_known",
     "coffees_until_heart_attack",
     "estimate",
     "evaluate",
     "evaluator_of",
     "format_estimate",
+    "gap_name",
     "interquartile_mean",
     "leaderboard",
     "without_attack_noise",

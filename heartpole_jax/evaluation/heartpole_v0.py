@@ -22,14 +22,16 @@ from heartpole_jax.envs.environment import Environment
 from heartpole_jax.envs.heartpole_v0 import SLEEP_HALF_HOURS, Action, EnvParams
 from heartpole_jax.evaluation import evaluator
 from heartpole_jax.evaluation.estimates import HALF_HOURS_A_DAY, Estimate, estimate, without_attack_noise
-from heartpole_jax.evaluation.evaluator import Evaluator, Row
-from heartpole_jax.optimum.heartpole_v0 import heart_attack_floor, resting_risk, return_ceiling, sober_optimum
+from heartpole_jax.evaluation.evaluator import BestKnown, Evaluator, Row
+from heartpole_jax.optimum import certificate, heart_attack_floor, resting_risk, return_ceiling, sober_optimum
 from heartpole_jax.rollout import Transition, rollout
+
+_ROUNDING = 2e-6  # relative: of the optimum and of episodes in float32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluation(evaluator.Evaluation):
-    """The score of a policy of HeartPole-v0; the regret is against `sober_optimum`."""
+    """The score of a policy of HeartPole-v0; the regret is against `sober_optimum`, see `optimum.certificate`."""
 
     score: Estimate  # productive half-hours a half-hour, W / t at the end
     heart_attacks: Estimate  # an episode
@@ -38,10 +40,11 @@ class Evaluation(evaluator.Evaluation):
     share_asleep: Estimate  # of the half-hours
 
 
-def best_return(params: EnvParams) -> float | None:
-    """The expected return of the best policy without drinks; None where `sober_optimum` cannot be computed."""
+@functools.lru_cache(maxsize=10_000)  # two numbers each; a sweep may have as many environments
+def best_known(params: EnvParams) -> BestKnown | None:
+    """The best policy without drinks; None where `sober_optimum` cannot be computed."""
     try:
-        return sober_optimum(params).expected_return
+        return BestKnown(sober_optimum(params).expected_return, certificate(params).certified)
     except ValueError:
         return None
 
@@ -57,7 +60,7 @@ def _evaluate(
     devices: Sequence[jax.Device] | None,
 ) -> Evaluation:
     """Raises RuntimeError if the estimate lies above what any policy can reach, which would be an error of ours."""
-    best = best_return(params)
+    best = best_known(params)
     sums = rollout(
         policy,
         key,
@@ -77,7 +80,8 @@ def _evaluate(
         name=name,
         num_episodes=num_episodes,
         expected_return=estimate(returns),
-        regret=None if best is None else estimate(best - returns),
+        regret=None if best is None else estimate(best.expected_return - returns),
+        certified=best is not None and best.certified,
         score=estimate(score),
         heart_attacks=estimate(without_attack_noise(attacks, attacks, risks, 1.0)),
         excess_heart_attacks=estimate(without_attack_noise(attacks - floor, attacks, risks, 1.0)),
@@ -86,9 +90,10 @@ def _evaluate(
         returns=returns,
     )
     mean, error = evaluation.expected_return
-    if mean - 6 * error > return_ceiling(params):
+    ceiling = best.expected_return if best is not None and best.certified else return_ceiling(params)
+    if mean - 6 * error > ceiling + _ROUNDING * abs(ceiling):
         raise RuntimeError(
-            f"{name}: an expected return of {mean} +- {error} is above the ceiling {return_ceiling(params)} of all "
+            f"{name}: an expected return of {mean} +- {error} is above the ceiling {ceiling} of all "
             "policies; this evaluation is wrong, please report it"
         )
     return evaluation
@@ -129,22 +134,33 @@ def _cells(found: Evaluation) -> tuple[str, ...]:
 
 
 def _notes(rows: Sequence[Row], params: EnvParams) -> list[str]:
-    best = best_return(params)
+    best = best_known(params)
     return [
         f"{rows[0].evaluation.num_episodes:,} episodes of {int(params.max_steps):,} decisions for each policy, all on "
         "the same noise; ± is one standard error.",
-        "Regret is unknown: for these parameters the best policy without drinks cannot be computed."
-        if best is None
-        else f"Regret is against the best policy without drinks, computed by dynamic programming: {best:.3f}.",
-        f"No policy at all exceeds {return_ceiling(params):.1f}; none has fewer heart attacks than "
-        f"{heart_attack_floor(params):.5f}.",
+        *_what_is_known(best, params),
+        f"No policy has fewer heart attacks than {heart_attack_floor(params):.5f}.",
     ]
 
 
+def _what_is_known(best: BestKnown | None, params: EnvParams) -> list[str]:
+    ceiling = f"no policy at all exceeds {return_ceiling(params):.1f}"
+    if best is None:
+        return [
+            f"Regret is unknown: for these parameters the best policy without drinks cannot be computed; {ceiling}."
+        ]
+    found = f"the best policy without drinks, computed by dynamic programming: {best.expected_return:.6f}"
+    if best.certified:
+        return [f"Regret is against {found}. It is the optimum over all policies; {certificate(params).reason}."]
+    return [f"Best known is {found}. Others may be better: {ceiling}.", f"{certificate(params).reason.capitalize()}."]
+
+
 def _facts(params: EnvParams) -> dict[str, Any]:
+    best = best_known(params)
     return {
         "params": {name: float(value) for name, value in vars(params).items()},
-        "best_known_return": best_return(params),
+        "best_known_return": None if best is None else best.expected_return,
+        "certified": best is not None and best.certified,
         "return_ceiling": return_ceiling(params),
         "heart_attack_floor": heart_attack_floor(params),
     }
@@ -153,7 +169,7 @@ def _facts(params: EnvParams) -> dict[str, Any]:
 EVALUATOR = Evaluator(
     evaluate=_evaluate,
     num_episodes=65_536,  # gives regrets to 0.00003 among the sober
-    best_return=best_return,
+    best_known=best_known,
     constant_penalty=lambda params: params.heart_attack_penalty * resting_risk(params),
     columns=("score", "attacks", "excess", "drinks/day", "asleep"),
     cells=_cells,

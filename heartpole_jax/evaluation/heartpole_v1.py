@@ -18,7 +18,7 @@ from heartpole_jax.envs.environment import Environment
 from heartpole_jax.envs.heartpole_v1 import EnvParams
 from heartpole_jax.evaluation import evaluator
 from heartpole_jax.evaluation.estimates import HALF_HOURS_A_DAY, Estimate, estimate, without_attack_noise
-from heartpole_jax.evaluation.evaluator import Evaluator, Row
+from heartpole_jax.evaluation.evaluator import BestKnown, Evaluator, Row
 from heartpole_jax.optimum import heartpole_v1 as optimum
 from heartpole_jax.rollout import Transition, rollout
 
@@ -28,7 +28,7 @@ _PIECE = 60  # decisions between looks at whether any episode is still running
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluation(evaluator.Evaluation):
-    """The score of a policy of HeartPole-v1; the regret is against `best_return`."""
+    """The score of a policy of HeartPole-v1; what it lacks of the best known is against `best_known`."""
 
     work_done: Estimate  # productive half-hours, an episode
     heart_attacks: Estimate  # an episode
@@ -40,17 +40,17 @@ class Evaluation(evaluator.Evaluation):
         return super().estimates() | {f"{name}_a_day": value for name, value in self.actions_a_day.items()}
 
 
-def best_return(params: EnvParams) -> float | None:
-    """What the policy of `optimum.heartpole_v1.solve` reaches, in 8,192 episodes of its own noise.
+def best_known(params: EnvParams) -> BestKnown | None:
+    """What the policy of `optimum.heartpole_v1.solve` reaches, in 8,192 episodes of its own noise. Not certified.
 
     None for a menu that cannot be solved. Half a minute of work; cached. How far it may be from the optimum:
     docs/heartpole_v1.md.
     """
-    return _best_return(*optimum.plain(params))
+    return _best_known(*optimum.plain(params))
 
 
 @functools.cache
-def _best_return(leaves: tuple[float, ...], treedef: Any) -> float | None:
+def _best_known(leaves: tuple[float, ...], treedef: Any) -> BestKnown | None:
     params = jax.tree.unflatten(treedef, leaves)
     try:
         policy = optimum.solve(params).policy
@@ -59,7 +59,7 @@ def _best_return(leaves: tuple[float, ...], treedef: Any) -> float | None:
     returns, _ = _simulate(
         policy, jax.random.key(_BEST_SEED), params, heartpole_v1.environment(params.menu), 8_192, None
     )
-    return estimate(returns).mean
+    return BestKnown(estimate(returns).mean, certified=False)
 
 
 def _evaluate(
@@ -72,7 +72,7 @@ def _evaluate(
     name: str,
     devices: Sequence[jax.Device] | None,
 ) -> Evaluation:
-    best = best_return(params)
+    best = best_known(params)
     returns, sums = _simulate(policy, key, params, env, num_episodes, devices)
     attacks, risks = sums["heart_attacks"], sums["risk"]
     days = sums["half_hours"] / HALF_HOURS_A_DAY
@@ -80,7 +80,8 @@ def _evaluate(
         name=name,
         num_episodes=num_episodes,
         expected_return=estimate(returns),
-        regret=None if best is None else estimate(best - returns),
+        regret=None if best is None else estimate(best.expected_return - returns),
+        certified=False,
         work_done=estimate(sums["work_done"]),
         heart_attacks=estimate(without_attack_noise(attacks, attacks, risks, 1.0)),
         decisions=estimate(sums["actions"].sum(axis=1)),
@@ -139,31 +140,33 @@ def _cells(found: Evaluation) -> tuple[str, ...]:
 
 
 def _notes(rows: Sequence[Row], params: EnvParams) -> list[str]:
-    best = best_return(params)
+    best = best_known(params)
     return [
         f"{rows[0].evaluation.num_episodes:,} episodes of {int(params.max_half_hours):,} half-hours for each policy, "
         "all on the same noise; ± is one standard error.",
-        "Regret is unknown: this menu cannot be solved."
+        "No best policy is known: this menu cannot be solved."
         if best is None
-        else "Regret is against the policy of dynamic programming on a grid, without what intoxicates, in episodes of "
-        f"its own: {best:.1f}.",
+        else "Best known is the policy of dynamic programming on a grid, without what intoxicates, in episodes of its "
+        f"own: {best.expected_return:.1f}. Others may be better.",
         "A toy: never dosing advice.",
     ]
 
 
 def _facts(params: EnvParams) -> dict[str, Any]:
+    best = best_known(params)
     constants = {name: value for name, value in vars(params).items() if name != "menu"}
     return {
         "params": {name: float(value) for name, value in constants.items()},
         "menu": [dataclasses.asdict(row) for row in params.menu.actions],
-        "best_known_return": best_return(params),
+        "best_known_return": None if best is None else best.expected_return,
+        "certified": False,
     }
 
 
 EVALUATOR = Evaluator(
     evaluate=_evaluate,
     num_episodes=16_384,  # gives returns to 0.1
-    best_return=best_return,
+    best_known=best_known,
     columns=("work done", "attacks", "decisions", "a day"),
     cells=_cells,
     notes=_notes,

@@ -32,7 +32,12 @@ def _evaluate(
     totals = rollout(policy, key, params, env=env, num_envs=num_episodes, devices=devices).totals
     returns = np.asarray(totals, np.float64)
     return Evaluation(
-        name=name, num_episodes=num_episodes, expected_return=estimate(returns), regret=None, returns=returns
+        name=name,
+        num_episodes=num_episodes,
+        expected_return=estimate(returns),
+        regret=None,
+        certified=False,
+        returns=returns,
     )
 
 
@@ -47,4 +52,4 @@ def _notes(rows: Sequence[Row], params: Any) -> list[str]:
     ]
 
 
-EVALUATOR = Evaluator(evaluate=_evaluate, num_episodes=1_024, best_return=_unknown, has_regret=False, notes=_notes)
+EVALUATOR = Evaluator(evaluate=_evaluate, num_episodes=1_024, best_known=_unknown, has_regret=False, notes=_notes)

@@ -10,19 +10,19 @@ from heartpole_jax import arguments, validation
 from heartpole_jax.envs.environment import Environment
 from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.evaluation.estimates import estimate
-from heartpole_jax.evaluation.evaluator import Row, evaluator_of
+from heartpole_jax.evaluation.evaluator import BestKnown, Row, evaluator_of
 from heartpole_jax.evaluation.tables import Leaderboard
 from heartpole_jax.policies.scripted import default_policies
 from heartpole_jax.policy import Policy, as_policy
 
 
 @arguments.checked(env=Environment)
-def best_return(params: Any = None, env: Environment = HEARTPOLE_V0) -> float | None:
-    """The best known expected return, which regrets are against; None where it is unknown.
+def best_known(params: Any = None, env: Environment = HEARTPOLE_V0) -> BestKnown | None:
+    """The best known expected return, and whether it is certified that no policy has more; None where it is unknown.
 
-    For params of plain numbers. HeartPole-v0 takes a second, HeartPole-v1 half a minute; cached.
+    For params of plain numbers. HeartPole-v0 takes seconds, HeartPole-v1 half a minute; cached.
     """
-    return evaluator_of(env).best_return(env.params_or_default(params))
+    return evaluator_of(env).best_known(env.params_or_default(params))
 
 
 @arguments.checked(name=str, env=Environment)

@@ -14,7 +14,7 @@ import jax
 from heartpole_jax import arguments, disk, validation
 from heartpole_jax.envs.environment import Environment
 from heartpole_jax.evaluation.estimates import format_estimate
-from heartpole_jax.evaluation.evaluator import Row, evaluator_of
+from heartpole_jax.evaluation.evaluator import Row, evaluator_of, gap_name
 from heartpole_jax.version import __version__
 
 
@@ -138,7 +138,7 @@ def provenance(board: Leaderboard, seed: int) -> dict[str, Any]:
 def _cells(board: Leaderboard) -> list[tuple[str, ...]]:
     """The header, and a line for each row."""
     evaluator = evaluator_of(board.env)
-    regret = ("regret",) if evaluator.has_regret else ()
+    regret = (gap_name(board[0].evaluation.certified),) if evaluator.has_regret else ()
     lines = [("policy", "expected return", *regret, "behind first", *evaluator.columns)]
     for found, behind in board:
         if evaluator.has_regret:
@@ -158,4 +158,4 @@ def _record(row: Row) -> dict[str, Any]:
     for name, value in (found.estimates() | {"behind_first": row.behind}).items():
         record[name] = value.mean
         record[f"{name}_standard_error"] = value.standard_error
-    return record
+    return record | {"certified": found.certified}

@@ -1,11 +1,15 @@
 """The best that can be done: HeartPole-v0 solved, HeartPole-v1 solved on a grid."""
 
-from heartpole_jax.optimum.heartpole_v0 import (
-    SoberOptimum,
-    heart_attack_floor,
-    resting_risk,
-    return_ceiling,
-    sober_optimum,
-)
+from heartpole_jax.optimum.heartpole_v0.ceiling import heart_attack_floor, resting_risk, return_ceiling
+from heartpole_jax.optimum.heartpole_v0.certificate import Certificate, certificate
+from heartpole_jax.optimum.heartpole_v0.sober import SoberOptimum, sober_optimum
 
-__all__ = ["SoberOptimum", "heart_attack_floor", "resting_risk", "return_ceiling", "sober_optimum"]
+__all__ = [
+    "Certificate",
+    "SoberOptimum",
+    "certificate",
+    "heart_attack_floor",
+    "resting_risk",
+    "return_ceiling",
+    "sober_optimum",
+]

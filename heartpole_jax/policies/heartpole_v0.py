@@ -4,6 +4,7 @@ policies.make("reference")        policies.rested(alertness=0.4)        policies
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import numpy as np
 from chex import Array, Numeric
 
 from heartpole_jax import arguments, validation
-from heartpole_jax.envs.heartpole_v0 import NUM_ACTIONS, OBS_NAMES, Action, EnvParams, check_action
+from heartpole_jax.envs.heartpole_v0 import NUM_ACTIONS, OBS_NAMES, SLEEP_HALF_HOURS, Action, EnvParams, check_action
 from heartpole_jax.optimum import sober_optimum
 from heartpole_jax.policies.scripted import uniformly_random
 from heartpole_jax.policy import Policy
@@ -20,6 +21,7 @@ _ALERTNESS = OBS_NAMES.index("alertness")
 _INTOXICATION = OBS_NAMES.index("intoxication")
 _TIME_ELAPSED = OBS_NAMES.index("time_elapsed")
 _TIME_SINCE_SLEPT = OBS_NAMES.index("time_since_slept")
+_WORK_DONE = OBS_NAMES.index("work_done")
 
 
 def always(action: Numeric) -> Policy:
@@ -69,9 +71,13 @@ def ballmer_peak(intoxication: Numeric = 0.125, alertness: Numeric = 0.4) -> Pol
 
 
 def optimal(params: EnvParams | None = None) -> Policy:
-    """The best policy without drinks (see `optimum`): it knows what is left of the episode, and when a day pays."""
-    bedtimes = jnp.asarray(sober_optimum(params).bedtimes, jnp.result_type(float))
-    return Policy(act=_optimal, params=bedtimes, carry=jnp.zeros((), jnp.int32))
+    """The best policy without drinks (see `optimum`): it knows what is left of the episode, and when a day pays.
+
+    `optimum.certificate` tells for which parameters no other policy is better, drinks or not.
+    """
+    solved, dtype = sober_optimum(params), jnp.result_type(float)
+    tables = _Days(*(jnp.asarray(getattr(solved, name), dtype) for name in _Days._fields))
+    return Policy(act=_optimal, params=tables, carry=(jnp.zeros((), jnp.int32), tables.prices[1]))
 
 
 SCRIPTED: dict[str, Callable[[EnvParams | None], Policy]] = {
@@ -123,8 +129,26 @@ def _ballmer_peak(limits, carry, obs, draw):
     return jnp.where(obs[_ALERTNESS] < alertness, Action.SLEEP, awake), carry
 
 
-def _optimal(bedtimes, num_steps, obs, draw):
-    steps_left = jnp.maximum(bedtimes.shape[0] - 1 - num_steps, 0)
-    awake = jnp.minimum(obs[_TIME_SINCE_SLEPT].astype(jnp.int32), bedtimes.shape[1] - 1)
-    tired = obs[_ALERTNESS] < bedtimes[steps_left, awake]
-    return jnp.where(tired, Action.SLEEP, Action.NOTHING), num_steps + 1
+class _Days(NamedTuple):
+    """What the optimal policy knows: the fields of `SoberOptimum` by the same names."""
+
+    prices: Array
+    bedtimes: Array
+    work_left: Array
+    half_hours_left: Array
+
+
+def _optimal(days, carry, obs, draw):
+    num_steps, price = carry  # of a half-hour today
+    left = jnp.maximum(days.work_left.shape[0] - 1 - num_steps, 0)
+    awake = jnp.minimum(obs[_TIME_SINCE_SLEPT].astype(jnp.int32), days.bedtimes.shape[2] - 1)
+    low, middle, high = days.bedtimes[:, left, awake]
+    # An infinite bedtime is so at every price nearby, or begins to be so at one of them.
+    between = jnp.clip((price - days.prices[1]) / (days.prices[2] - days.prices[1]), -1.0, 1.0)
+    slope = jnp.where(between > 0, high - middle, middle - low)
+    bedtime = jnp.where(jnp.isfinite(slope), middle + between * slope, middle)
+    tired = obs[_ALERTNESS] < bedtime
+    # Tomorrow a half-hour costs the ratio of work to time that the episode should end with.
+    half_hours = obs[_TIME_ELAPSED] + SLEEP_HALF_HOURS + days.half_hours_left[left]
+    tomorrow = (obs[_WORK_DONE] + days.work_left[left]) / half_hours
+    return jnp.where(tired, Action.SLEEP, Action.NOTHING), (num_steps + 1, jnp.where(tired, tomorrow, price))

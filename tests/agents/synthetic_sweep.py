@@ -49,6 +49,7 @@ def trial(configuration: int, seed: int, regret: float | None, status: str = "fi
         "env_steps": 100,
         "mean_return": -123.0 - value,
         "standard_error": 0.01,
+        "certified": regret is not None,
         "diverged_at": None,
         "curve": curve,
     }
@@ -92,6 +93,7 @@ def _train(generator, index: int, seed: int, values: dict, evaluations: int, has
         mean_return=-123.304 - final,
         standard_error=0.0002,
         regret=final if has_regret else None,
+        certified=has_regret,
         diverged_at=diverged_at,
         curve=curve,
     )

@@ -155,7 +155,7 @@ def test_the_numbers_of_an_evaluation_fit_together(two_days):
     assert found.expected_return.mean == pytest.approx(
         found.work_done.mean - 100 * found.heart_attacks.mean, abs=1e-2 + 4 * found.expected_return.standard_error
     )
-    best = evaluation.best_return(params, V1)
+    best = evaluation.best_known(params, V1).expected_return
     assert found.regret.mean == pytest.approx(best - found.expected_return.mean, abs=1e-9)
     assert sum(value.mean for value in found.actions_a_day.values()) == pytest.approx(
         48 * found.decisions.mean / 96, rel=0.1
@@ -168,7 +168,7 @@ def test_actions_that_only_harm_are_left_out_and_impairing_good_ones_refused():
     params = EnvParams(menu=menu.Menu((*PARAMS.menu.actions, tea)), max_half_hours=4)
     with pytest.raises(optimum_v1.NoSolution, match="the action 'tea' impairs, and is not plainly worse than idling"):
         optimum_v1.solve(params)
-    assert evaluation.best_return(params, hp.make("HeartPole-v1", menu=params.menu)) is None
+    assert evaluation.best_known(params, hp.make("HeartPole-v1", menu=params.menu)) is None
     harmless = dataclasses.replace(params, menu=menu.Menu(PARAMS.menu.actions[:2]))
     without_cannabis = dataclasses.replace(params, menu=menu.Menu(PARAMS.menu.actions[:7]))
     values = [optimum_v1.solve(case).expected_return for case in (without_cannabis, EnvParams(max_half_hours=4))]

@@ -97,18 +97,18 @@ def test_under_a_menu_that_cannot_be_solved_policies_are_ranked_without_regrets(
     run = save("puffer", env, {"max_half_hours": 48})
     assert main(["leaderboard", run, "--episodes", "64"]) == 0
     out = capsys.readouterr().out
-    assert "Regret is unknown: this menu cannot be solved." in out
+    assert "No best policy is known: this menu cannot be solved." in out
     first = next(line for line in out.splitlines() if line.startswith("puffer"))
     assert first.split()[4] == "unknown"  # after the expected return
     assert main(["evaluate", run, "--episodes", "64"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert f"expected return       {' '.join(first.split()[1:4])}" in lines
-    assert f"{'regret':<22}unknown: no best return is known" in lines
+    assert f"{'behind best known':<22}unknown: no best return is known" in lines
     params = env_params.replaced(registry.make(env), {"max_half_hours": 48})
     report = evaluate_command.evaluate_saved(Path(run), registry.make(env), 64, params)
     assert report["best_known_return"] is None
     assert [row["policy"] for row in report["policies"]] == ["puffer"]
-    assert "Regret is unknown" in capsys.readouterr().out
+    assert "No best policy is known" in capsys.readouterr().out
 
 
 def test_a_run_elsewhere_is_ranked_by_its_return(save, capsys):

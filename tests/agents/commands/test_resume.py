@@ -170,7 +170,7 @@ def pretend(monkeypatch, returns, num_weights):
     """Training whose chunk i has weights that are all i + 1, and whose value is returns[i]."""
     record = dict.fromkeys(
         ("num_updates", "loss", "q_value", "grad_norm", "num_episodes", "episode_return", "epsilon", "learning_rate",
-         "regret", "seconds", "steps_per_second"), 1.0,
+         "regret", "certified", "seconds", "steps_per_second"), 1.0,
     )  # fmt: skip
 
     def train(key, hyperparams, config, env, plan, evaluation_episodes, params, *, start, seconds_before):

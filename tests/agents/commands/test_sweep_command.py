@@ -60,7 +60,7 @@ def test_a_sweep_says_what_it_will_do_and_how_long_that_takes(swept):
     assert lines[3].startswith("memory: 0.1 MiB a trial; slices of 4, ")
     assert lines[4] == f"run folder: {swept.folder}"
     assert sum(line.startswith("estimate: ") for line in lines) == 1
-    assert "4 configurations, regret over seeds" in swept.out
+    assert "4 configurations, behind best known over seeds" in swept.out
     assert "8 trials: 8 finished, 0 stopped early by halving, 0 diverged." in swept.out
 
 

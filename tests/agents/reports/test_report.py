@@ -23,6 +23,7 @@ RATE = "hyperparams.learning_rate"
 RECORD = {
     "env_steps": 4096, "num_updates": 256.0, "loss": 1.25, "q_value": -3.0, "grad_norm": 2.0, "num_episodes": 4.0,
     "episode_return": -150.5, "epsilon": 0.5, "learning_rate": 0.001, "greedy_return": -125.0, "regret": 1.6957,
+    "certified": 1.0,
     "seconds": 2.0, "steps_per_second": 123456.7,
 }  # fmt: skip
 CONFIG = {
@@ -109,7 +110,7 @@ def test_the_page_has_all_its_parts_in_order_and_its_numbers_explained(page):
              "Trials that diverged or were stopped", "How it was run"]  # fmt: skip
     assert [tag for tag, _ in page.tags if tag in ("h1", "h2", "h3")] == ["h1"] + 6 * ["h2"]
     assert [page.text.index(part) for part in parts] == sorted(page.text.index(part) for part in parts)
-    assert "Regret is what a policy's expected return lacks of the best known one, so 0 is optimal" in page.text
+    assert "Regret is what a policy's expected return lacks of the optimum's, so 0 is optimal" in page.text
     for text in ("python -m agents sweep study.toml", "jax 0.10.2", "slice size 16", "seconds 1,234.5"):
         assert text in page.text
 
@@ -210,7 +211,11 @@ def run(tmp_path):
 def _row(name, regret):
     numbers = {"expected_return": -123.3 - regret, "regret": regret, "score": 0.3, "heart_attacks": 1.2,
                "excess_heart_attacks": 0.0, "drinks_a_day": 0.25, "share_asleep": 0.5, "behind_first": 0.0}  # fmt: skip
-    return {"policy": name, "num_episodes": 65536} | numbers | {f"{name}_standard_error": 0.0001 for name in numbers}
+    return (
+        {"policy": name, "num_episodes": 65536, "certified": True}
+        | numbers
+        | {f"{name}_standard_error": 0.0001 for name in numbers}
+    )
 
 
 def test_the_page_of_a_training_run_has_its_regret_and_its_place(run):
@@ -228,7 +233,13 @@ def test_the_page_of_a_training_run_has_its_regret_and_its_place(run):
 
 
 def test_the_page_of_a_training_run_elsewhere_has_the_expected_return_alone(run):
-    row = {"policy": "a<b", "num_episodes": 1024, "expected_return": 498.5, "expected_return_standard_error": 0.25}
+    row = {
+        "policy": "a<b",
+        "num_episodes": 1024,
+        "expected_return": 498.5,
+        "certified": False,
+        "expected_return_standard_error": 0.25,
+    }
     run_folder.write_evaluation(run, {"evaluated": "a<b", "policies": [row]})
     text = Page(report.write(run).read_text()).text
     assert "Expected return 498.50 ± 0.25" in text
@@ -237,10 +248,10 @@ def test_the_page_of_a_training_run_elsewhere_has_the_expected_return_alone(run)
 
 def test_the_page_of_a_run_whose_menu_cannot_be_solved_says_that_regret_is_unknown(run):
     row = {"policy": run.name, "num_episodes": 128, "expected_return": 512.5, "expected_return_standard_error": 0.25,
-           "work_done": 700.0, "heart_attacks": 2.0, "decisions": 720.0}  # fmt: skip
+           "certified": False, "work_done": 700.0, "heart_attacks": 2.0, "decisions": 720.0}  # fmt: skip
     run_folder.write_evaluation(run, {"evaluated": run.name, "best_known_return": None, "policies": [row]})
     found = Page(report.write(run).read_text())
-    assert "Regret unknown no best return is known" in found.text
+    assert "Behind best known unknown no best return is known" in found.text
     assert "Expected return 512.50 ± 0.25" in found.text
 
 

@@ -111,7 +111,7 @@ def _sweep(folder, seed):
     result = Result((Trial(0, seed), Trial(1, seed)), **arrays, diverged_at=np.array([-1, -1]), curves=curves)
     slice_files.write(folder, TASK, study_file.digest(study), result)
     trials = [
-        results.TrialResult(i, seed, {"discount": 0.9}, "finished", 4096, 1.0 + seed, 0.5, 0.5, None,
+        results.TrialResult(i, seed, {"discount": 0.9}, "finished", 4096, 1.0 + seed, 0.5, 0.5, True, None,
                        {name: np.ones(1) for name in ("env_steps", *results.CURVES)})
         for i in range(2)
     ]  # fmt: skip

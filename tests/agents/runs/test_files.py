@@ -25,7 +25,7 @@ from heartpole_jax.terminal import printable
 DEAD = 2**22 + 1  # above every process id
 RECORD = {
     "env_steps": 4096, "loss": 1.25, "episode_return": -150.5, "epsilon": 0.5, "learning_rate": 0.001,
-    "greedy_return": -125.0, "regret": 1.6957, "seconds": 2.0, "steps_per_second": 123456.7,
+    "greedy_return": -125.0, "regret": 1.6957, "certified": 1.0, "seconds": 2.0, "steps_per_second": 123456.7,
 }  # fmt: skip
 
 

@@ -64,7 +64,7 @@ learning_rate = {log_uniform = [1e-4, 1e-2]}
 """  # fmt: skip
 NUM_WEIGHTS = 6 * 4 + 4
 CURVES = (
-    "num_updates", "loss", "grad_norm", "episode_return", "greedy_return", "regret", "epsilon", "seconds",
+    "num_updates", "loss", "grad_norm", "episode_return", "greedy_return", "regret", "certified", "epsilon", "seconds",
     "steps_per_second",
 )  # fmt: skip
 

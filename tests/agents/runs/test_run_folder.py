@@ -35,6 +35,7 @@ RECORD = {
     "learning_rate": 0.001,
     "greedy_return": -125.0,
     "regret": 1.6957,
+    "certified": 1.0,
     "seconds": 2.0,
     "steps_per_second": 123456.7,
 }

@@ -189,6 +189,7 @@ def test_columns_have_their_own_types_and_lists_are_text(tmp_path):
         "configuration": "int64", "seed": "int64", "status": "string", "env_steps": "int64",
         "hyperparams.learning_rate": "double", "hyperparams.discount": "double", "config.hidden_sizes": "string",
         "config.double_q": "bool", "mean_return": "double", "standard_error": "double", "regret": "double",
+        "certified": "bool",
         "diverged_at": "int64",
     }  # fmt: skip
     with (tmp_path / "results.csv").open() as file:

@@ -18,15 +18,20 @@ def _study(*highs, **changes):
 
 
 def test_regret_is_compared_where_it_is_known_of_all():
-    assert objectives.metric(_study(1.3, 2.0)) == "regret"
+    assert objectives.metric(_study(1.3, 2.0)) == "behind best known"  # in 50 decisions a coffee may pay
     assert objectives.metric(_study(1.3, 3.0, 2.0)) == "return"
-    assert objectives.metric(study_file.read(SMALL, "x")) == "regret"
+    assert objectives.metric(study_file.read(SMALL, "x")) == "behind best known"
+    assert objectives.metric(study_file.read(SMALL | {"params": {}}, "x")) == "regret"
+    dear = {"heart_attack_penalty": {"grid": [1e3, 1e5]}}
+    assert objectives.metric(study_file.read(SMALL | {"space": dear}, "x")) == "behind best known"  # the first alone
+    dear = {"heart_attack_penalty": {"grid": [3e3, 1e5]}}
+    assert objectives.metric(study_file.read(SMALL | {"space": dear}, "x")) == "regret"
     assert objectives.metric(study_file.read(SMALL | {"params": {"wake_up_alertness_high": 3.0}}, "x")) == "return"
 
 
 def test_an_adaptive_search_is_reported_regrets_where_the_environment_that_is_not_swept_has_one():
     adaptive = {"search": "optuna", "num_configurations": 4}
-    assert objectives.metric(_study(1.3, 3.0, **adaptive)) == "regret"
+    assert objectives.metric(_study(1.3, 3.0, **adaptive)) == "behind best known"
     unknown = {"max_steps": 50, "wake_up_alertness_low": 2.9, "wake_up_alertness_high": 3.0}
     assert objectives.metric(_study(3.0, 3.5, **adaptive, params=unknown)) == "return"
 

@@ -55,6 +55,7 @@ def made_up(name="agent", score=0.0476, attacks=FLOOR, drinks=0.0, asleep=0.5, r
     value = score - 100.0 * attacks
     return Evaluation(
         name=name, num_episodes=4, expected_return=exactly(value), regret=exactly(-123.304 - value),
+        certified=True,
         score=exactly(score), heart_attacks=exactly(attacks), excess_heart_attacks=exactly(attacks - FLOOR),
         drinks_a_day=exactly(drinks), share_asleep=exactly(asleep), returns=np.asarray(returns),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The optimum against enumeration, the ceiling against hand results, both against simulation."""
+"""The optimum without drinks against enumeration and simulation, the ceiling against hand results."""
 
 import itertools
 
@@ -12,6 +12,7 @@ from heartpole_jax import EnvParams, policies
 from heartpole_jax.envs.heartpole_v0 import Action, Noise, initial_state, transition
 from heartpole_jax.evaluation import estimate, evaluate
 from heartpole_jax.optimum import heart_attack_floor, return_ceiling, sober_optimum
+from heartpole_jax.optimum.heartpole_v0 import sober
 from heartpole_jax.rollout import rollout
 
 pytestmark = pytest.mark.once
@@ -25,9 +26,10 @@ def optimised():
 
 
 def test_the_optimum_is_the_known_one():
+    """To the digits of an independent computation, whose own error is 2e-7."""
     optimum = sober_optimum()
-    assert optimum.expected_return == pytest.approx(-123.304, abs=1e-3)
-    assert optimum.score == pytest.approx(0.3268, abs=1e-4)
+    assert optimum.expected_return == pytest.approx(-123.304279, abs=1e-6)
+    assert optimum.score == pytest.approx(0.32687927, abs=5e-7)
     assert optimum.heart_attacks == pytest.approx(1.2363115783173872, abs=1e-12)
 
 
@@ -62,6 +64,39 @@ def test_the_optimum_is_the_best_of_all_schedules_where_waking_up_is_certain(x64
     assert float(final.work_done[0] / final.time_elapsed[0]) == pytest.approx(float(scores.max()), abs=1e-6)
 
 
+def _exhaustive(params, rested, left, state):
+    """The best E[W / t] from states of shape (n,): alertness, half-hours awake, W, t. Every history is followed."""
+    alertness, awake, work, time = state
+    if left == 0:
+        return work / time
+
+    def worked(a, s, t):
+        done = work + a / (1 + np.exp(a - 3)) / (1 + np.exp(-2.5))
+        fatigue = 1 / (1 + np.exp(-(s - params.fatigue_onset) / params.fatigue_width))
+        return _exhaustive(params, rested, left - 1, (a - fatigue, s + 1, done, t + 1))
+
+    asleep = sum(worked(np.full_like(alertness, a), np.zeros_like(awake), time + 16) for a in rested) / len(rested)
+    return np.maximum(worked(alertness, awake, time), asleep)
+
+
+@pytest.mark.parametrize(("num_steps", "nodes"), [(1, 12), (2, 12), (3, 12), (4, 12), (5, 6), (6, 4)])
+def test_the_optimum_is_that_of_all_histories_where_waking_up_is_random(monkeypatch, num_steps, nodes):
+    """What has been earned decides when to sleep: E[W / t], not the largest E[W] / E[t]."""
+    params = EnvParams(max_steps=num_steps, fatigue_onset=2.0, fatigue_width=0.5)
+    monkeypatch.setattr(sober, "_WAKE_UP_NODES", nodes)
+    rested, zeros = 0.7 + 0.6 * (np.arange(nodes) + 0.5) / nodes, np.zeros(nodes)
+    best = _exhaustive(params, rested, num_steps, (rested, zeros, zeros, zeros)).mean()
+    assert sober._solve.__wrapped__(params).score == pytest.approx(best, abs=2e-5)
+
+
+def test_six_decisions_have_the_score_of_another_exhaustive_search(monkeypatch):
+    params = EnvParams(max_steps=6, fatigue_onset=2.0, fatigue_width=0.5)
+    monkeypatch.setattr(sober, "_WAKE_UP_NODES", 12)
+    solved = sober._solve.__wrapped__(params)
+    assert solved.score == pytest.approx(0.2315128, abs=1e-6)
+    assert solved.prices[1] < solved.score - 0.01  # the largest E[W] / E[t] is another number
+
+
 def test_the_optimal_policy_earns_what_the_dynamic_program_says():
     # Standard error 3e-5; 5 of them: a false alarm in 2 million seeds.
     evaluation = evaluate(policies.optimal(), jax.random.key(11), num_episodes=65_536)
@@ -82,8 +117,9 @@ def test_no_simple_bedtime_beats_the_optimum(alertness, best):
 
 
 def test_bedtimes_wait_in_the_evening_of_the_episode():
-    bedtimes = sober_optimum().bedtimes
+    low, bedtimes, high = sober_optimum().bedtimes
     assert bedtimes.shape == (1001, 97)
+    assert low[500, 14] > bedtimes[500, 14] > high[500, 14]  # the dearer a half-hour, the fewer nights
     assert np.all(bedtimes[:, 0] == -np.inf)  # no patient sleeps straight after waking up
     assert 0.36 < bedtimes[500, 14] < 0.39  # halfway through, near the stationary answer
     assert np.all(bedtimes[1, :17] == -np.inf)  # before the last decision a night cannot pay
@@ -91,16 +127,16 @@ def test_bedtimes_wait_in_the_evening_of_the_episode():
 
 
 def test_who_hardly_tires_stays_up_for_longer_than_any_table_we_begin_with():
-    params = EnvParams(fatigue_onset=400.0, fatigue_width=20.0, max_steps=300)
+    params = EnvParams(fatigue_onset=400.0, fatigue_width=20.0, max_steps=150)
     optimum = sober_optimum(params)
-    assert optimum.bedtimes.shape[1] > 200
+    assert optimum.bedtimes.shape[2] > 100
     awake = evaluate(policies.make("nothing"), jax.random.key(0), params, num_episodes=4096)
     assert awake.regret.mean > -5 * awake.regret.standard_error
 
 
 def test_who_wakes_up_badly_at_once_goes_back_to_bed():
     params = EnvParams(wake_up_alertness_low=0.0, wake_up_alertness_high=2.0, max_steps=100)
-    assert 0.1 < sober_optimum(params).bedtimes[100, 0] < 1.0
+    assert 0.1 < sober_optimum(params).bedtimes[1, 100, 0] < 1.0
     found = evaluate(policies.optimal(params), jax.random.key(1), params, num_episodes=65_536)
     assert abs(found.regret.mean) < 5 * found.regret.standard_error
     actions = rollout(policies.optimal(params), jax.random.key(1), params, num_envs=4096, num_steps=1, record=_slept)
