@@ -73,9 +73,9 @@ def _optimum(options: argparse.Namespace) -> None:
     out = _picture(options.out) if options.out else None
     params = env_params.replaced(HEARTPOLE_V0, env_params.read(HEARTPOLE_V0, _values(options.params)))
     solved, proof = optimum.sober_optimum(params), optimum.certificate(params)
-    print(f"without drinks       {solved.expected_return:.6f}, a score of {solved.score:.6f}")
+    print(f"without drinks       {solved.expected_return:.5f}, a score of {solved.score:.6f}")
     print(f"of all policies      {'the same' if proof.certified else 'unknown'}: {proof.reason}")
-    print(f"no policy exceeds    {solved.expected_return if proof.certified else optimum.return_ceiling(params):.6f}")
+    print(f"no policy exceeds    {solved.expected_return if proof.certified else optimum.return_ceiling(params):.5f}")
     print(f"heart attacks        {solved.heart_attacks:.6f}, and no policy has fewer")
     if out:
         from heartpole_jax.drawing.charts import style  # here, since matplotlib is an extra

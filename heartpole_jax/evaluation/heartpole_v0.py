@@ -149,7 +149,7 @@ def _what_is_known(best: BestKnown | None, params: EnvParams) -> list[str]:
         return [
             f"Regret is unknown: for these parameters the best policy without drinks cannot be computed; {ceiling}."
         ]
-    found = f"the best policy without drinks, computed by dynamic programming: {best.expected_return:.6f}"
+    found = f"the best policy without drinks, computed by dynamic programming: {best.expected_return:.5f}"
     if best.certified:
         return [f"Regret is against {found}. It is the optimum over all policies; {certificate(params).reason}."]
     return [f"Best known is {found}. Others may be better: {ceiling}.", f"{certificate(params).reason.capitalize()}."]
