@@ -17,7 +17,7 @@ from heartpole_jax.envs import environment, registry
 from heartpole_jax.envs import menu as menus
 from heartpole_jax.envs import params as env_params
 from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
-from heartpole_jax.evaluation import menu_report, tables
+from heartpole_jax.evaluation import literature_tables, menu_report, tables
 from heartpole_jax.gradients.sensitivity import as_text, sensitivity
 from heartpole_jax.policies import saved_policy
 from heartpole_jax.rollout import everything, rollout
@@ -52,21 +52,29 @@ def _fail(error: Exception | str, status: int) -> int:
 
 def _leaderboard(options: argparse.Namespace) -> None:
     env = _environment(options)
-    params = env_params.replaced(env, env_params.read(env, _values(options.params)))
-    chosen = None
-    if options.policies:
-        chosen = {name: policies.make(name, params, env) for name in options.policies}
     folder = disk.as_path(options.out) if options.out else None
     if folder:
         validation.check_folder(folder)
-    board = evaluation.leaderboard(
-        chosen, jax.random.key(options.seed), params, env=env, num_episodes=options.episodes,
-        devices=jax.devices(), progress=lambda name: print(f"evaluating {name} ...", file=sys.stderr),
-    )  # fmt: skip
-    print(printable(tables.as_format(board, options.format, options.seed)), end="")
+    key, form = jax.random.key(options.seed), typing.cast(Any, literature_tables if options.literature else tables)
+    how: dict[str, Any] = {
+        "env": env, "num_episodes": options.episodes, "devices": jax.devices(),
+        "progress": lambda name: print(f"evaluating {name} ...", file=sys.stderr),
+    }  # fmt: skip
+    found: Any
+    if options.literature:
+        for flag in ("policies", "params"):
+            if getattr(options, flag):
+                raise ValueError(f"--literature is of the published policies and constants; leave --{flag} out")
+        found = evaluation.literature(key, **how)
+    else:
+        params = env_params.replaced(env, env_params.read(env, _values(options.params)))
+        chosen = {name: policies.make(name, params, env) for name in options.policies or ()}
+        found = evaluation.leaderboard(chosen or None, key, params, **how)
+    print(printable(form.as_format(found, options.format, options.seed)), end="")
     if folder:
-        tables.save(board, folder, options.seed)
-        print(f"\nwritten: {folder}/leaderboard.md, .json, .csv", file=sys.stderr)
+        form.save(found, folder, options.seed)
+        name = "literature" if options.literature else "leaderboard"
+        print(f"\nwritten: {folder}/{name}.md, .json, .csv", file=sys.stderr)
 
 
 def _optimum(options: argparse.Namespace) -> None:
@@ -224,6 +232,9 @@ def _parser() -> argparse.ArgumentParser:
     board.set_defaults(command=_leaderboard)
     _add_environment(board, "HeartPole-v0")
     board.add_argument("--policies", nargs="+", metavar="NAME", help="of those that it otherwise shows all of")
+    board.add_argument(
+        "--literature", action="store_true", help="published policies instead, printed and exact scores side by side"
+    )
     board.add_argument("--episodes", type=_count, help="for each policy (default 65536, and 16384 of HeartPole-v1)")
     board.add_argument("--seed", type=_seed, default=0, help="of the noise (default %(default)s)")
     board.add_argument("--format", choices=tables.FORMATS, default="table")

@@ -73,8 +73,11 @@ class Environment:
     non_negative: Callable[[Any], frozenset[str]] = _no_bounds  # params -> the numbers of a state that are never < 0
     check_params: Callable[[Any], None] = _accept  # raises for parameters of the right type that do not fit
     gauges: tuple[Gauge, ...] = ()  # what pictures show of a patient
-    # The scripted policies: a mapping of names to functions params -> `Policy`. This and the next three may be names.
+    # The scripted policies: a mapping of names to functions params -> `Policy`. Each of type Any may be a name.
     policies: Any = None
+    published_policies: Any = (
+        None  # as `policies`: those of published work, made by name and not shown among the others
+    )
     shown_policy: str = ""  # the one that commands show where none is named; the first where empty
     evaluator: Any = "heartpole_jax.evaluation.mean_return:EVALUATOR"  # an `evaluation.Evaluator`
     return_objective: Any = "heartpole_jax.gradients.objectives:RETURN"  # the `gradients.Objective` called "return"

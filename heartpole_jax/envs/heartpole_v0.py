@@ -466,6 +466,7 @@ HEARTPOLE_V0 = Environment(
     non_negative=_non_negative,
     gauges=(ALERTNESS_GAUGE, HYPERTENSION_GAUGE, INTOXICATION_GAUGE),
     policies="heartpole_jax.policies.heartpole_v0:SCRIPTED",
+    published_policies="heartpole_jax.policies.literature:PUBLISHED",
     shown_policy="reference",
     evaluator="heartpole_jax.evaluation.heartpole_v0:EVALUATOR",
     return_objective="heartpole_jax.gradients.objectives:SCORE_AND_PENALTY",

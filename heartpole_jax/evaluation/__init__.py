@@ -11,6 +11,8 @@ from heartpole_jax.evaluation.estimates import (
     without_attack_noise,
 )
 from heartpole_jax.evaluation.evaluator import BestKnown, Evaluation, Evaluator, Row, evaluator_of, gap_name
+from heartpole_jax.evaluation.literature_scores import literature, published
+from heartpole_jax.evaluation.literature_tables import Literature, Published
 from heartpole_jax.evaluation.scoring import best_known, evaluate, leaderboard
 from heartpole_jax.evaluation.tables import Leaderboard
 
@@ -21,6 +23,8 @@ __all__ = [
     "Evaluation",
     "Evaluator",
     "Leaderboard",
+    "Literature",
+    "Published",
     "Row",
     "across_seeds",
     "best_known",
@@ -32,5 +36,7 @@ __all__ = [
     "gap_name",
     "interquartile_mean",
     "leaderboard",
+    "literature",
+    "published",
     "without_attack_noise",
 ]

@@ -6,6 +6,7 @@ Elsewhere it is "behind best known", and a better policy has less than 0.
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,6 +86,7 @@ class Evaluator(NamedTuple):
     cells: Callable[[Any], tuple[str, ...]] = lambda evaluation: ()  # of these columns
     notes: Callable[[Sequence[Row], Any], list[str]] = _no_notes  # rows, params -> lines below the table
     facts: Callable[[Any], dict[str, Any]] = lambda params: {}  # params -> what JSON tells of the environment
+    literature: Path | None = None  # TOML of published scores, see `evaluation.literature`
 
 
 @arguments.typed()

@@ -12,6 +12,7 @@ Single returns have a standard deviation of 111 while policies differ by hundred
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -175,4 +176,5 @@ EVALUATOR = Evaluator(
     cells=_cells,
     notes=_notes,
     facts=_facts,
+    literature=Path(__file__).parent / "literature.toml",
 )

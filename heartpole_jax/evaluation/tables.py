@@ -5,7 +5,7 @@ import dataclasses
 import io
 import json
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,25 +76,18 @@ def save(board: Leaderboard, folder: Path, seed: int) -> None:
 @arguments.typed()
 def as_text(board: Leaderboard) -> str:
     """A table with aligned columns and a few lines to read it by."""
-    cells = _cells(board)
-    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
-    lines = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in cells]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join([*lines, "", *_notes(board)])
+    return "\n".join([*aligned(_cells(board)), "", *_notes(board)])
 
 
 @arguments.typed()
 def as_markdown(board: Leaderboard, seed: int) -> str:
     """A short report: what was run, the table, how to read it."""
-    header, *rows = _cells(board)
     lines = [
         f"# {board.env.name}: policies by expected return",
         "",
         *(f"- {key}: {value}" for key, value in provenance(board, seed).items()),
         "",
-        "| " + " | ".join(header) + " |",
-        "|" + " --- |" * len(header),
-        *("| " + " | ".join(row) + " |" for row in rows),
+        *piped(_cells(board)),
         "",
         *_notes(board),
     ]
@@ -112,17 +105,39 @@ def as_json(board: Leaderboard, seed: int) -> str:
 @arguments.typed()
 def as_csv(board: Leaderboard) -> str:
     """One line for each policy: its name, the episodes, and each estimate with its standard error."""
+    return lines_of([_record(row) for row in board])
+
+
+@arguments.typed()
+def provenance(board: Leaderboard, seed: int) -> dict[str, Any]:
+    """What produced a leaderboard: versions, devices, seed, episodes."""
+    return run_facts(seed, board[0].evaluation.num_episodes)
+
+
+def aligned(cells: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of aligned columns, the first to the left, with a rule under the first line."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in cells]
+    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
+
+
+def piped(cells: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table in Markdown, of which the first is the header."""
+    lines = ["| " + " | ".join(line) + " |" for line in cells]
+    return [lines[0], "|" + " --- |" * len(cells[0]), *lines[1:]]
+
+
+def lines_of(records: Sequence[Mapping[str, Any]]) -> str:
+    """Records of the same keys as CSV, with a header."""
     text = io.StringIO()
-    records = [_record(row) for row in board]
     writer = csv.DictWriter(text, list(records[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
     return text.getvalue()
 
 
-@arguments.typed()
-def provenance(board: Leaderboard, seed: int) -> dict[str, Any]:
-    """What produced a leaderboard: versions, devices, seed, episodes."""
+def run_facts(seed: int, num_episodes: int) -> dict[str, Any]:
+    """What produced a table: versions, devices, seed, episodes."""
     devices = jax.devices()
     return {
         "heartpole_jax": __version__,
@@ -131,7 +146,7 @@ def provenance(board: Leaderboard, seed: int) -> dict[str, Any]:
         "devices": f"{len(devices)} x {devices[0].device_kind}",
         "machine": platform.machine(),
         "seed": int(seed),
-        "episodes": board[0].evaluation.num_episodes,
+        "episodes": num_episodes,
     }
 
 

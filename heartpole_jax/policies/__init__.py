@@ -16,14 +16,17 @@ from heartpole_jax.policies.heartpole_v0 import (
     schedule,
 )
 from heartpole_jax.policies.host import from_host
+from heartpole_jax.policies.literature import deepseek_coder, gpt_4o, vadim
 from heartpole_jax.policies.scripted import default_policies, make, of, uniformly_random
 
 __all__ = [
     "always",
     "ballmer_peak",
     "coffee_after_waking",
+    "deepseek_coder",
     "default_policies",
     "from_host",
+    "gpt_4o",
     "heartpole_v1",
     "make",
     "of",
@@ -32,4 +35,5 @@ __all__ = [
     "rested",
     "schedule",
     "uniformly_random",
+    "vadim",
 ]

@@ -20,16 +20,20 @@ def of(env: Environment) -> Mapping[str, Callable[[Any], Policy]]:
     return imported(env.policies)
 
 
+def _with_published(env: Environment) -> Mapping[str, Callable[[Any], Policy]]:
+    return {**of(env), **(imported(env.published_policies) or {})}
+
+
 @arguments.checked(env=Environment)
 def make(name: str, params: Any = None, env: Environment = HEARTPOLE_V0) -> Policy:
-    """The scripted policy of `env` called `name`, made for its parameters, the defaults where None.
+    """The scripted or published policy of `env` called `name`, made for its parameters, the defaults where None.
 
     Raises:
       ValueError: if there is none of that name, or it cannot be made for these parameters: a menu without what it
         takes, an optimum that is unknown.
       TypeError: for another environment's parameters.
     """
-    return validation.look_up(of(env), name, "policy")(env.params_or_default(params))
+    return validation.look_up(_with_published(env), name, "policy")(env.params_or_default(params))
 
 
 @arguments.checked(env=Environment)
