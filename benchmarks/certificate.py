@@ -3,9 +3,9 @@
     python benchmarks/certificate.py [--constants 100] [--policies 100] [--seed 0]
 
 For each set of constants that `optimum.certificate` certifies, policies of three kinds are evaluated: the optimal one
-with drinks at some decisions, most of them late; bedtimes with a coffee or beer when alertness or blood alcohol is low;
-and random linear scores of the observation. Prints how many have a regret below -3 standard errors, where about one in 740
-of those that are as good as the optimum would have it by chance, and the lowest regret in standard errors.
+with drinks at some decisions, most of them late; bedtimes with a coffee or beer where alertness or alcohol is low;
+and random linear scores of the observation. Prints how many have a regret below -3 standard errors, where about one
+in 740 of those that are as good as the optimum would have it by chance, and the lowest regret in standard errors.
 """
 
 import argparse

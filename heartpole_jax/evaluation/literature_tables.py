@@ -10,7 +10,7 @@ from heartpole_jax import arguments, disk, validation
 from heartpole_jax.envs.environment import Environment
 from heartpole_jax.evaluation import tables
 from heartpole_jax.evaluation.estimates import Estimate, format_estimate
-from heartpole_jax.evaluation.evaluator import evaluator_of
+from heartpole_jax.evaluation.evaluator import evaluator_of, gap_name
 
 NUM_RESAMPLES = 100_000  # averages that a chance is the share of
 _HEADER = ("policy", "printed", "of", "exact", "regret", "error of printed", "so high", "best so high")
@@ -122,9 +122,11 @@ def as_markdown(found: Literature, seed: int) -> str:
 @arguments.typed()
 def as_json(found: Literature, seed: int) -> str:
     """Everything in the tables as numbers, with the sources and what it was run on."""
+    best = evaluator_of(found.env).best_known(found.env.default_params)
     report = {
         "run": tables.run_facts(seed, found.num_episodes),
-        "best_known_return": evaluator_of(found.env).best_return(found.env.default_params),
+        "best_known_return": None if best is None else best.expected_return,
+        "certified": best is not None and best.certified,
         "policies": [_record(row) for row in found.rows],
         "pairs": [_flat(dataclasses.asdict(pair), ("difference",)) for pair in found.pairs],
     }
@@ -173,11 +175,10 @@ def _notes(found: Literature) -> list[str]:
     for row in found.rows:
         if row.published is not None and row.published.missing is not None:
             missing.setdefault(row.published.missing, []).append(row.name)
-    best = evaluator_of(found.env).best_return(found.env.default_params)
+    best = evaluator_of(found.env).best_known(found.env.default_params)
+    against = "" if best is None else f" {gap_name(best.certified).capitalize()} is against {best.expected_return:.5f}."
     return [
-        f"{found.num_episodes:,} episodes of each policy; ± is one standard error. Regret is against {best:.3f}."
-        if best is not None
-        else f"{found.num_episodes:,} episodes of each policy; ± is one standard error.",
+        f"{found.num_episodes:,} episodes of each policy; ± is one standard error.{against}",
         "Error of printed: the standard error of the mean of as many episodes as the source has.",
         "So high, best so high: the chance that such a mean of this policy, of the best known, reaches the printed.",
         "Chance of the wrong order: that such a mean of the worse policy is above that of the better.",
