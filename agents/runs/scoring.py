@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from heartpole_jax import Environment, Policy, annotations, arguments, evaluation, policies, validation
+from heartpole_jax import Environment, Policy, annotations, arguments, evaluation, policies
 
 
 def _check_seed(name: str, seed: int) -> None:
@@ -32,7 +32,7 @@ def regret(env: Environment, mean_return: float, params: Any = None) -> float | 
     return None if best is None else best.expected_return - mean_return
 
 
-@arguments.typed(seed=_check_seed, num_episodes=validation.check_size)
+@arguments.typed(seed=_check_seed)
 def evaluate(
     policy: Policy, env: Environment, *, num_episodes: int | None, seed: int, name: str, params: Any = None
 ) -> evaluation.Evaluation:
@@ -42,7 +42,7 @@ def evaluate(
     )
 
 
-@arguments.typed(seed=_check_seed, num_episodes=validation.check_size)
+@arguments.typed(seed=_check_seed)
 def leaderboard(
     agents: Mapping[str, Policy],
     env: Environment,

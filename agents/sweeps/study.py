@@ -25,8 +25,8 @@ class Study:
     space: Mapping[str, Range]  # in order: a grid's last name is its fastest
     seeds: tuple[int, ...]
     evaluation_episodes: int  # of each evaluation while a trial is trained
+    num_evaluations: int  # of a whole run, evenly
     keep: str  # which policy a trial ends with, that of the last evaluation or of the best: "last" or "best"
-    num_evaluations: int = 32  # of a whole run, evenly
     final_episodes: int = 64  # of the kept policy, at the end
     search: str = "grid"  # or random, optuna
     num_configurations: int | None = None  # None for a grid

@@ -9,8 +9,8 @@
     [space]  # see `space`
     learning_rate = {log_uniform = [1e-4, 1e-2]}
 
-All else comes from the recipe, unless the tables [config], [hyperparams] and [params], `env`, `num_steps`, `keep` and
-`evaluation_episodes` give others. A swept name's range takes the place of its value there.
+All else comes from the recipe, unless the tables [config], [hyperparams] and [params], `env`, `num_steps`, `keep`,
+`num_evaluations` and `evaluation_episodes` give others. A swept name's range takes the place of its value there.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from typing import Any
 import tomli_w
 
 from agents.common.algorithm import Algorithm
-from agents.runs import algorithms, recipes
+from agents.runs import algorithms, loop, recipes
 from agents.runs.decoding import convert, decode_table, table
 from agents.sweeps import space, study_checks
 from agents.sweeps.space import Range
@@ -100,11 +100,14 @@ def read(content: Mapping[str, Any], name: str) -> Study:
     described["recipe"] = described.pop("based_on", described["recipe"])
     described.pop("algorithm", None)
     env = described["env"] = registry.located(described["env"])
+    config = decode_table("config", content, recipe.config)
+    if "num_evaluations" not in described:  # as often as `train` does: a trial is the run that it makes
+        described["num_evaluations"] = loop.plan(described["num_steps"], config, recipe.num_evaluations).num_chunks
     study = Study(
         **described,
         seeds=_seeds(content.get("seeds", 8)),
         halving=_halving(content.get("halving")),
-        config=decode_table("config", content, recipe.config),
+        config=config,
         hyperparams=decode_table("hyperparams", content, recipe.hyperparams),
         params=recipes.read_params({"params": {**recipe.params, **table("params", content)}}, env),
         space=_space(content, env, algorithms.of(recipe.config)),

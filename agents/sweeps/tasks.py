@@ -122,8 +122,8 @@ def rung_ends(num_chunks: int, halving: Halving | None) -> list[int]:
     share = halving.keep_one_in ** (halving.rungs - 1)
     if num_chunks % share:
         raise ValueError(
-            f"with {halving.rungs} rungs that keep one in {halving.keep_one_in}, the evaluations must be a multiple of "
-            f"{share}, got {num_chunks}"
+            f"with {halving.rungs} rungs that keep one in {halving.keep_one_in}, num_evaluations must be a multiple of "
+            f"{share}, got {num_chunks}; give {share * -(-num_chunks // share)}"
         )
     return [num_chunks // halving.keep_one_in**i for i in reversed(range(halving.rungs))]
 

@@ -126,7 +126,7 @@ def test_a_report_of_it_is_one_page(swept):
             "--search optuna --num-configurations 4 --halving 2 2",
             "halving goes with search = 'grid' or 'random': an adaptive search would compare",
         ),
-        ("--halving 3 2", "the evaluations must be a multiple of 3, got 4"),
+        ("--halving 3 2", "num_evaluations must be a multiple of 3, got 4; give 6"),
         ("--num-steps 100", "learning_starts must be below the run's 100 steps"),
         ("--seeds 7-3", "--seeds must be how many, or the first and the last as in 100-131, got '7-3'"),
         ("--slice-size 0", "slice_size must be at least 1"),

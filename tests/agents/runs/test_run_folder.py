@@ -222,6 +222,16 @@ def test_a_run_that_diverges_stops_after_its_record():
         records.extend(record for record, *_ in loop.train(jax.random.key(5), wild, CONFIG, ENV, PLAN))
 
 
+def test_without_a_number_a_policy_is_evaluated_in_as_many_episodes_as_the_environment_says():
+    """As `train`, `evaluate` and `leaderboard` are without --episodes."""
+    env, short = hp.make("HeartPole-v0"), hp.EnvParams(max_steps=2)
+    nothing = hp.policies.make("nothing")
+    found = scoring.evaluate(nothing, env, num_episodes=None, seed=0, name="idle", params=short)
+    assert found.num_episodes == 65_536
+    board = scoring.leaderboard({"idle": nothing}, env, num_episodes=None, seed=0, params=short)
+    assert {row.evaluation.num_episodes for row in board} == {65_536}
+
+
 def test_the_evaluation_of_an_environment_whose_return_is_known():
     env = probe_environments.counter(5)
     found = scoring.evaluate(hp.Policy(act=lambda *_: (0, ())), env, num_episodes=4, seed=0, name="first")

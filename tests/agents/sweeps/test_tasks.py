@@ -39,7 +39,7 @@ def test_with_halving_slices_of_the_next_rung_have_as_many_parents_as_one_is_kep
 def test_rungs_end_where_one_in_so_many_is_left():
     assert rung_ends(64, Halving(4, 3)) == [4, 16, 64]
     assert rung_ends(5, None) == [5]
-    with pytest.raises(ValueError, match="3 rungs that keep one in 4, the evaluations must be a multiple of 16"):
+    with pytest.raises(ValueError, match="3 rungs that keep one in 4, num_evaluations must be a multiple of 16"):
         rung_ends(24, Halving(4, 3))
 
 
