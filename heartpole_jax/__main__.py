@@ -1,8 +1,7 @@
-"""The command line, `python -m heartpole_jax`: leaderboard, optimum, episode, figures, sensitivity, coffee, menu."""
+"""The command line, `python -m heartpole_jax`: leaderboard, optimum, episode, dataset, figures, ..."""
 
 import argparse
 import contextlib
-import difflib
 import os
 import sys
 import typing
@@ -12,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from heartpole_jax import disk, evaluation, optimum, policies, validation
+from heartpole_jax import command_line, disk, evaluation, optimum, policies, validation
 from heartpole_jax.envs import environment, registry
 from heartpole_jax.envs import menu as menus
 from heartpole_jax.envs import params as env_params
@@ -119,24 +118,7 @@ def _episode(options: argparse.Namespace) -> None:
     from heartpole_jax.drawing.charts.strip_chart import draw_episode
 
     out = _picture(options.out)
-    folder = disk.as_path(options.policy or "")
-    saved = saved_policy.load(folder) if options.policy and folder.is_dir() else None
-    if saved:
-        env = _environment_of(saved, options)
-    else:
-        options.env = options.env or "HeartPole-v0"
-        env = _environment(options)
-    trained = (saved.provenance.get("params") or {}) if saved else {}
-    params = env_params.replaced(env, trained | env_params.read(env, _values(options.params)))
-    if saved:
-        name, policy = folder.absolute().name, saved.as_policy()
-    elif options.policy and os.sep in options.policy:
-        raise ValueError(
-            f"{options.policy} is no folder; name one that `python -m agents train` has written, or a policy"
-        )
-    else:
-        name = options.policy or env.shown_policy or next(iter(policies.of(env)))
-        policy = policies.make(name, params, env)
+    env, params, name, policy = _policy(options)
     key = jax.random.key(options.seed)
     result = rollout(policy, key, params, env=env, num_envs=1, num_steps=options.steps, record=everything)
     done = np.append(np.asarray(result.records.done[:, 0]), True)
@@ -149,6 +131,46 @@ def _episode(options: argparse.Namespace) -> None:
     text = f"{float(result.totals[0]):.3f}, {len(records.action):,} decisions, heart attacks: {attacks}, {counts}"
     print(printable(f"{name}, seed {options.seed}: return {text}"))
     print(f"written: {out}")
+
+
+def _policy(options: argparse.Namespace) -> tuple[environment.Environment, Any, str, Any]:
+    """The environment, its parameters, and the policy with its name: a scripted one, or that of a folder.
+
+    Raises:
+      ValueError: where there is none, or none for this environment.
+    """
+    folder = disk.as_path(options.policy or "")
+    saved = saved_policy.load(folder) if options.policy and folder.is_dir() else None
+    if saved:
+        env = _environment_of(saved, options)
+    else:
+        options.env = options.env or "HeartPole-v0"
+        env = _environment(options)
+    trained = (saved.provenance.get("params") or {}) if saved else {}
+    params = env_params.replaced(env, trained | env_params.read(env, _values(options.params)))
+    if saved:
+        return env, params, folder.absolute().name, saved.as_policy()
+    if options.policy and os.sep in options.policy:
+        raise ValueError(
+            f"{options.policy} is no folder; name one that `python -m agents train` has written, or a policy"
+        )
+    name = options.policy or env.shown_policy or next(iter(policies.of(env)))
+    return env, params, name, policies.make(name, params, env)
+
+
+def _dataset(options: argparse.Namespace) -> None:
+    from heartpole_jax.interop import minari  # here, since it is an extra
+
+    out = disk.as_path(options.out)
+    minari.check_new(out)
+    env, params, name, policy = _policy(options)
+    targets = minari.write_dataset(
+        out, policy, jax.random.key(options.seed), params, env=env, num_episodes=options.episodes,
+        epsilon=options.epsilon, name=name, devices=jax.devices(),
+        progress=lambda name: print(f"evaluating {name} ...", file=sys.stderr),
+    )  # fmt: skip
+    print(printable(minari.as_text(targets)))
+    print(f"\nwritten: {out}; minari.MinariDataset({str(out / 'data')!r}) reads it")
 
 
 def _environment_of(saved: saved_policy.SavedPolicy, options: argparse.Namespace) -> environment.Environment:
@@ -225,7 +247,7 @@ def _coffee(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m heartpole_jax", description="HeartPole in JAX.")
+    parser = command_line.Parser(prog="python -m heartpole_jax", description="HeartPole in JAX.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     board = commands.add_parser("leaderboard", help="scripted policies ranked by expected return")
@@ -235,8 +257,10 @@ def _parser() -> argparse.ArgumentParser:
     board.add_argument(
         "--literature", action="store_true", help="published policies instead, printed and exact scores side by side"
     )
-    board.add_argument("--episodes", type=_count, help="for each policy (default 65536, and 16384 of HeartPole-v1)")
-    board.add_argument("--seed", type=_seed, default=0, help="of the noise (default %(default)s)")
+    board.add_argument(
+        "--episodes", type=command_line.count, help="for each policy (default 65536, and 16384 of HeartPole-v1)"
+    )
+    board.add_argument("--seed", type=command_line.seed, default=0, help="of the noise (default %(default)s)")
     board.add_argument("--format", choices=tables.FORMATS, default="table")
     board.add_argument("--out", metavar="FOLDER", help="also write leaderboard.md, .json and .csv there")
 
@@ -248,8 +272,8 @@ def _parser() -> argparse.ArgumentParser:
         help="its name (default 'reference', of HeartPole-v1 'coffee and exercise'; 'optimal' is the best known), or "
         "the folder of a saved one",
     )
-    episode.add_argument("--seed", type=_seed, default=0)
-    episode.add_argument("--steps", type=_count, help="the most decisions (default: to the time limit)")
+    episode.add_argument("--seed", type=command_line.seed, default=0)
+    episode.add_argument("--steps", type=command_line.count, help="the most decisions (default: to the time limit)")
     episode.add_argument("--out", metavar="FILE", default="episode.png", help="default %(default)s")
 
     figures = commands.add_parser("figures", help="the tutorial's figures (PNGs; needs the extra 'plot')")
@@ -261,15 +285,30 @@ def _parser() -> argparse.ArgumentParser:
     _add_environment(sensitive, "HeartPole-v0")
     sensitive.add_argument("--policy", help="its name (default 'reference', of HeartPole-v1 'coffee and exercise')")
     sensitive.add_argument(
-        "--episodes", type=_count, help="episodes (default 128; 4,096 where parameters shift actions)"
+        "--episodes", type=command_line.count, help="episodes (default 128; 4,096 where parameters shift actions)"
     )
-    sensitive.add_argument("--seed", type=_seed, default=0)
+    sensitive.add_argument("--seed", type=command_line.seed, default=0)
     sensitive.add_argument("--out", metavar="FILE", default="sensitivity.png", help="default %(default)s")
+
+    dataset = commands.add_parser(
+        "dataset",
+        help="episodes in Minari's format, with the exact values of policies (extra 'minari')",
+    )
+    dataset.set_defaults(command=_dataset)
+    _add_environment(dataset, None)
+    dataset.add_argument("--policy", help="its name (default 'reference'), or the folder of a saved one")
+    dataset.add_argument("--episodes", type=command_line.count, default=1_000, help="default %(default)s")
+    dataset.add_argument(
+        "--epsilon", type=command_line.share, default=0.1,
+        help="the probability of a uniformly drawn action (default %(default)s); with 0 other policies have no support",
+    )  # fmt: skip
+    dataset.add_argument("--seed", type=command_line.seed, default=0, help="of the noise (default %(default)s)")
+    dataset.add_argument("--out", metavar="FOLDER", required=True, help="to be made, called NAME-v0")
 
     coffee = commands.add_parser("coffee", help="how many coffees until the heart attack, as a distribution")
     coffee.set_defaults(command=_coffee)
-    coffee.add_argument("--patients", type=_count, default=100_000, help="default %(default)s")
-    coffee.add_argument("--seed", type=_seed, default=0)
+    coffee.add_argument("--patients", type=command_line.count, default=100_000, help="default %(default)s")
+    coffee.add_argument("--seed", type=command_line.seed, default=0)
 
     solved = commands.add_parser(
         "optimum", help="HeartPole-v0 solved: the optimum, and whether it is that of all policies"
@@ -299,52 +338,6 @@ def _add_params(parser: argparse.ArgumentParser) -> None:
         "--params", nargs="+", default=[], metavar="NAME=VALUE",
         help="of the environment, as max_steps=200 heart_attack_proclivity=0.1",
     )  # fmt: skip
-
-
-class _Parser(argparse.ArgumentParser):
-    """Flags in full, and mistakes as ValueError."""
-
-    def __init__(self, **options: Any):
-        super().__init__(**options, allow_abbrev=False)
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse's; what is unknown is an error of the command that it was given to, with the nearest flag."""
-        found, unknown = super().parse_known_args(args, namespace)
-        if not unknown:
-            return found, unknown
-        flags = [flag for action in self._actions for flag in action.option_strings]
-        close = difflib.get_close_matches(unknown[0].partition("=")[0][:100], flags, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        return self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
-
-    def error(self, message: str) -> typing.NoReturn:
-        raise ValueError(f"{message}; see `{self.prog} --help`")
-
-
-def _whole(text: str, low: int, limit: int, requirement: str) -> int:
-    """The whole number in `text`. Raises ArgumentTypeError unless it is at least `low` and below `limit`."""
-    try:
-        value = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
-    if not low <= value < limit:
-        raise argparse.ArgumentTypeError(f"must be {requirement}, got {text}")
-    return value
-
-
-def _count(text: str) -> int:
-    return _whole(text, 1, 2**31, "at least 1 and below 2^31")
-
-
-def _seed(text: str) -> int:
-    return _whole(text, 0, 2**32, "in 0 .. 2^32 - 1")
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a number, got {text!r}") from None
 
 
 def without_devices() -> str | None:

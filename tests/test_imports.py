@@ -15,7 +15,7 @@ AGENTS = pathlib.Path(agents.__file__).parent
 # The rooms, from the ground up: each imports from lower ones alone.
 LEVELS = {
     "struct": 0, "annotations": 0, "arguments": 0, "platforms": 0, "validation": 0, "disk": 0, "documents": 0,
-    "terminal": 0, "threefry": 0, "version": 0,
+    "terminal": 0, "threefry": 0, "version": 0, "command_line": 0,
     "envs": 1,
     "policy": 2,
     "rollout": 3,
@@ -31,7 +31,7 @@ CORE = {"jax", "chex", "numpy", "heartpole_jax"}
 # Extras, each with the only folder that may import it.
 EXTRAS = {"matplotlib": "drawing", "PIL": "drawing", "gymnasium": "interop", "gymnax": "interop",
           "stable_baselines3": "interop", "stoa": "interop", "brax": "interop", "pygame": "drawing",
-          "safetensors": "policies"}  # fmt: skip
+          "safetensors": "policies", "minari": "interop", "h5py": "interop"}  # fmt: skip
 # The rooms of agents: each imports from lower ones alone.
 AGENTS_LEVELS = {
     "common": 0,

@@ -17,6 +17,7 @@ NEEDED = {
     "stable_baselines3": (("interop.stable_baselines3",), "this needs Stable-Baselines3: ", "sb3"),
     "brax": (("interop.brax",), "to_brax needs brax: ", "brax"),
     "stoa": (("interop.stoa",), "to_stoa needs stoa: ", "stoa"),
+    "minari": (("interop.minari",), "datasets need Minari: ", "minari"),
     "matplotlib": (("drawing.charts.curves", "drawing.charts.strip_chart"), "drawing needs matplotlib: ", "plot"),
     "PIL": (("drawing.frames.frame",), "drawing frames needs Pillow: ", "render"),
     "pygame": (("drawing.frames.window",), "a window needs pygame: ", "render"),

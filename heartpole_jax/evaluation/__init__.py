@@ -15,6 +15,7 @@ from heartpole_jax.evaluation.literature_scores import literature, published
 from heartpole_jax.evaluation.literature_tables import Literature, Published
 from heartpole_jax.evaluation.scoring import best_known, evaluate, leaderboard
 from heartpole_jax.evaluation.tables import Leaderboard
+from heartpole_jax.evaluation.targets import TargetValue, target_values
 
 __all__ = [
     "AcrossSeeds",
@@ -26,6 +27,7 @@ __all__ = [
     "Literature",
     "Published",
     "Row",
+    "TargetValue",
     "across_seeds",
     "best_known",
     "coffees_until_heart_attack",
@@ -38,5 +40,6 @@ __all__ = [
     "leaderboard",
     "literature",
     "published",
+    "target_values",
     "without_attack_noise",
 ]

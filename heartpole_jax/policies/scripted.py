@@ -20,7 +20,9 @@ def of(env: Environment) -> Mapping[str, Callable[[Any], Policy]]:
     return imported(env.policies)
 
 
-def _with_published(env: Environment) -> Mapping[str, Callable[[Any], Policy]]:
+@arguments.typed()
+def all_of(env: Environment) -> Mapping[str, Callable[[Any], Policy]]:
+    """The environment's scripted policies, and those of published work."""
     return {**of(env), **(imported(env.published_policies) or {})}
 
 
@@ -33,7 +35,7 @@ def make(name: str, params: Any = None, env: Environment = HEARTPOLE_V0) -> Poli
         takes, an optimum that is unknown.
       TypeError: for another environment's parameters.
     """
-    return validation.look_up(_with_published(env), name, "policy")(env.params_or_default(params))
+    return validation.look_up(all_of(env), name, "policy")(env.params_or_default(params))
 
 
 @arguments.checked(env=Environment)
@@ -52,6 +54,12 @@ def default_policies(params: Any = None, env: Environment = HEARTPOLE_V0) -> dic
 def uniformly_random(num_actions: int = HEARTPOLE_V0.num_actions) -> Policy:
     """Each action with the same probability, at every step."""
     return Policy(act=_drawn, sample=_Draw(num_actions))
+
+
+@arguments.checked(policy=Policy)
+def is_uniformly_random(policy: Policy) -> bool:
+    """Whether it is a policy of `uniformly_random`."""
+    return policy.act is _drawn
 
 
 def _drawn(params, carry, obs, action):
