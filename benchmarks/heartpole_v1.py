@@ -1,13 +1,16 @@
 """HeartPole-v1: its speed beside v0's, and how well it is solved. The tables of docs/heartpole_v1.md.
 
     python benchmarks/heartpole_v1.py speed [--rounds 15]
-    python benchmarks/heartpole_v1.py optimum [--resolutions 0.35 0.5 0.7] [--above] [--drunk]
+    python benchmarks/heartpole_v1.py optimum [--resolutions 0.7 1.0 1.4] [--drunk]
+    python benchmarks/heartpole_v1.py menus [NAME ...]
 
 `speed`: rollouts of 8,192 patients with random actions of v0's menu, 260 decisions, JAX as it comes, v0 and v1 by
 turns; medians of the rounds, and the lowest and highest ratio within one.
 
 `optimum`: on grids of some resolutions, the expected return of the interpolated problem and what its policy reaches in
-16,384 episodes; with --above the bound for all policies, with --drunk with the actions that intoxicate.
+16,384 episodes; with --drunk with the actions that intoxicate.
+
+`menus`: menus of one's own, seven of them with strong stimulants: what `evaluation.heartpole_v1.best` finds.
 """
 
 import argparse
@@ -17,24 +20,54 @@ import time
 import jax
 
 from heartpole_jax import evaluation, make, policies, rollout
+from heartpole_jax.envs import menu as menus
+from heartpole_jax.envs.heartpole_v1 import EnvParams
+from heartpole_jax.envs.menu import Menu, Row
+from heartpole_jax.evaluation import heartpole_v1 as evaluation_v1
 from heartpole_jax.optimum import heartpole_v1 as optimum_v1
 from heartpole_jax.policy import Policy
 
 NUM_ENVS, NUM_STEPS = 8192, 260
+# Rows more than the shipped menu has, by a name for the menu.
+ROWS = {
+    "stimulation 0.5 .. 1, little hypertension": {"stimulation": (0.5, 1.0), "hypertension": (0.0, 0.05)},
+    "stimulation 1 .. 1.6": {"stimulation": (1.0, 1.6)},
+    "stimulation 2 .. 4": {"stimulation": (2.0, 4.0)},
+    "stimulation 2 .. 4, hypertension": {"stimulation": (2.0, 4.0), "hypertension": (0.0, 1.0)},
+    "stimulation 0 .. 3": {"stimulation": (0.0, 3.0), "hypertension": (0.0, 0.1)},
+    "stimulation 6 .. 8": {"stimulation": (6.0, 8.0), "hypertension": (0.1, 0.2)},
+    "stimulation at twenty times the hazard": {"stimulation": (0.5, 1.0), "hazard": 20.0},
+    "weak stimulation for nothing": {"stimulation": (0.2, 0.4)},
+    "alertness": {"alertness": (0.5, 1.0), "hypertension": (0.0, 0.2)},
+    "calm": {"half_hours": 1, "hypertension": (-5.0, -3.0)},
+    "two nights in one": {"half_hours": 48, "wakes_up": True},
+    "siesta": {"half_hours": 3, "alertness": (0.2, 0.8)},
+    "impairing tea": {"stimulation": (0.3, 0.6), "impairment": (0.0, 0.3)},
+    "wine": {"intoxication": (0.02, 0.05), "alertness": (-0.1, 0.0)},
+}
+# Rows of the shipped menu alone.
+PARTS = {
+    "no sleep": ("nothing", "coffee", "nap", "exercise"),
+    "nothing and coffee": ("nothing", "coffee"),
+    "coffee and sleep": ("coffee", "sleep"),
+    "sleep": ("sleep",),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("speed", "optimum"))
+    parser.add_argument("what", choices=("speed", "optimum", "menus"))
+    parser.add_argument("names", nargs="*", help="of menus; all by default")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--resolutions", type=float, nargs="+", default=(0.35, 0.5, 0.7))
-    parser.add_argument("--above", action="store_true")
+    parser.add_argument("--resolutions", type=float, nargs="+", default=(0.7, 1.0, 1.4))
     parser.add_argument("--drunk", action="store_true")
     args = parser.parse_args()
     if args.what == "speed":
         speed(args.rounds)
+    elif args.what == "optimum":
+        optimum(args.resolutions, args.drunk)
     else:
-        optimum(args.resolutions, args.above, args.drunk)
+        solve_menus(args.names)
 
 
 def speed(rounds: int) -> None:
@@ -63,17 +96,46 @@ def _drawn(params, carry, obs, action):
     return action, carry
 
 
-def optimum(resolutions, above: bool, drunk: bool) -> None:
+def optimum(resolutions, drunk: bool) -> None:
     for resolution in resolutions:
         began = time.perf_counter()
-        solution = optimum_v1.solve(resolution=resolution, above=above, drunk=drunk)
+        solution = optimum_v1.solve(resolution=resolution, drunk=drunk)
         spent = time.perf_counter() - began
-        what = "no policy exceeds" if above else "on the grid"
-        line = f"resolution {resolution}: {what} {solution.expected_return:.2f}, {spent:.0f} s"
-        if not above:
-            found = evaluation.evaluate(solution.policy, jax.random.key(1), env=make("HeartPole-v1")).expected_return
-            line += f"; its policy {found.mean:.2f} +- {found.standard_error:.2f}"
-        print(line, flush=True)
+        found = evaluation.evaluate(solution.policy, jax.random.key(1), env=make("HeartPole-v1")).expected_return
+        print(
+            f"resolution {resolution}: on the grid {solution.expected_return:.2f}, {spent:.0f} s; "
+            f"its policy {found.mean:.2f} +- {found.standard_error:.2f}",
+            flush=True,
+        )
+
+
+def solve_menus(names) -> None:
+    found = own_menus()
+    for name in names or found:
+        began = time.perf_counter()
+        best = evaluation_v1.best(EnvParams(menu=found[name]))
+        figures = [best.on_grid, best.achieved, best.routine, best.expected_return]
+        texts = ["unknown" if value is None else f"{value:.1f}" for value in figures]
+        spent = time.perf_counter() - began
+        print(
+            f"{name}: on the grid {texts[0]}, its policy {texts[1]}, best routine {texts[2]}, best known {texts[3]}; "
+            f"{best.why}; {spent:.0f} s",
+            flush=True,
+        )
+
+
+def own_menus() -> dict[str, Menu]:
+    shipped = menus.default().actions
+    own = {"source": "invented", "grade": "assumed"}
+    found = {
+        name: Menu((*shipped, Row(**{"name": "own", "half_hours": 0} | own | columns)))
+        for name, columns in ROWS.items()
+    }
+    found |= {name: Menu(tuple(row for row in shipped if row.name in part)) for name, part in PARTS.items()}
+    weak = Row(name="weak", half_hours=0, stimulation=(0.0, 0.01), hypertension=(0.0, 0.01), **own)
+    found["tiny doses"] = Menu((*(row for row in shipped if row.name in ("nothing", "sleep")), weak))
+    found["the tutorial's"] = menus.find("heartpole_v0")
+    return found
 
 
 if __name__ == "__main__":

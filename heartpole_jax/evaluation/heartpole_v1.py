@@ -4,9 +4,10 @@ A heart attack costs 100 and comes by chance, so returns are corrected by the he
 see `estimates.without_attack_noise`. All policies of a leaderboard have the same noise.
 """
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -16,13 +17,17 @@ import numpy as np
 from heartpole_jax.envs import heartpole_v1
 from heartpole_jax.envs.environment import Environment
 from heartpole_jax.envs.heartpole_v1 import EnvParams
-from heartpole_jax.evaluation import evaluator
+from heartpole_jax.evaluation import evaluator, routines
 from heartpole_jax.evaluation.estimates import HALF_HOURS_A_DAY, Estimate, estimate, without_attack_noise
 from heartpole_jax.evaluation.evaluator import BestKnown, Evaluator, Row
 from heartpole_jax.optimum import heartpole_v1 as optimum
 from heartpole_jax.rollout import Transition, rollout
 
 _BEST_SEED = 0xBE57  # of the random numbers that the best policy is evaluated on
+TOLERANCE = 0.01  # within which a solution must be right
+_TIPSY_MARGIN = 0.05  # by which routines that intoxicate must be worse for being left out
+_WORK_SHARE = 0.1  # of the work done, which the return is compared to where it is about 0
+_RESOLUTIONS = (0.7, 1.0, 1.4)  # of the grids that are tried, but the first only where the second would be too large
 _PIECE = 60  # decisions between looks at whether any episode is still running
 
 
@@ -40,26 +45,82 @@ class Evaluation(evaluator.Evaluation):
         return super().estimates() | {f"{name}_a_day": value for name, value in self.actions_a_day.items()}
 
 
+@dataclasses.dataclass(frozen=True)
+class Best:
+    """What is known of the best that can be done with a menu."""
+
+    expected_return: float | None  # of the best known policy; None where it may not be within 1 % of the best
+    on_grid: float | None = None  # of the interpolated problem
+    achieved: float | None = None  # by the policy made of it, simulated
+    routine: float | None = None  # of the best of `routines`
+    why: str = ""  # there is no `expected_return`
+
+
 def best_known(params: EnvParams) -> BestKnown | None:
-    """What the policy of `optimum.heartpole_v1.solve` reaches, in 8,192 episodes of its own noise. Not certified.
+    """What the policy of `optimum.heartpole_v1.solve` reaches in `best`, not certified; None where `best` has none."""
+    found = best(params).expected_return
+    return None if found is None else BestKnown(found, certified=False)
 
-    None for a menu that cannot be solved. Half a minute of work; cached. How far it may be from the optimum:
-    docs/heartpole_v1.md.
+
+def best(params: EnvParams) -> Best:
+    """The solution on a grid, checked: its policy is simulated, in 8,192 episodes and more of short ones.
+
+    Its return must be that of the grid to 1 %, and no routine's may exceed it by more; else the grid is refined, and
+    where that does not help there is no `expected_return`. The per cent are of the return, or of a tenth of the work
+    done where that is more. Half a minute of work; cached. How far it may be from the optimum: docs/heartpole_v1.md.
     """
-    return _best_known(*optimum.plain(params))
+    return _best(*optimum.plain(params))
 
 
-@functools.cache
-def _best_known(leaves: tuple[float, ...], treedef: Any) -> BestKnown | None:
+@functools.lru_cache(maxsize=64)
+def _best(leaves: tuple[float, ...], treedef: Any) -> Best:
     params = jax.tree.unflatten(treedef, leaves)
-    try:
-        policy = optimum.solve(params).policy
-    except optimum.NoSolution:
-        return None
-    returns, _ = _simulate(
-        policy, jax.random.key(_BEST_SEED), params, heartpole_v1.environment(params.menu), 8_192, None
-    )
-    return BestKnown(estimate(returns).mean, certified=False)
+    found = routines.routines(params.menu)
+    values = routines.simulate(found, params)
+    tipsy = np.array([np.isfinite(routine.intoxication) for routine in found])
+    sober, drunk = values[~tipsy].max(), values[tipsy].max(initial=-np.inf)
+    best_routine = routines.policy_of(found[int(np.argmax(np.where(tipsy, -np.inf, values)))])
+    known = Best(None, routine=float(max(sober, drunk)))
+    for solution in _solutions(params):
+        if isinstance(solution, optimum.NoSolution):
+            return dataclasses.replace(known, why=known.why or str(solution))
+        achieved, work = _achieved(solution.policy, params)
+        scale = max(abs(achieved.mean), _WORK_SHARE * work)
+        known = dataclasses.replace(known, on_grid=solution.expected_return, achieved=achieved.mean)
+        if drunk > sober - _TIPSY_MARGIN * max(abs(sober), work):
+            return dataclasses.replace(known, why="what intoxicates may pay, and is left out")
+        if 2.0 * achieved.standard_error > TOLERANCE * scale:
+            why = "its episodes differ too much"
+        elif abs(solution.expected_return - achieved.mean) > TOLERANCE * scale:
+            why = "the grid and its policy differ"
+        elif sober > achieved.mean and _achieved(best_routine, params)[0].mean > achieved.mean + TOLERANCE * scale:
+            why = "a routine is better than its policy"
+        else:
+            return dataclasses.replace(known, expected_return=achieved.mean, why="")
+        known = dataclasses.replace(known, why=why)
+    return known
+
+
+def _solutions(params: EnvParams) -> Iterator[optimum.Solution | optimum.NoSolution]:
+    """Solutions on finer and finer grids, and the error of the last that cannot be solved."""
+    coarse, *fine = _RESOLUTIONS
+    for resolution in fine:
+        try:
+            yield optimum.solve(params, resolution=resolution)
+        except optimum.NoSolution as error:
+            if resolution == fine[0]:
+                with contextlib.suppress(optimum.NoSolution):
+                    yield optimum.solve(params, resolution=coarse)
+            yield error
+            return
+
+
+def _achieved(policy: Any, params: EnvParams) -> tuple[Estimate, float]:
+    """The expected return of a policy, and the work that it does."""
+    num_episodes = 8_192 * min(max(1344 // int(params.max_half_hours), 1), 8)
+    env = heartpole_v1.environment(params.menu)
+    returns, sums = _simulate(policy, jax.random.key(_BEST_SEED), params, env, num_episodes, None)
+    return estimate(returns), float(np.mean(sums["work_done"]))
 
 
 def _evaluate(
@@ -72,7 +133,7 @@ def _evaluate(
     name: str,
     devices: Sequence[jax.Device] | None,
 ) -> Evaluation:
-    best = best_known(params)
+    known = best_known(params)
     returns, sums = _simulate(policy, key, params, env, num_episodes, devices)
     attacks, risks = sums["heart_attacks"], sums["risk"]
     days = sums["half_hours"] / HALF_HOURS_A_DAY
@@ -80,7 +141,7 @@ def _evaluate(
         name=name,
         num_episodes=num_episodes,
         expected_return=estimate(returns),
-        regret=None if best is None else estimate(best.expected_return - returns),
+        regret=None if known is None else estimate(known.expected_return - returns),
         certified=False,
         work_done=estimate(sums["work_done"]),
         heart_attacks=estimate(without_attack_noise(attacks, attacks, risks, 1.0)),
@@ -100,10 +161,10 @@ def _simulate(
     In pieces: some policies take 80 decisions and others 1344.
     """
     sums: dict[str, np.ndarray] = {}
-    envs, running = None, True
+    envs, running, num_steps = None, True, min(_PIECE, int(params.max_half_hours))
     while running:
         piece = rollout(
-            policy, key, params, env=env, num_envs=num_episodes, num_steps=_PIECE, start=envs, devices=devices,
+            policy, key, params, env=env, num_envs=num_episodes, num_steps=num_steps, start=envs, devices=devices,
             total=_parts(len(params.menu.actions)),
         )  # fmt: skip
         envs = piece.envs
@@ -140,26 +201,35 @@ def _cells(found: Evaluation) -> tuple[str, ...]:
 
 
 def _notes(rows: Sequence[Row], params: EnvParams) -> list[str]:
-    best = best_known(params)
     return [
         f"{rows[0].evaluation.num_episodes:,} episodes of {int(params.max_half_hours):,} half-hours for each policy, "
         "all on the same noise; ± is one standard error.",
-        "No best policy is known: this menu cannot be solved."
-        if best is None
-        else "Best known is the policy of dynamic programming on a grid, without what intoxicates, in episodes of its "
-        f"own: {best.expected_return:.1f}. Others may be better.",
+        _describe(best(params)),
         "A toy: never dosing advice.",
     ]
 
 
+def _describe(known: Best) -> str:
+    """A line of what regrets are against, or of why there are none and what is known."""
+    if known.expected_return is not None:
+        return (
+            "Best known is the policy of dynamic programming on a grid, without what intoxicates, in episodes of its "
+            f"own: {known.expected_return:.1f}. Others may be better, by about 1 %."
+        )
+    facts = {"the grid says": known.on_grid, "its policy earns": known.achieved, "the best routine": known.routine}
+    figures = ", ".join(f"{what} {value:.1f}" for what, value in facts.items() if value is not None)
+    return f"No best policy is known: this menu cannot be solved to 1 %, {known.why} ({figures})."
+
+
 def _facts(params: EnvParams) -> dict[str, Any]:
-    best = best_known(params)
+    known = best(params)
     constants = {name: value for name, value in vars(params).items() if name != "menu"}
     return {
         "params": {name: float(value) for name, value in constants.items()},
         "menu": [dataclasses.asdict(row) for row in params.menu.actions],
-        "best_known_return": None if best is None else best.expected_return,
+        "best_known_return": known.expected_return,
         "certified": False,
+        "best": dataclasses.asdict(known),
     }
 
 

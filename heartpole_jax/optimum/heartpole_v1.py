@@ -1,27 +1,21 @@
 """What the best policies of HeartPole-v1 can reach: dynamic programming on a grid, and a policy made of it.
 
-A decision depends on alertness a, hypertension h, stimulation k, blood alcohol x, the half-hours s since sleeping and
-the half-hours left. Doses are independent, what wears off does so by itself, and the risk depends on h alone. So where
-the value of the next state is interpolated linearly between the points of a grid, the value of an action is a product
-of small matrices, one a variable,
+A decision depends on alertness, hypertension h, stimulation k, impairment m, blood alcohol x, the half-hours s since
+sleeping and the half-hours left. What wears off does so by itself, and the risk depends on h alone. So where the value
+of the next state is interpolated between the points of a grid, the value of an action is a product of small matrices,
+one a variable (wakefulness w is alertness without fatigue, see `grid`),
 
-    Q(s, a, h, k, x) = r + sum A[s, a, a'] H[h, h'] K[k, k'] X[x, x'] V(s + n + 1, a', h', k', x'),
+    Q(h, s, w, x, m, k) = r + sum H[h, h'] W[w, w'] X[x, x'] M[m, m'] K[k, k'] V(h', s + n + 1, w', x', m', k'),
 
 the expectations over doses included, as midpoint rules (a heart attack, which sets h to 0, is in H). Four weeks
-backwards in time, on 50,000 points, are 1344 such products.
+backwards in time are 1344 such products.
 
-**From above.** Values of good policies bend downwards, so that interpolating them errs to the low side. `above=True`
-adds to every point what is missing in the middles of its cells: the interpolated values are then at least those of the
-best action, at every point of a grid twice as fine, and no policy's expected return is above the first one. This is a
-computation, not a proof: between the points of the finer grid nobody has looked.
-
-Two simplifications favour the player. A patient may work below their alertness (too much of it is crippling): what
-only impairs is then no better than doing nothing, and impairment no variable. And a patient who has been awake for
-longer than the grid knows tires no faster.
+This is a computation, not a proof: `evaluation.heartpole_v1` simulates the policy and compares.
 """
 
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -32,26 +26,32 @@ from chex import Array
 
 from heartpole_jax import arguments, validation
 from heartpole_jax.arguments import shown
-from heartpole_jax.envs import physiology
-from heartpole_jax.envs.heartpole_v1 import OBS_NAMES, EnvParams
+from heartpole_jax.envs import menu, physiology
+from heartpole_jax.envs.heartpole_v1 import OBS_NAMES, EnvParams, environment
 from heartpole_jax.envs.menu import Row
 from heartpole_jax.optimum.grid import (
     AXES,
     UNIFORMS,
     Grid,
     Operator,
+    Visited,
     action_value,
     corners,
-    finer,
     grid_of,
     interpolation,
     operator_of,
+    steepest_fall,
 )
 from heartpole_jax.policy import Policy
+from heartpole_jax.rollout import Transition, rollout
 
 # Half-hours left at which the policy has tables of its own: in the last days the end is felt, and when to go to bed
 # depends on it to the half-hour.
 _LEFT = (*range(1, 49), *range(52, 97, 4), *range(104, 193, 8))
+_FIRST = 0.5  # resolution of the grid whose policy shows where patients are
+_STEPS = 1344  # that its episodes are simulated for at most
+_LARGEST = 6_000_000  # states times actions: a gigabyte for the policy's tables
+_LEAST = -1e4  # advantages below are no worse, and float16 holds it
 
 
 class NoSolution(ValueError):
@@ -62,31 +62,27 @@ class NoSolution(ValueError):
 class Solution:
     """The problem of one `EnvParams`, solved on a grid."""
 
-    expected_return: float  # of the interpolated problem; with `above`, no policy's is greater
+    expected_return: float  # of the interpolated problem
     policy: Policy  # greedy by the grid's values
 
 
 @arguments.typed()
-def solve(
-    params: EnvParams | None = None, *, resolution: float = 0.5, above: bool = False, drunk: bool = False
-) -> Solution:
+def solve(params: EnvParams | None = None, *, resolution: float = 1.0, drunk: bool = False) -> Solution:
     """The best that can be done with a menu.
 
     Args:
       params: plain numbers. `expected_penalty` is ignored: it changes no expectation.
-      resolution: of the grid. Work and memory grow with its cube, and the error falls with its square; at 0.5 it is
-        seconds, and 100 MB for the policy's tables.
-      above: err to the high side, for eight times the work.
+      resolution: of the grid. Work and memory grow with its cube.
       drunk: allow the actions that intoxicate, at sixty times the work; without, they are left out.
 
     Raises:
       ValueError: for parameters that are not plain numbers, a resolution outside [0.2, 10]; `NoSolution` for a menu
-        with an action that impairs and is not plainly worse than idling.
+        whose grid would be too large.
     """
     leaves, treedef = plain(params)
     if not (type(resolution) in (int, float) and 0.2 <= resolution <= 10):
         raise ValueError(f"resolution must be a number in [0.2, 10], got {shown(resolution)}")
-    return _solve(leaves, treedef, float(resolution), above, drunk)
+    return _solve(leaves, treedef, float(resolution), drunk)
 
 
 def plain(params: EnvParams | None) -> tuple[tuple[float, ...], Any]:
@@ -101,113 +97,155 @@ def plain(params: EnvParams | None) -> tuple[tuple[float, ...], Any]:
 
 
 @functools.lru_cache(maxsize=2)  # each holds the policy's tables
-def _solve(leaves: tuple[float, ...], treedef: Any, resolution: float, above: bool, drunk: bool) -> Solution:
+def _solve(leaves: tuple[float, ...], treedef: Any, resolution: float, drunk: bool) -> Solution:
     params = jax.tree.unflatten(treedef, leaves)
-    rows = _choices(params.menu.actions, drunk)
-    grid = grid_of(params, resolution, drunk and any(row.intoxication for row in rows.values()))
-    here = [operator_of(row, params, grid, grid) for row in rows.values()]
-    dense = finer(grid) if above else grid
-    there = [operator_of(row, params, grid, dense) for row in rows.values()] if above else None
-    onto_dense = [interpolation(*points) for points in zip(grid.axes, dense.axes, strict=True)] if above else None
-    decisions = tuple(row.half_hours + 1 for row in rows.values())
+    rows = _choices(params, drunk)
+    first = _on_grid(params, rows, grid_of(params, list(rows.values()), min(resolution, _FIRST)))
+    visited = _visited(first.policy, params)
+    return _on_grid(params, rows, grid_of(params, list(rows.values()), resolution, visited))
 
-    horizon = int(params.max_half_hours)
-    shape = grid.longest_day, *map(len, grid.axes)
-    # The values with t half-hours left, at t % len(ring); none after the end.
-    ring, left, tables = jnp.zeros((max(decisions) + 1, *shape)), 0, {}
-    for stop in (*(stop for stop in _LEFT if stop < horizon), horizon):
-        ring = _backwards(ring, left + 1, stop - left, here, there, onto_dense, decisions)
-        tables[stop] = _action_values(ring, stop, here, decisions)
-        left = stop
+
+def _visited(policy: Policy, params: EnvParams) -> Visited:
+    """Where patients of a policy are, by simulation."""
+    steps = min(int(params.max_half_hours), _STEPS)
+    found = rollout(
+        policy, jax.random.key(0), params, env=environment(params.menu), num_envs=64, num_steps=steps, record=_seen
+    )
+    obs = np.asarray(found.records, float).reshape(-1, len(OBS_NAMES))
+    seen = dict(zip(OBS_NAMES, obs[obs[:, OBS_NAMES.index("time_elapsed")] < params.max_half_hours].T, strict=True))
+    fatigue = np.cumsum(
+        np.asarray(physiology.alertness_decay(np.arange(steps + 1), params.fatigue_onset, params.fatigue_width), float)
+    )
+    awake = seen["time_since_slept"].astype(int)
+    wakefulness = seen["alertness"] + np.where(awake > 0, fatigue[awake - 1], 0.0)
+    rare = (0.1, 99.9)  # per cent
+    return Visited(
+        wakefulness=tuple(np.percentile(wakefulness, rare)),
+        stimulation=tuple(np.percentile(seen["stimulation"], rare)),
+        awake=int(awake.max()),
+    )
+
+
+def _seen(transition: Transition) -> Array:
+    return transition.obs
+
+
+def _on_grid(params: EnvParams, rows: dict[int, Row], grid: Grid) -> Solution:
+    """The values backwards in time on one grid, and the policy that they make."""
+    if math.prod(grid.shape) * len(rows) > _LARGEST:
+        raise NoSolution(f"a grid of {math.prod(grid.shape):,} states is too large to be solved")
+    operators = [operator_of(row, params, grid) for row in rows.values()]
+    decisions = tuple(row.half_hours + 1 for row in rows.values())
     waking = physiology.uniform_between(params.wake_up_alertness_low, params.wake_up_alertness_high, UNIFORMS)
-    values = np.asarray(ring[horizon % len(ring), 0, :, 0, 0, 0], float)
-    start = interpolation(grid.alertness, waking).mean(axis=0) @ values
+    waking = interpolation(grid.wakefulness, np.asarray(waking)).mean(axis=0)
+
+    horizon, left, tables = int(params.max_half_hours), 0, {}
+    values = _no_values(grid, operators, decisions)
+    for stop in (*(stop for stop in _LEFT if stop < horizon), horizon):
+        values = _backwards(values, left + 1, stop - left, operators, decisions)
+        tables[stop] = _advantages(values, stop, operators, decisions)
+        left = stop
+    start = waking @ np.asarray(values.awake[horizon % len(values.awake), 0, 0, :, 0, 0, 0], float)
     return Solution(float(start), _policy(grid, tables, list(rows)))
 
 
-def _best(operators: Sequence[Operator], ring: Array, left: Array, decisions: Sequence[int]) -> Array:
-    """The values of the best action with `left` half-hours left."""
-    values = [
-        action_value(operator, _after(ring, left, decision), decision)
-        for operator, decision in zip(operators, decisions, strict=True)
-    ]
-    return functools.reduce(jnp.maximum, values)
+class _Values(NamedTuple):
+    """The values of the last half-hours, those with t left at t modulo the length; none after the end."""
+
+    awake: Array  # (half-hours, h, s, w, x, m, k)
+    woken: Array  # (half-hours, h, w, x, m, k) half an hour awake
 
 
-def _after(ring: Array, left: Array, decision: int) -> Array:
-    """The values after a decision: of the half-hours then left, none when the end has passed."""
-    return jnp.where(left >= decision, ring[(left - decision) % len(ring)], 0.0)
+def _no_values(grid: Grid, operators: Sequence[Operator], decisions: Sequence[int]) -> _Values:
+    """Those after the end, of as many half-hours as the longest decisions take."""
+    lengths: dict[bool, int] = {True: 1, False: 1}
+    for operator, decision in zip(operators, decisions, strict=True):
+        wakes_up = operator.overtired is None
+        lengths[wakes_up] = max(lengths[wakes_up], decision + 1)
+    h, s, *others = grid.shape
+    return _Values(jnp.zeros((lengths[False], h, s, *others)), jnp.zeros((lengths[True], h, *others)))
+
+
+def _action_values(
+    values: _Values, left: Array, operators: Sequence[Operator], decisions: Sequence[int]
+) -> list[Array]:
+    """The value of every action with `left` half-hours left, each of the shape of the grid."""
+    found = []
+    for operator, decision in zip(operators, decisions, strict=True):
+        ring = values.woken if operator.overtired is None else values.awake
+        after = jnp.where(left >= decision, ring[(left - decision) % len(ring)], 0.0)
+        found.append(jnp.broadcast_to(action_value(operator, after, decision), values.awake.shape[1:]))
+    return found
 
 
 @functools.partial(jax.jit, static_argnames="decisions", donate_argnums=0)
-def _backwards(ring, first, number, here, there, onto_dense, decisions: tuple[int, ...]) -> Array:
-    """The ring after the values with `first`, first + 1, ... half-hours left, `number` of them."""
+def _backwards(values: _Values, first, number, operators, decisions: tuple[int, ...]) -> _Values:
+    """The values after those with `first`, first + 1, ... half-hours left, `number` of them."""
 
-    def half_hour(i, ring):
+    def half_hour(i, values):
         left = first + i
-        values = _best(here, ring, left, decisions)
-        if there is not None:
-            values = values + _missing(_best(there, ring, left, decisions), values, onto_dense)
-        return ring.at[left % len(ring)].set(jnp.broadcast_to(values, ring.shape[1:]))
+        best = functools.reduce(jnp.maximum, _action_values(values, left, operators, decisions))
+        return _Values(
+            values.awake.at[left % len(values.awake)].set(best),
+            values.woken.at[left % len(values.woken)].set(best[:, 1]),
+        )
 
-    return jax.lax.fori_loop(0, number, half_hour, ring)
-
-
-def _missing(finer: Array, values: Array, onto_dense: Sequence[Array]) -> Array:
-    """What to add to `values` so that, interpolated, they are nowhere below `finer`, at the points twice as dense."""
-    guess = jnp.einsum("ab,hg,kl,xy,sbgly->sahkx", *onto_dense, values)
-    missing = jnp.maximum(finer - guess, 0.0)
-    for axis in range(1, missing.ndim):
-        if missing.shape[axis] > 1:
-            window, strides, padding = [1] * missing.ndim, [1] * missing.ndim, [(0, 0)] * missing.ndim
-            window[axis], strides[axis], padding[axis] = 3, 2, (1, 1)
-            missing = jax.lax.reduce_window(missing, 0.0, jax.lax.max, window, strides, padding)
-    return missing
+    return jax.lax.fori_loop(0, number, half_hour, values)
 
 
 @functools.partial(jax.jit, static_argnames="decisions")
-def _action_values(ring, left, here, decisions: tuple[int, ...]) -> Array:
-    """The value of every action, (s, a, h, k, x, action), with `left` half-hours left."""
-    values = [
-        action_value(operator, _after(ring, left, decision), decision)
-        for operator, decision in zip(here, decisions, strict=True)
-    ]
-    return jnp.stack([jnp.broadcast_to(value, ring.shape[1:]) for value in values], axis=-1)
+def _advantages(values: _Values, left, operators, decisions: tuple[int, ...]) -> Array:
+    """What every action has less than the best one, (h, s, w, x, m, k, action)."""
+    found = jnp.stack(_action_values(values, left, operators, decisions), axis=-1)
+    return jnp.maximum(found - jnp.max(found, axis=-1, keepdims=True), _LEAST).astype(jnp.float16)
 
 
-def _choices(actions: Sequence[Row], drunk: bool) -> dict[int, Row]:
+def _choices(params: EnvParams, drunk: bool) -> dict[int, Row]:
     """The rows to consider by their numbers: without those that are plainly worse than idling, and the drinks that
     intoxicate unless `drunk`."""
-    idle = [row for row in actions if row.half_hours == 0 and not row.wakes_up and _does_no_good(row)]
-    idle = [row for row in idle if row.hypertension is None and row.impairment is None and row.hazard == 1]
+    idle = next((row for row in params.menu.actions if menu.idles(row)), None)
     choices = {}
-    for number, row in enumerate(actions):
+    for number, row in enumerate(params.menu.actions):
         if row.intoxication is not None and not drunk:
             continue
-        if idle and row is not idle[0] and _does_no_good(row):
-            continue
-        if row.impairment is not None:
-            raise NoSolution(
-                f"the action {row.name!r} impairs, and is not plainly worse than idling: such a menu cannot be solved"
-            )
-        choices[number] = row
+        if idle is None or row is idle or not _never_pays(row, params, drunk):
+            choices[number] = row
     if not choices:
         raise NoSolution("no action is left when those that intoxicate are left out; allow them with drunk=True")
     return choices
 
 
-def _does_no_good(row: Row) -> bool:
-    nothing_gained = row.alertness is None and row.stimulation is None and row.intoxication is None
-    calmer = row.hypertension is not None and row.hypertension[0] < 0
-    return nothing_gained and not (calmer or row.wakes_up) and row.hazard >= 1
+def _never_pays(row: Row, params: EnvParams, drunk: bool) -> bool:
+    """Whether idling is better than an action, in whatever state: it stimulates nobody, calms nobody, wakes nobody up,
+    and where it impairs costs more heart attacks than it can gain.
+
+    The value never increases with hypertension, and that after a heart attack is higher by the penalty at most (both
+    by induction over the half-hours left). Impairment helps who is too alert, by the steepest fall of productivity for
+    each unit and half-hour of it.
+    """
+    calms = row.hypertension is not None and row.hypertension[0] < 0
+    if row.alertness or row.stimulation or row.intoxication or row.wakes_up or calms or row.hazard < 1:
+        return False
+    if row.impairment is None:
+        return True
+    if row.impairment[0] < 0:
+        return False
+    slope = steepest_fall(params, drunk)
+    kept = params.impairment_decay
+    half_hours = kept**row.half_hours * (1.0 / (1.0 - kept) if kept < 1 else math.inf)
+    gained = slope * 0.5 * sum(row.impairment) * min(half_hours, float(params.max_half_hours))
+    least_risk = float(physiology.heart_attack_risk(0.0, params.heart_attack_proclivity, params.heart_attack_threshold))
+    safe, risky = ((1.0 - min(hazard * least_risk, 1.0)) ** (row.half_hours + 1) for hazard in (1.0, row.hazard))
+    return gained <= params.heart_attack_penalty * (safe - risky)
 
 
 class _Tables(NamedTuple):
     """What the policy knows."""
 
     left: Array  # (tables,) half-hours left, increasing
-    values: Array  # (tables, s, a, h, k, x, choice)
-    points: tuple[Array, ...]  # of the axes
+    advantages: Array  # (tables, h, s, w, x, m, k, choice), float16
+    points: dict[str, Array]  # of the axes but s
+    fatigue: Array  # (s,)
     numbers: Array  # (choices,) of the menu
     max_half_hours: Array
 
@@ -217,8 +255,9 @@ def _policy(grid: Grid, tables: dict[int, Array], numbers: Sequence[int]) -> Pol
         act=_act,
         params=_Tables(
             left=jnp.array(sorted(tables)),
-            values=jnp.stack([tables[left] for left in sorted(tables)]),
-            points=tuple(jnp.asarray(points, jnp.result_type(float)) for points in grid.axes),
+            advantages=jnp.stack([tables[left] for left in sorted(tables)]),
+            points={name: jnp.asarray(getattr(grid, name), jnp.result_type(float)) for name in AXES},
+            fatigue=jnp.asarray(grid.fatigue, jnp.result_type(float)),
             numbers=jnp.array(numbers, jnp.int32),
             max_half_hours=jnp.array(max(tables)),
         ),
@@ -226,14 +265,15 @@ def _policy(grid: Grid, tables: dict[int, Array], numbers: Sequence[int]) -> Pol
 
 
 def _act(tables: _Tables, carry: Any, obs: Array, draw: Any) -> tuple[Array, Any]:
-    """The best action by the interpolated values of the table for the half-hours left."""
+    """The best action by the interpolated advantages of the table for the half-hours left."""
     seen = dict(zip(OBS_NAMES, obs, strict=True))
     left = tables.max_half_hours - seen["time_elapsed"]
     table = jnp.minimum(jnp.sum(tables.left < left), len(tables.left) - 1)
-    awake = jnp.clip(seen["time_since_slept"].astype(jnp.int32), 0, tables.values.shape[1] - 1)
-    around: list[tuple[Array, tuple[Array, ...]]] = [(jnp.ones(()), (table, awake))]
-    for name, points in zip(AXES, tables.points, strict=True):
-        beside = corners(points, seen[name])
+    awake = jnp.clip(seen["time_since_slept"].astype(jnp.int32), 0, len(tables.fatigue) - 1)
+    seen["wakefulness"] = seen["alertness"] + tables.fatigue[awake]
+    around: list[tuple[Array, tuple[Array, ...]]] = [(jnp.ones(()), ())]
+    for name in AXES:
+        beside = corners(tables.points[name], seen[name])
         around = [(weight * share, (*index, i)) for weight, index in around for share, i in beside]
-    values = sum(weight * tables.values[index] for weight, index in around)
+    values = sum(weight * tables.advantages[(table, h, awake, *index)] for weight, (h, *index) in around)
     return tables.numbers[jnp.argmax(values)], carry

@@ -73,8 +73,8 @@ def coffee_and_exercise(
     return Policy(act=_coffee_and_exercise, params=(hypertension, alertness, last_drink, bedtime, numbers))
 
 
-def optimal(params: EnvParams | None = None, resolution: float = 0.5) -> Policy:
-    """Greedy by the values of `optimum_v1.solve`: the best known. Raises as that."""
+def optimal(params: EnvParams | None = None, resolution: float = 1.0) -> Policy:
+    """Greedy by the values of `optimum.heartpole_v1.solve`: the best known. Raises as that."""
     return solve(params, resolution=resolution).policy
 
 
