@@ -20,17 +20,17 @@ from heartpole_jax.policies import heartpole_v0 as scripted
 
 pytestmark = pytest.mark.once
 
-VAPE = """
+DRINKS = """
 [[action]]
-name = "idle"
+name = "wine"
 half_hours = 0
+intoxication = [0.0, 0.02]
 source = "none"
 grade = "assumed"
 [[action]]
-name = "vape"
-half_hours = 0
-stimulation = [0.0, 0.5]
-impairment = [0.0, 0.2]
+name = "cider"
+half_hours = 1
+intoxication = [0.0, 0.01]
 source = "none"
 grade = "assumed"
 """
@@ -92,13 +92,13 @@ def test_runs_of_other_parameters_are_no_leaderboard(save, capsys):
 
 
 def test_under_a_menu_that_cannot_be_solved_policies_are_ranked_without_regrets(save, tmp_path, capsys):
-    (tmp_path / "vape.toml").write_text(VAPE)
-    env = f"HeartPole-v1:{tmp_path}/vape.toml"
-    run = save("puffer", env, {"max_half_hours": 48})
+    (tmp_path / "drinks.toml").write_text(DRINKS)
+    env = f"HeartPole-v1:{tmp_path}/drinks.toml"
+    run = save("drinker", env, {"max_half_hours": 48})
     assert main(["leaderboard", run, "--episodes", "64"]) == 0
     out = capsys.readouterr().out
-    assert "No best policy is known: this menu cannot be solved." in out
-    first = next(line for line in out.splitlines() if line.startswith("puffer"))
+    assert "No best policy is known: this menu cannot be solved to 1 %, no action is left when those that intoxicate are" in out
+    first = next(line for line in out.splitlines() if line.startswith("drinker"))
     assert first.split()[4] == "unknown"  # after the expected return
     assert main(["evaluate", run, "--episodes", "64"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -107,7 +107,7 @@ def test_under_a_menu_that_cannot_be_solved_policies_are_ranked_without_regrets(
     params = env_params.replaced(registry.make(env), {"max_half_hours": 48})
     report = evaluate_command.evaluate_saved(Path(run), registry.make(env), 64, params)
     assert report["best_known_return"] is None
-    assert [row["policy"] for row in report["policies"]] == ["puffer"]
+    assert [row["policy"] for row in report["policies"]] == ["drinker"]
     assert "No best policy is known" in capsys.readouterr().out
 
 
