@@ -97,7 +97,7 @@ def test_under_a_menu_that_cannot_be_solved_policies_are_ranked_without_regrets(
     run = save("drinker", env, {"max_half_hours": 48})
     assert main(["leaderboard", run, "--episodes", "64"]) == 0
     out = capsys.readouterr().out
-    assert "No best policy is known: this menu cannot be solved to 1 %, no action is left when those that intoxicate are" in out
+    assert "No best policy is known: this menu cannot be solved to 1 %, no action is left when" in out
     first = next(line for line in out.splitlines() if line.startswith("drinker"))
     assert first.split()[4] == "unknown"  # after the expected return
     assert main(["evaluate", run, "--episodes", "64"]) == 0
