@@ -5,8 +5,8 @@ awake, wakefulness, blood alcohol, impairment, stimulation. Wakefulness w = aler
 only sleep and doses of alertness change it, so that for other actions nothing is interpolated along it.
 
 The points follow the menu. They are dense where a patient works well, and stretch from there as far as the menu's
-doses can lead within an episode, so that hardly a patient leaves the grid; a variable that no action changes has one point.
-Between the points values are interpolated by cubic polynomials, at the two ends linearly; blood alcohol, whose
+doses can lead within an episode, so that hardly a patient leaves the grid; a variable that no action changes has one
+point. Between the points values are interpolated by cubic polynomials, at the two ends linearly; blood alcohol, whose
 Ballmer peak is narrow, linearly.
 """
 
