@@ -268,7 +268,7 @@ def pretend(monkeypatch, end, num_records):
     """Training that hands over some records and ends with an exception, or a signal and one more record."""
     record = dict.fromkeys(
         ("num_updates", "loss", "q_value", "grad_norm", "num_episodes", "episode_return", "epsilon", "learning_rate",
-         "greedy_return", "regret", "seconds", "steps_per_second"), 1.0,
+         "greedy_return", "regret", "certified", "seconds", "steps_per_second"), 1.0,
     )  # fmt: skip
 
     def train(key, hyperparams, config, env, plan, evaluation_episodes, params, **start):

@@ -79,7 +79,7 @@ def test_a_run_with_the_transform_of_the_other_heartpole_writes_nothing(flags, t
         ("--space transform=choices:heartpole-days,heartpole-v1", "takes observations of 8 numbers"),
         (
             "--num-steps 100000 --space num_envs=choices:64,2048 buffer_size=262144",
-            "equal chunks of a multiple of 32,768 steps, got 100,000; take 1,048,576, or fewer evaluations",
+            "equal chunks of a multiple of 32,768 steps, got 100,000; take 1,605,632, or fewer evaluations",
         ),
     ],
 )
