@@ -1,17 +1,19 @@
 """Datasets as Minari reads them, number by number, and what cannot be written or estimated."""
 
 import dataclasses
+import importlib
 import os
 
 import jax
-import minari
 import numpy as np
 import pytest
 
 from heartpole_jax import EnvParams, make, policies, rollout, threefry
 from heartpole_jax.__main__ import main
-from heartpole_jax.interop import minari as datasets
 from heartpole_jax.rollout import everything
+
+minari = pytest.importorskip("minari", reason="see tests/clients/requirements.txt")
+datasets = importlib.import_module("heartpole_jax.interop.minari")  # which needs Minari
 
 PARAMS = EnvParams(max_steps=40, heart_attack_threshold=1.0)  # heart attacks are common
 TARGETS = [("sleep", 0.0), ("reference", 0.1)]
