@@ -169,7 +169,13 @@ def rollout_v0(sizes: Sizes, rows: list) -> Iterator[dict]:
 def constants(sizes: Sizes, rows: list) -> Iterator[dict]:
     """The constants for accelerators of rollout.py, q_network.py and dqn/agent.py: would others be better?"""
     chosen = {"noise_steps": 1, "unroll": 4, "odd_blocks": True}
-    others = [{}, {"unroll": 1}, {"unroll": 8}, {"noise_steps": 10, "unroll": 1}, {"odd_blocks": False}]
+    others: list[dict[str, Any]] = [
+        {},
+        {"unroll": 1},
+        {"unroll": 8},
+        {"noise_steps": 10, "unroll": 1},
+        {"odd_blocks": False},
+    ]
     cells = []
     for name, varied in itertools.product(("HeartPole-v0", "HeartPole-v1"), others):
         values = {f"_{key.upper()}": ByPlatform(value, value) for key, value in (chosen | varied).items()}

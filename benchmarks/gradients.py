@@ -98,7 +98,7 @@ def measure(row: str, rounds: int, num_episodes: int = 1024, num_steps: int = 10
     from heartpole_jax import EnvParams, gradients, make
     from heartpole_jax.gradients.actors import as_actor
     from heartpole_jax.gradients.checking import checked_block
-    from heartpole_jax.gradients.objectives import V0_RETURN
+    from heartpole_jax.gradients.objectives import SCORE_AND_PENALTY
     from heartpole_jax.gradients.simulate import sample_noise_sequence, simulate
 
     def logits(weights, carry, obs):
@@ -115,7 +115,7 @@ def measure(row: str, rounds: int, num_episodes: int = 1024, num_steps: int = 10
         def run(key):
             def one(index):
                 episode = sample_noise_sequence(key, index, num_steps, actor, env)
-                outcome = simulate(actor, EnvParams(), episode, V0_RETURN, env)
+                outcome = simulate(actor, EnvParams(), episode, SCORE_AND_PENALTY, env)
                 return jnp.sum(outcome.steps) + outcome.final
 
             blocks = jnp.arange(num_episodes, dtype=jnp.uint32).reshape(-1, checked_block(num_episodes))

@@ -22,7 +22,7 @@ import numpy as np  # noqa: E402
 
 from agents.common import networks  # noqa: E402
 from agents.runs import algorithms, recipes, scoring  # noqa: E402
-from heartpole_jax.envs.environment import HEARTPOLE_V0  # noqa: E402
+from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0  # noqa: E402
 
 RECIPES = {"PQN": recipes.named("heartpole-v0-pqn"), "DQN": recipes.named("heartpole-v0")}
 SLICE = {"PQN": 4, "DQN": 8}  # seeds trained together

@@ -2,9 +2,9 @@
 
     python benchmarks/recipes.py heartpole-v0 [MORE ...] [--seeds 64] [--first-seed 0] [--episodes 1024]
 
-HeartPole is evaluated by expected return and regret, see `heartpole_jax.evaluation`, all else by the
-mean return, of 100 episodes unless set otherwise: both the last policy and the best of the chunks, by their own
-evaluation, on another episode. Training is cut into the chunks of `python -m agents train`.
+Policies are evaluated by `heartpole_jax.evaluation`, by what they lack of the best known return where one is known:
+both the last policy and the best of the chunks, by their own evaluation, on other noise. Training is
+cut into the chunks of `python -m agents train`.
 """
 
 import argparse
@@ -41,20 +41,24 @@ def train(recipe: recipes.Recipe, seeds: range, num_chunks: int) -> tuple[dqn.Po
     return jax.block_until_ready(population), time.perf_counter() - started
 
 
-def evaluate(recipe: recipes.Recipe, weights: jax.Array, num_episodes: int | None) -> dict[str, np.ndarray]:
+def evaluate(recipe: recipes.Recipe, weights: jax.Array, num_episodes: int) -> dict[str, np.ndarray]:
     """The value of each seed's policy, by what that is called: from the best to the worst."""
     env = registry.make(recipe.env)
-    policies = [networks.greedy(one, recipe.config, env) for one in weights]
-    if not scoring.can_rank(env):
-        episodes = num_episodes or 100
-        found = [scoring.mean_return(policy, env, num_episodes=episodes, seed=SEED).mean for policy in policies]
-        return {"mean return": np.sort(found)[::-1]}
-    episodes = num_episodes or 1024
-    rows = [scoring.evaluate(policy, env, num_episodes=episodes, seed=SEED, name="agent") for policy in policies]
+    rows = [
+        scoring.evaluate(
+            networks.greedy(one, recipe.config, env), env, num_episodes=num_episodes, seed=SEED, name="agent"
+        )
+        for one in weights
+    ]
     returns = {"expected return": np.sort([row.expected_return.mean for row in rows])[::-1]}
-    if scoring.metric(env) == "return":
+    metric = scoring.metric(env)
+    if metric == "return":
         return returns
-    return returns | {"regret": np.sort([row.regret.mean for row in rows])}
+    drinks = [row.estimates()["drinks_a_day"].mean for row in rows if "drinks_a_day" in row.estimates()]
+    if drinks:
+        drinkers = sum(number > 0 for number in drinks)
+        print(f"policies that drink in {num_episodes:,} episodes: {drinkers} of {len(rows)}")
+    return returns | {metric: np.sort([row.regret.mean for row in rows])}
 
 
 def main() -> None:
@@ -63,7 +67,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=64, help="how many (default: 64)")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--chunks", type=int, help="evaluations (default: the recipe's)")
-    parser.add_argument("--episodes", type=int, help="to evaluate by (default: 1024, or 100 where there is no regret)")
+    parser.add_argument("--episodes", type=int, default=1024, help="to evaluate by (default: 1024)")
     args = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     for name in args.recipes:
@@ -73,7 +77,7 @@ def main() -> None:
         print(f"{name}: {args.seeds} seeds in {seconds:.0f} s")
         for kept, weights in (("last", population.weights), ("best", population.best_weights)):
             for label, values in evaluate(recipe, weights, args.episodes).items():
-                nearly_all = np.quantile(values, 0.95 if label == "regret" else 0.05)
+                nearly_all = np.quantile(values, 0.05 if label == "expected return" else 0.95)
                 print(
                     f"{kept} policy, {label}: median {np.median(values):.4f}, 95 % reach {nearly_all:.4f}, "
                     f"worst {values[-1]:.4f}\n  " + " ".join(f"{value:.3f}" for value in values),
