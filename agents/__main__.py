@@ -23,7 +23,7 @@ from agents.commands.train import INTERRUPTED, Train, train
 from agents.runs import loop, recipes
 from agents.tutorial import tutorial
 from agents.tutorial.tutorial import Tutorial
-from heartpole_jax.__main__ import use_all_cores, without_devices
+from heartpole_jax.command_line import use_all_cores, without_devices
 from heartpole_jax.terminal import one_line
 
 _DESCRIPTION = "DQN and PQN as one compiled program. Each command has a --help of its own."

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from heartpole_jax import EnvParams, evaluation, optimum, policies
-from heartpole_jax.__main__ import use_all_cores
+from heartpole_jax.command_line import use_all_cores
 from heartpole_jax.policy import Policy
 
 _LENGTHS = (60, 250, 1000)

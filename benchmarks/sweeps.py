@@ -54,7 +54,7 @@ BARE = """
 import json, sys, time
 from agents.commands import xla
 xla.prepare()
-from heartpole_jax.__main__ import use_all_cores
+from heartpole_jax.command_line import use_all_cores
 use_all_cores()
 import jax, numpy as np
 from agents import dqn

@@ -1,10 +1,8 @@
 """The command line, `python -m heartpole_jax`: leaderboard, optimum, episode, dataset, figures, ..."""
 
 import argparse
-import contextlib
 import os
 import sys
-import typing
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,7 @@ from heartpole_jax.terminal import one_line, printable
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns the exit status, 2 for bad input, 1 where JAX failed."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    use_all_cores()
+    command_line.use_all_cores()
     if "" not in sys.path:  # as with `python -m`: --env names a module in the folder where one works
         sys.path.insert(0, "")
     try:
@@ -36,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, ImportError, OSError) as error:
         return _fail(error, 2)
     except (RuntimeError, AssertionError) as error:
-        if (message := without_devices()) is not None:
+        if (message := command_line.without_devices()) is not None:
             return _fail(message, 2)
         if isinstance(error, jax.errors.JaxRuntimeError):
             return _fail(error, 1)
@@ -50,30 +48,46 @@ def _fail(error: Exception | str, status: int) -> int:
 
 
 def _leaderboard(options: argparse.Namespace) -> None:
+    if options.literature:
+        return _literature(options)
     env = _environment(options)
+    params = env_params.replaced(env, env_params.read(env, _values(options.params)))
+    chosen = {name: policies.make(name, params, env) for name in options.policies or ()}
+    folder = _folder(options)
+    board = evaluation.leaderboard(
+        chosen or None, jax.random.key(options.seed), params, env=env, num_episodes=options.episodes,
+        devices=jax.devices(), progress=_announce,
+    )  # fmt: skip
+    print(printable(tables.as_format(board, options.format, options.seed)), end="")
+    if folder:
+        tables.save(board, folder, options.seed)
+        print(f"\nwritten: {folder}/leaderboard.md, .json, .csv", file=sys.stderr)
+
+
+def _literature(options: argparse.Namespace) -> None:
+    for flag in ("policies", "params"):
+        if getattr(options, flag):
+            raise ValueError(f"--literature is of the published policies and constants; leave --{flag} out")
+    env, folder = _environment(options), _folder(options)
+    found = evaluation.literature(
+        jax.random.key(options.seed), env=env, num_episodes=options.episodes, devices=jax.devices(), progress=_announce
+    )
+    print(printable(literature_tables.as_format(found, options.format, options.seed)), end="")
+    if folder:
+        literature_tables.save(found, folder, options.seed)
+        print(f"\nwritten: {folder}/literature.md, .json, .csv", file=sys.stderr)
+
+
+def _folder(options: argparse.Namespace) -> Path | None:
+    """The folder of --out, None without it. Raises ValueError where none can be written."""
     folder = disk.as_path(options.out) if options.out else None
     if folder:
         validation.check_folder(folder)
-    key, form = jax.random.key(options.seed), typing.cast(Any, literature_tables if options.literature else tables)
-    how: dict[str, Any] = {
-        "env": env, "num_episodes": options.episodes, "devices": jax.devices(),
-        "progress": lambda name: print(f"evaluating {name} ...", file=sys.stderr),
-    }  # fmt: skip
-    found: Any
-    if options.literature:
-        for flag in ("policies", "params"):
-            if getattr(options, flag):
-                raise ValueError(f"--literature is of the published policies and constants; leave --{flag} out")
-        found = evaluation.literature(key, **how)
-    else:
-        params = env_params.replaced(env, env_params.read(env, _values(options.params)))
-        chosen = {name: policies.make(name, params, env) for name in options.policies or ()}
-        found = evaluation.leaderboard(chosen or None, key, params, **how)
-    print(printable(form.as_format(found, options.format, options.seed)), end="")
-    if folder:
-        form.save(found, folder, options.seed)
-        name = "literature" if options.literature else "leaderboard"
-        print(f"\nwritten: {folder}/{name}.md, .json, .csv", file=sys.stderr)
+    return folder
+
+
+def _announce(name: str) -> None:
+    print(f"evaluating {name} ...", file=sys.stderr)
 
 
 def _optimum(options: argparse.Namespace) -> None:
@@ -338,32 +352,6 @@ def _add_params(parser: argparse.ArgumentParser) -> None:
         "--params", nargs="+", default=[], metavar="NAME=VALUE",
         help="of the environment, as max_steps=200 heart_attack_proclivity=0.1",
     )  # fmt: skip
-
-
-def without_devices() -> str | None:
-    """What is wrong, where JAX finds no device to run on; None where it finds one."""
-    try:
-        jax.devices()
-    except (RuntimeError, AssertionError) as error:  # which of them depends on why
-        asked = os.environ.get("JAX_PLATFORMS", "")
-        reason = str(error).split("(set JAX_PLATFORMS")[0].strip()
-        return (
-            f"JAX finds no device with JAX_PLATFORMS={asked!r}{f' ({reason})' if reason else ''}: unset it, or set "
-            "JAX_PLATFORMS=cpu"
-        )
-    return None
-
-
-def use_all_cores() -> None:
-    """One CPU device a core: XLA divides a step's small loops among threads badly, whole patients it divides well."""
-    if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
-        return
-    if jax.config.jax_num_cpu_devices > 0:  # type: ignore[attr-defined]  # somebody has said how many
-        return
-    # Too late where JAX is in use already, as when `main` is called from a program: then as many devices as there are.
-    with contextlib.suppress(RuntimeError):
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        jax.config.update("jax_num_cpu_devices", cores)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
-"""A parser for command lines: flags in full, mistakes as ValueError, whole numbers within limits."""
+"""What command lines share: a parser (flags in full, mistakes as ValueError), numbers within limits, devices."""
 
 import argparse
+import contextlib
 import difflib
+import os
 import typing
 from typing import Any
+
+import jax
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,3 +60,29 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"must be in [0, 1], got {text}")
     return value
+
+
+def without_devices() -> str | None:
+    """What is wrong, where JAX finds no device to run on; None where it finds one."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # which of them depends on why
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        reason = str(error).split("(set JAX_PLATFORMS")[0].strip()
+        return (
+            f"JAX finds no device with JAX_PLATFORMS={asked!r}{f' ({reason})' if reason else ''}: unset it, or set "
+            "JAX_PLATFORMS=cpu"
+        )
+    return None
+
+
+def use_all_cores() -> None:
+    """One CPU device a core: XLA divides a step's small loops among threads badly, whole patients it divides well."""
+    if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+        return
+    if jax.config.jax_num_cpu_devices > 0:  # type: ignore[attr-defined]  # somebody has said how many
+        return
+    # Too late where JAX is in use already, as when `main` is called from a program: then as many devices as there are.
+    with contextlib.suppress(RuntimeError):
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        jax.config.update("jax_num_cpu_devices", cores)

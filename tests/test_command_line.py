@@ -11,7 +11,8 @@ import types
 import jax
 import pytest
 
-from heartpole_jax.__main__ import main, use_all_cores
+from heartpole_jax.__main__ import main
+from heartpole_jax.command_line import use_all_cores
 
 pytestmark = pytest.mark.once
 

@@ -37,7 +37,7 @@ _MOST_HALF_HOURS = 5_000  # that are looked at for the gain of one drink; a boun
 _ROUNDING = 1e-6  # relative, by which costs are taken for less than computed: minima lie between points
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Certificate:
     """Whether the best policy without drinks is the best of all, and by how much. Costs are of the expected return.
 
@@ -87,8 +87,8 @@ def _certificate(params: EnvParams) -> Certificate:
         reason = "not certified: the proof needs a waking alertness that is never negative"
     else:
         reason = (
-            f"not certified: the proof cannot exclude that a first {name} pays with {left:,} decisions left of "
-            f"{num_steps:,}, where its slack is {smallest:.3g}"
+            f"not certified: the proof cannot exclude that a first {name} pays with {left:,} of "
+            f"{num_steps:,} decisions left, where its slack is {smallest:.3g}"
         )
     return Certificate(
         certified=smallest > 0,
