@@ -164,3 +164,28 @@ def test_parameters_that_are_not_numbers_are_refused():
         sober_optimum(EnvParams(wake_up_alertness_high=5.0))
     with pytest.raises(ValueError, match="20,000 at most, got max_steps 2,000,000"):
         sober_optimum(EnvParams(max_steps=2_000_000))
+
+
+def test_after_a_lucky_day_a_half_hour_is_dearer_and_the_next_day_longer():
+    """500 decisions left, 14 awake, 30 nights behind; the price is the ratio that the episode should end with."""
+    solved, policy = sober_optimum(), policies.optimal()
+    low, middle, high = solved.bedtimes[:, 500, 14]
+
+    def decide(alertness, work, price):
+        time = 500.0 + 30 * 16
+        carry = (jnp.int32(500), jnp.float32(price))
+        action, (num_steps, tomorrow) = policy.act(
+            policy.params, carry, jnp.array([alertness, 0.0, 0.0, 14.0, time, work]), None
+        )
+        assert num_steps == 501
+        return int(action), float(tomorrow)
+
+    for work in (250.0, 320.0, 390.0):  # sleep renews the price
+        end = (work + solved.work_left[500]) / (980 + 16 + solved.half_hours_left[500])
+        assert decide(middle - 0.1, work, solved.prices[1]) == (Action.SLEEP, pytest.approx(end, abs=1e-6))
+    for price, bedtime in zip(solved.prices, (low, middle, high), strict=True):  # which is kept while awake
+        assert decide(bedtime + 0.004, 320.0, price) == (Action.NOTHING, pytest.approx(price, abs=1e-7))
+        assert decide(bedtime - 0.004, 320.0, price)[0] == Action.SLEEP
+    between = 0.5 * (solved.prices[1] + solved.prices[2])
+    assert decide(0.5 * (middle + high) + 0.004, 320.0, between)[0] == Action.NOTHING
+    assert decide(0.5 * (middle + high) - 0.004, 320.0, between)[0] == Action.SLEEP
