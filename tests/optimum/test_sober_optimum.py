@@ -79,12 +79,15 @@ def _exhaustive(params, rested, left, state):
     return np.maximum(worked(alertness, awake, time), asleep)
 
 
-@pytest.mark.parametrize(("num_steps", "nodes"), [(1, 12), (2, 12), (3, 12), (4, 12), (5, 6), (6, 4)])
-def test_the_optimum_is_that_of_all_histories_where_waking_up_is_random(monkeypatch, num_steps, nodes):
+@pytest.mark.parametrize(
+    ("num_steps", "nodes", "low"),
+    [(1, 12, 0.7), (2, 12, 0.7), (3, 12, 0.7), (4, 12, 0.7), (5, 6, 0.7), (6, 4, 0.7), (4, 8, -2.0)],
+)
+def test_the_optimum_is_that_of_all_histories_where_waking_up_is_random(monkeypatch, num_steps, nodes, low):
     """What has been earned decides when to sleep: E[W / t], not the largest E[W] / E[t]."""
-    params = EnvParams(max_steps=num_steps, fatigue_onset=2.0, fatigue_width=0.5)
+    params = EnvParams(max_steps=num_steps, fatigue_onset=2.0, fatigue_width=0.5, wake_up_alertness_low=low)
     monkeypatch.setattr(sober, "_WAKE_UP_NODES", nodes)
-    rested, zeros = 0.7 + 0.6 * (np.arange(nodes) + 0.5) / nodes, np.zeros(nodes)
+    rested, zeros = low + (1.3 - low) * (np.arange(nodes) + 0.5) / nodes, np.zeros(nodes)
     best = _exhaustive(params, rested, num_steps, (rested, zeros, zeros, zeros)).mean()
     assert sober._solve.__wrapped__(params).score == pytest.approx(best, abs=2e-5)
 
