@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from heartpole_jax import arguments, disk, validation
+from heartpole_jax import arguments, validation
 from heartpole_jax.envs.environment import Environment
 from heartpole_jax.evaluation import tables
 from heartpole_jax.evaluation.estimates import Estimate, format_estimate
@@ -91,9 +91,7 @@ def as_format(found: Literature, name: str, seed: int) -> str:
 @arguments.typed()
 def save(found: Literature, folder: Path, seed: int) -> None:
     """Writes literature.json, .csv and .md into `folder`, which it makes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, suffix in (("json", "json"), ("csv", "csv"), ("markdown", "md")):
-        disk.write_atomic(folder / f"literature.{suffix}", as_format(found, name, seed).encode())
+    tables.write_formats(folder, "literature", lambda form: as_format(found, form, seed))
 
 
 @arguments.typed()

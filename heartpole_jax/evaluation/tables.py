@@ -68,9 +68,14 @@ def as_format(board: Leaderboard, name: str, seed: int) -> str:
 @arguments.typed()
 def save(board: Leaderboard, folder: Path, seed: int) -> None:
     """Writes leaderboard.json, .csv and .md into `folder`, which it makes."""
+    write_formats(folder, "leaderboard", lambda form: as_format(board, form, seed))
+
+
+def write_formats(folder: Path, stem: str, text_in: Callable[[str], str]) -> None:
+    """Writes stem.json, .csv and .md into `folder`, which it makes; `text_in` returns the text in one of `FORMATS`."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, suffix in (("json", "json"), ("csv", "csv"), ("markdown", "md")):
-        disk.write_atomic(folder / f"leaderboard.{suffix}", as_format(board, name, seed).encode())
+    for form, suffix in (("json", "json"), ("csv", "csv"), ("markdown", "md")):
+        disk.write_atomic(folder / f"{stem}.{suffix}", text_in(form).encode())
 
 
 @arguments.typed()
