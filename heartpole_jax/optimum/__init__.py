@@ -2,12 +2,15 @@
 
 from heartpole_jax.optimum.heartpole_v0.ceiling import heart_attack_floor, resting_risk, return_ceiling
 from heartpole_jax.optimum.heartpole_v0.certificate import Certificate, certificate
+from heartpole_jax.optimum.heartpole_v0.frontier import Frontier, frontier
 from heartpole_jax.optimum.heartpole_v0.sober import SoberOptimum, sober_optimum
 
 __all__ = [
     "Certificate",
+    "Frontier",
     "SoberOptimum",
     "certificate",
+    "frontier",
     "heart_attack_floor",
     "resting_risk",
     "return_ceiling",

@@ -7,6 +7,7 @@ import itertools
 import compiling
 import jax
 import jax.numpy as jnp
+import last_decisions
 import numpy as np
 import pytest
 
@@ -111,59 +112,14 @@ def test_where_drinks_cost_more_or_earn_less_it_is_certified(changes):
     assert certificate(EnvParams(**changes)).certified
 
 
-PARAMS = EnvParams()
-_DOSES = 0.5 + np.array([-1, 1]) / np.sqrt(12)  # Gauss-Legendre on [0, 1], of two points
-_WAKING = 0.7 + 0.6 * (np.arange(3) + 0.5) / 3
-
-
-def _logistic(z):
-    return 1 / (1 + np.exp(-z))
-
-
-def _work(a, x):
-    ballmer = _logistic(50 * (0.05 - x)) + 2 * np.exp(-(((x - 0.135) / 0.005) ** 2) / 2)
-    return a * _logistic(3 - a) * ballmer
-
-
-def _values(state, left, drinks):
-    """(of nothing, of sleep, of coffee, of beer) with `left` decisions left, each the best from then on; after a drink
-    any action may follow, before it those of `drinks`. Attacks are exact. `state` is of arrays a, s, x, h, W, t."""
-    a, s, x, h, work, time = state
-
-    def after(a, s, x, h, time, drinks):
-        done = work + _work(a, x)
-        h = 0.97 * h
-        risk = 0.5 * _logistic(h - 6)
-        later = (a - _logistic((s - 40) / 10), s + 1, 0.97 * x)
-        calm, struck = (_value((*later, tension, done, time + 1), left - 1, drinks) for tension in (h, 0 * h))
-        return -100 * risk + (1 - risk) * calm + risk * struck
-
-    mean = lambda values: sum(values) / len(values)
-    nothing = after(a, s, x, h, time, drinks)
-    asleep = [after(0 * a + b, 0 * s, 0.97**16 * x, 0.97**16 * h, time + 16, drinks) for b in _WAKING]
-    if not drinks:
-        return nothing, mean(asleep)
-    uniforms = itertools.product(_DOSES, repeat=2)
-    coffee = [after(a + u, s, x, h + 0.3 * v, time, drinks) for u, v in uniforms]
-    uniforms = itertools.product(_DOSES, repeat=3)
-    beer = [after(a - 0.5 * u, s, x + 0.01 + 0.02 * w, h + 0.3 * v, time, drinks) for u, v, w in uniforms]
-    return nothing, mean(asleep), mean(coffee), mean(beer)
-
-
-def _value(state, left, drinks):
-    if left == 0:
-        return state[4] / state[5]
-    return np.maximum.reduce(np.broadcast_arrays(*_values(state, left, drinks)))
-
-
 @pytest.mark.parametrize("left", [1, 2, 3])
 def test_a_first_drink_costs_at_least_its_slack_whatever_follows(found, left):
     """The last decisions of an episode of 1000 from 80 states, all four actions enumerated."""
     cases = itertools.product([2.5, 1.2, 0.4, 0.0, -2.0, -100.0], [0, 20, 60], [-0.5, 0.0, 0.33, 1.0], [1000.0, 1992.0])
     a, s, ratio, time = np.array(list(cases)).T[:, ::1]
     state = (a, s, 0 * a, 0 * a, ratio * (time - left), time - left)
-    sober = _value(state, left, drinks=False)
-    _, _, coffee, beer = _values(state, left, drinks=True)
+    sober = last_decisions.value(state, left, drinks=False)
+    _, _, coffee, beer = last_decisions.values(state, left, drinks=True)
     assert np.min(sober - coffee) > found.first_coffee[left - 1]
     assert np.min(sober - beer) > found.first_beer[left - 1]
     # Not far above either: the proof gives away less than half.
@@ -241,6 +197,7 @@ def test_the_command_line_reports_the_optimum_and_draws_what_drinks_cost(tmp_pat
     assert lines[1].startswith("of all policies      the same: no drink pays")
     assert lines[2] == "no policy exceeds    -123.30428"
     assert lines[3] == "heart attacks        1.236312, and no policy has fewer"
+    assert lines[4] == "no drink pays        where a heart attack costs 52.48 or more"
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert main(["optimum", "--params", "max_steps=20"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -22,6 +22,7 @@ every m, no policy that drinks is as good as the best one without.
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 import numpy as np
 
@@ -69,21 +70,15 @@ def certificate(params: EnvParams | None = None) -> Certificate:
 
 @functools.lru_cache(maxsize=32)
 def _certificate(params: EnvParams) -> Certificate:
-    num_steps = int(params.max_steps)
-    coffee, beer = _hypertension_dose(params, "coffee"), _hypertension_dose(params, "beer")
-    most = _most_hypertension(params)
-    cost, enhancement = _hypertension_cost(params, most), _enhancement(params)
-    coffee_gain = _alertness_gain(params, float(params.coffee_alertness_low), float(params.coffee_alertness_high))
-    beer_gain = _alertness_gain(params, -float(params.beer_alertness_loss_high), -float(params.beer_alertness_loss_low))
-    later_coffee = _dose_cost(params, coffee, cost, most) - coffee_gain / num_steps
-    later_beer = _dose_cost(params, beer, cost, most) - (beer_gain + _ballmer_gain(params)) / num_steps
-    first_coffee, first_beer = later_coffee - enhancement, later_beer - enhancement
+    num_steps, bounds = int(params.max_steps), drink_bounds(params)
+    later_coffee, later_beer = bounds.coffee_cost - bounds.coffee_gain, bounds.beer_cost - bounds.beer_gain
+    first_coffee, first_beer = later_coffee - bounds.enhancement, later_beer - bounds.enhancement
     smallest = float(min(first_coffee.min(), first_beer.min()))
     name, slacks = min((("coffee", first_coffee), ("beer", first_beer)), key=lambda pair: pair[1].min())
     left = int(np.argmin(slacks)) + 1
     if smallest > 0:
         reason = f"no drink pays: the first one costs at least {smallest:.4f} of the expected return"
-    elif not np.isfinite(enhancement):
+    elif not np.isfinite(bounds.enhancement):
         reason = "not certified: the proof needs a waking alertness that is never negative"
     else:
         reason = (
@@ -97,8 +92,36 @@ def _certificate(params: EnvParams) -> Certificate:
         first_beer=first_beer,
         later_coffee=later_coffee,
         later_beer=later_beer,
-        hypertension_cost=cost[1:],
+        hypertension_cost=bounds.hypertension_cost,
         reason=reason,
+    )
+
+
+class DrinkBounds(NamedTuple):
+    """What a drink costs at least and earns at most; arrays of shape (max_steps,), for 1, 2, .. decisions left."""
+
+    coffee_cost: np.ndarray  # kappa_m of the expected return: proportional to `heart_attack_penalty`
+    beer_cost: np.ndarray
+    coffee_gain: np.ndarray  # Gamma_m / N of the score
+    beer_gain: np.ndarray  # (Gamma_m + psi) / N of the score
+    enhancement: float  # R, which the first drink may earn besides
+    hypertension_cost: np.ndarray  # c_m, proportional to `heart_attack_penalty`
+
+
+def drink_bounds(params: EnvParams) -> DrinkBounds:
+    """The parts of the proof, for parameters that are plain numbers."""
+    num_steps, most = int(params.max_steps), _most_hypertension(params)
+    coffee, beer = _hypertension_dose(params, "coffee"), _hypertension_dose(params, "beer")
+    cost = _hypertension_cost(params, most)
+    coffee_gain = _alertness_gain(params, float(params.coffee_alertness_low), float(params.coffee_alertness_high))
+    beer_gain = _alertness_gain(params, -float(params.beer_alertness_loss_high), -float(params.beer_alertness_loss_low))
+    return DrinkBounds(
+        coffee_cost=_dose_cost(params, coffee, cost, most),
+        beer_cost=_dose_cost(params, beer, cost, most),
+        coffee_gain=coffee_gain / num_steps,
+        beer_gain=(beer_gain + _ballmer_gain(params)) / num_steps,
+        enhancement=_enhancement(params),
+        hypertension_cost=cost[1:],
     )
 
 
