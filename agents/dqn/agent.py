@@ -212,15 +212,16 @@ def _act(train_state: TrainState, plan: NoisePlan, unpack_state, config, env, pa
         state, drawn = unpack_state(words), unpack_noise(noise_words)
         action = jnp.where(drawn.explore, drawn.random_action, jnp.argmax(output).astype(jnp.int32))
         next_state, next_obs, reward, done = env.transition(state, action, drawn.noise, params)
+        ended = done | drawn.reset
         row = replay.pack(
-            _flat(env.observe(state)), action, reward, _flat(next_obs), jnp.asarray(done),
+            _flat(env.observe(state)), action, reward, _flat(next_obs), jnp.asarray(ended),
             jnp.asarray(env.terminated(next_state)), env.num_actions,
         )  # fmt: skip
         episode_return = episode_return + reward
         finished = jnp.where(done, jnp.stack([jnp.ones_like(episode_return), episode_return]), 0.0)
         fresh = packing.pack(env.initial_state(drawn.start, params))
-        words = jnp.where(done, fresh, packing.pack(next_state))
-        return words, jnp.where(done, 0.0, episode_return), row, finished
+        words = jnp.where(ended, fresh, packing.pack(next_state))
+        return words, jnp.where(ended, 0.0, episode_return), row, finished
 
     def step_all(carry, noise_words):
         words, episode_return, finished = carry

@@ -83,6 +83,7 @@ class Hyperparams(metaclass=validation.Checked):
     target_period: Numeric = 10_000  # steps between updates of the target network
     target_tau: Numeric = 1.0  # share of the online network in an update of the target network
     ema_rate: Numeric = 1.0  # share of the online network in an update of the averaged one, which is the policy
+    reset_rate: Numeric = 0.0  # share of decisions after which an episode is cut off, as if by a time limit
     reward_shift: Numeric = 0.0  # added to rewards ...
     reward_scale: Numeric = 1.0  # ... before they are multiplied by this
     expected_penalty: Numeric = 0.0  # the environment's parameter of this name, where it has one
@@ -95,7 +96,8 @@ _NUMBERS = tuple(field.name for field in dataclasses.fields(Hyperparams))
 _POSITIVE = ("huber_delta", "max_grad_norm", "adam_epsilon", "reward_scale", "learning_rate_steps",
              "epsilon_steps")  # fmt: skip
 _NON_NEGATIVE = ("learning_rate", "final_learning_rate", "learning_starts")
-_SHARES = ("discount", "epsilon_start", "epsilon_end", "target_tau", "ema_rate", "expected_penalty")
+_SHARES = ("discount", "epsilon_start", "epsilon_end", "target_tau", "ema_rate", "reset_rate",
+           "expected_penalty")  # fmt: skip
 
 
 def _validate(hyperparams: Hyperparams) -> None:

@@ -33,6 +33,7 @@ class StepNoise:
     start: ArrayTree  # of a reset, if one comes
     explore: Array  # bool: the action is random
     random_action: Array  # int32
+    reset: Array  # bool: the episode is cut off
 
 
 @struct.dataclass
@@ -58,12 +59,14 @@ def plan(key, first_iteration, num_iterations: int, hyperparams, config: DQNConf
 
     def step_noise(time, env_index):
         explore, chance = threefry.random_words(threefry.key_at(policy, env_index, time.astype(jnp.uint32)), 2)
+        reset = explore << 24 | (chance & 0xFFFF) << 8  # the 24 bits that the other two hardly use
         return packing.pack(
             StepNoise(
                 noise=env.sample_noise(threefry.key_at(noise, env_index, time.astype(jnp.uint32))),
                 start=env.sample_start(threefry.key_at(start, env_index, time.astype(jnp.uint32) + 1)),
                 explore=threefry.as_uniform(explore) < epsilon_at(time * num_envs, hyperparams),
                 random_action=replay.random_below(chance, env.num_actions),
+                reset=threefry.as_uniform(reset) < hyperparams.reset_rate,
             )
         )
 
@@ -97,7 +100,9 @@ def form_of_step(env: Environment) -> StepNoise:
 
     def step_noise():
         key = jax.random.key(0)
-        return StepNoise(noise=env.sample_noise(key), start=env.sample_start(key), explore=jnp.array(True),
-                     random_action=jnp.int32(0))  # fmt: skip
+        return StepNoise(
+            noise=env.sample_noise(key), start=env.sample_start(key), explore=jnp.array(True),
+            random_action=jnp.int32(0), reset=jnp.array(True),
+        )  # fmt: skip
 
     return jax.eval_shape(step_noise)

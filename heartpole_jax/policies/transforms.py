@@ -65,6 +65,17 @@ def heartpole_features(obs: Any, xp: Any = np) -> Any:
     )
 
 
+@_takes(6)
+def heartpole_days_features(obs: Any, xp: Any = np) -> Any:
+    """`heartpole_features` and two more, (..., 13): hypertension times the days so far, by its logarithm and as it is.
+
+    What hypertension costs does not depend on the time, and so grows with the days in units of `heartpole_days`.
+    """
+    cost = obs[..., 1] / heartpole_days(obs)
+    more = xp.stack([_symlog(cost, xp) / 2.0, xp.minimum(cost / 20.0, 4.0)], axis=-1)
+    return xp.concatenate([heartpole_features(obs, xp), more], axis=-1)
+
+
 @_takes(8)
 def heartpole_v1_features(obs: Any, xp: Any = np) -> Any:
     """HeartPole-v1's eight numbers as fourteen of size about 1, (..., 14).
@@ -149,7 +160,7 @@ _V0, _V1 = heartpole_v0.OBS_NAMES, heartpole_v1.OBS_NAMES
 TRANSFORMS = {
     "raw": Transform(raw, constant),
     "heartpole": Transform(heartpole_features, constant, "HeartPole-v0", len(_V0), obs_names=_V0),
-    "heartpole-days": Transform(heartpole_features, heartpole_days, "HeartPole-v0", len(_V0), obs_names=_V0),
+    "heartpole-days": Transform(heartpole_days_features, heartpole_days, "HeartPole-v0", len(_V0), obs_names=_V0),
     "heartpole-v1": Transform(
         heartpole_v1_features, constant, "HeartPole-v1", len(_V1), time=half_hours, obs_names=_V1
     ),

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from heartpole_jax import Environment, struct, threefry
-from heartpole_jax.policies.transforms import heartpole_features
+from heartpole_jax.policies.transforms import TRANSFORMS
 
 NOISE, POLICY, START, SAMPLE = range(16, 20)  # what random numbers are for
 
@@ -78,7 +78,7 @@ class Row(typing.NamedTuple):
     action: int
     reward: float
     next_obs: np.ndarray
-    done: bool
+    done: bool  # or cut off
     terminated: bool
 
 
@@ -166,12 +166,14 @@ class Oracle:
         reward = position - 0.4 * action + self.starts[index] - self.numbers["expected_penalty"]
         age, terminated = self.ages[index] + 1, position > 0.9
         done = terminated or age == 5
+        reset = ((explore & 0xFF) << 16 | chance & 0xFFFF) * 2.0**-24 < self.numbers["reset_rate"]
         next_obs = observation(position, self.starts[index], age)
-        self.memory[index].append(Row(obs, action, reward, next_obs, done, terminated))
+        self.memory[index].append(Row(obs, action, reward, next_obs, done or reset, terminated))
         self.positions[index], self.ages[index] = position, age
         self.returns[index] += reward
         if done:
             finished.append(self.returns[index])
+        if done or reset:
             self.returns[index], self.ages[index] = 0.0, 0
             self.starts[index] = self.uniform(START, index, time + 1)
             self.positions[index] = self.starts[index] - 0.5
@@ -255,7 +257,7 @@ def scale(obs: np.ndarray, config) -> float:
 
 
 def features(obs: np.ndarray, config) -> np.ndarray:
-    return obs if config.transform == "raw" else heartpole_features(obs, np)
+    return TRANSFORMS[config.transform].features(obs, np)
 
 
 def layers_of(weights: np.ndarray, config, num_inputs: int) -> list[tuple[np.ndarray, np.ndarray]]:

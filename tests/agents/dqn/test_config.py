@@ -90,7 +90,7 @@ def test_a_configuration_is_hashable_and_equal_to_its_like():
 
 POSITIVE = ("huber_delta", "max_grad_norm", "adam_epsilon", "reward_scale", "learning_rate_steps", "epsilon_steps")
 NON_NEGATIVE = ("learning_rate", "final_learning_rate", "learning_starts")
-SHARES = ("discount", "epsilon_start", "epsilon_end", "target_tau", "ema_rate", "expected_penalty")
+SHARES = ("discount", "epsilon_start", "epsilon_end", "target_tau", "ema_rate", "reset_rate", "expected_penalty")
 NAMES = [field.name for field in dataclasses.fields(Hyperparams)]
 BAD = [
     *[(name, value, "greater than 0") for name in POSITIVE for value in (0.0, -1.0)],
@@ -151,7 +151,8 @@ def test_the_defaults_are_those_of_stable_baselines3():
         "learning_rate": 1e-4, "final_learning_rate": 1.0, "learning_rate_steps": 1, "adam_b1": 0.9, "adam_b2": 0.999,
         "adam_epsilon": 1e-8, "max_grad_norm": 10.0, "huber_delta": 1.0, "discount": 0.99, "epsilon_start": 1.0,
         "epsilon_end": 0.05, "epsilon_steps": 50_000, "learning_starts": 100, "target_period": 10_000,
-        "target_tau": 1.0, "ema_rate": 1.0, "reward_shift": 0.0, "reward_scale": 1.0, "expected_penalty": 0.0,
+        "target_tau": 1.0, "ema_rate": 1.0, "reset_rate": 0.0, "reward_shift": 0.0, "reward_scale": 1.0,
+        "expected_penalty": 0.0,
     }  # fmt: skip
     config = DQNConfig()
     assert (config.hidden_sizes, config.batch_size, config.buffer_size) == ((64, 64), 32, 1_000_000)

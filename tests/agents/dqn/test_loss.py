@@ -37,6 +37,7 @@ NUMBERS = {
     "target_period": 14,
     "target_tau": 0.7,
     "ema_rate": 0.4,
+    "reset_rate": 0.15,
     "reward_shift": 0.25,
     "reward_scale": 1.5,
     "expected_penalty": 0.125,

@@ -177,22 +177,24 @@ FEATURES = {
 @pytest.mark.parametrize("who", FEATURES)
 def test_heartpole_features_are_those_worked_out_by_hand(who):
     obs, expected = FEATURES[who]
-    for name in ("heartpole", "heartpole-days"):
+    days = (obs[4] + 48) / 48
+    more = [math.log(1 + days * obs[1]) / 2, min(days * obs[1] / 20, 4)]
+    for name, values in (("heartpole", expected), ("heartpole-days", expected + more)):
         features = transforms.TRANSFORMS[name].features
-        np.testing.assert_allclose(features(np.array(obs)), expected, rtol=1e-12, atol=1e-15)
-        np.testing.assert_allclose(features(jnp.array(obs), jnp), expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(features(np.array(obs)), values, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(features(jnp.array(obs), jnp), values, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(transforms.TRANSFORMS["raw"].features(np.array(obs)), obs)
 
 
 def test_features_stay_small_whatever_a_patient_does():
-    """1000 decisions to stay awake, to sleep, to drink coffee or beer, or or to work most: all features within 4."""
+    """1000 decisions to stay awake, to sleep, to drink coffee or beer, or or to work most: all features within 4.1."""
     obs = np.array(
         [
             [-958, 0.0, 0.0, 1000, 1000, -600], [1.3, 0.0, 0.0, 0, 17_000, 1000], [500, 9.7, 0.0, 1000, 1000, 10],
             [-700, 9.7, 0.97, 1000, 1000, -500], [2.0, 0.0, 0.135, 1000, 1000, 3000],
         ]
     )  # fmt: skip
-    assert np.abs(transforms.heartpole_features(obs)).max() < 4
+    assert np.abs(transforms.heartpole_days_features(obs)).max() < 4.1
 
 
 def test_the_value_scale_of_heartpole_days_is_one_over_the_days_so_far():

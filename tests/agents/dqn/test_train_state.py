@@ -201,6 +201,7 @@ FIELDS = {
     "target_period": (20, NETWORKS),
     "target_tau": (0.2, NETWORKS),
     "ema_rate": (0.9, {"average"}),
+    "reset_rate": (0.2, EPISODE | NETWORKS),
     "reward_shift": (-1.0, NETWORKS),
     "reward_scale": (0.3, NETWORKS),
     "expected_penalty": (0.5, NETWORKS | {"rewards"}),

@@ -193,7 +193,7 @@ def test_a_train_state_of_another_configuration_is_refused():
 def test_memory_grows_with_trials_and_with_what_an_iteration_holds():
     small, large = (pqn.memory_bytes(dataclasses.replace(CONFIG, steps_per_iteration=steps)) for steps in (5, 500))
     assert pqn.memory_bytes(CONFIG, population=10) == 10 * small
-    row = 2 * 6 + 4 + 3 * (11 + 2)
+    row = 2 * 6 + 4 + 3 * (13 + 2)
     assert large - small == 4 * 3 * 495 * row
 
 
