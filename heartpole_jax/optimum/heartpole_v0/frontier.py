@@ -64,7 +64,7 @@ def frontier(params: EnvParams | None = None) -> Frontier:
     Raises:
       ValueError: as `sober_optimum` does.
     """
-    return _frontier(body.plain_numbers(params, "frontier").replace(heart_attack_penalty=1.0))
+    return _frontier(dataclasses.replace(body.plain_numbers(params, "frontier"), heart_attack_penalty=1.0))
 
 
 @functools.lru_cache(maxsize=32)
