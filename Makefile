@@ -158,7 +158,7 @@ $(VENV)/.installed-test: $(VENV)/.created pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-bench-dqn
 	.venv-bench-dqn/bin/python -m pip install --quiet --upgrade pip
 	.venv-bench-dqn/bin/python -m pip install --quiet torch==2.13.0
-	.venv-bench-dqn/bin/python -m pip install --quiet --requirement benchmarks/requirements-dqn.txt --editable .
+	.venv-bench-dqn/bin/python -m pip install --quiet --requirement benchmarks/requirements-dqn.txt --editable '.[train]'
 	.venv-bench-dqn/bin/python -m pip install --quiet --no-deps heartpole==1.2
 	touch $@
 
