@@ -72,6 +72,7 @@ def run(cells: Sequence[Cell], args: argparse.Namespace) -> list[Cell]:
     finally:
         for _, process in running.values():
             process.terminate()
+            process.wait()
     if waiting:
         print(f"time is over: {len(waiting)} cells are left; the same command goes on with them")
     return failed
@@ -152,7 +153,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show_plan(left, args.processes)
     if args.plan:
         return 0
-    return 1 if run(left, args) else 0
+    try:
+        return 1 if run(left, args) else 0
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on with what is missing", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -35,22 +35,27 @@ class Contender:
         assert self.seeds_a_cell % self.seeds_together == 0
 
 
+_RAW, _FEATURES = "as they are", "eleven features"  # the transforms raw, and heartpole or heartpole-days
 _ALL = {SHORT: 32, MIDDLE: 32, LONG: 8}
 _STABLE_BASELINES3 = {
-    "library": "stable_baselines3", "observations": "as they are", "seeds": {SHORT: 8}, "seeds_a_cell": 2,
+    "library": "stable_baselines3", "observations": _RAW, "seeds": {SHORT: 8}, "seeds_a_cell": 2,
     "seeds_together": 1,
 }  # fmt: skip
 CONTENDERS = {
-    "dqn-recipe": Contender("DQN, our recipe", "ours", "dqn-recipe", "eleven features", _ALL, 250_000, tuned=True),
-    "pqn-recipe": Contender("PQN, our recipe", "ours", "pqn-recipe", "eleven features", _ALL, 400_000, tuned=True),
-    "ppo-example": Contender("PPO, our example", "ours", "ppo-example", "eleven features", _ALL, 120_000, tuned=True),
-    "dqn": Contender("DQN, our defaults", "ours", "dqn", "as they are", _ALL, 150_000, seeds_together=1),
-    "pqn": Contender("PQN, our defaults", "ours", "pqn", "as they are", _ALL, 300_000),
-    "rejax-ppo": Contender("PPO, rejax", "rejax", "ppo", "as they are", {SHORT: 32, MIDDLE: 16}, 50_000),
-    "rejax-pqn": Contender("PQN, rejax", "rejax", "pqn", "as they are", _ALL, 400_000),
-    "rejax-dqn": Contender("DQN, rejax", "rejax", "dqn", "as they are", {SHORT: 32}, 8_000),
+    "dqn-recipe": Contender("DQN, our recipe", "ours", "dqn-recipe", _FEATURES, _ALL, 250_000, tuned=True),
+    "pqn-recipe": Contender("PQN, our recipe", "ours", "pqn-recipe", _FEATURES, _ALL, 400_000, tuned=True),
+    "ppo-example": Contender("PPO, our example", "ours", "ppo-example", _FEATURES, _ALL, 120_000, tuned=True),
+    "dqn": Contender("DQN, our defaults", "ours", "dqn", _RAW, _ALL, 150_000, seeds_together=1),
+    "pqn": Contender("PQN, our defaults", "ours", "pqn", _RAW, _ALL, 300_000),
+    "dqn-features": Contender(
+        "DQN, our defaults", "ours", "dqn-features", _FEATURES, {SHORT: 32, MIDDLE: 16}, 120_000, seeds_together=1
+    ),
+    "pqn-features": Contender("PQN, our defaults", "ours", "pqn-features", _FEATURES, {SHORT: 32, MIDDLE: 16}, 300_000),
+    "rejax-ppo": Contender("PPO, rejax", "rejax", "ppo", _RAW, {SHORT: 32, MIDDLE: 16}, 50_000),
+    "rejax-pqn": Contender("PQN, rejax", "rejax", "pqn", _RAW, _ALL, 400_000),
+    "rejax-dqn": Contender("DQN, rejax", "rejax", "dqn", _RAW, {SHORT: 32}, 8_000),
     "rejax-iqn": Contender(
-        "IQN, rejax", "rejax", "iqn", "as they are", {SHORT: 2}, 80, seeds_a_cell=1, seeds_together=1, only_by_name=True
+        "IQN, rejax", "rejax", "iqn", _RAW, {SHORT: 2}, 80, seeds_a_cell=1, seeds_together=1, only_by_name=True
     ),
     "sb3-dqn": Contender("DQN, Stable-Baselines3", algorithm="DQN", rate=1_300, **_STABLE_BASELINES3),
     "sb3-ppo": Contender("PPO, Stable-Baselines3", algorithm="PPO", rate=1_300, **_STABLE_BASELINES3),
@@ -69,7 +74,8 @@ class Cell(NamedTuple):
 
     def path(self, folder: Path) -> Path:
         """Its file."""
-        return folder / "-".join((self.contender, self.rewards, str(self.decisions), f"{self.first_seed}.json"))
+        seeds = f"{self.first_seed}x{self.num_seeds}"
+        return folder / f"{self.contender}-{self.rewards}-{self.decisions}-{seeds}.json"
 
 
 def all_cells(names: Iterable[str], decisions: Iterable[int], max_seeds: int | None = None) -> list[Cell]:

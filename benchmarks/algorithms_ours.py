@@ -29,10 +29,7 @@ PACKAGES = ("jax", "flax", "optax")
 def build(name: str, expected_penalty: float, num_decisions: int) -> tuple[Callable, Callable[[Any], Policy], int]:
     """(train, policy_of, decisions): `policy_of(train(key))` is a policy that was trained for `decisions` decisions."""
     if name == "ppo-example":
-        settings = ppo.Config() if expected_penalty == 1.0 else ppo.RAW_REWARDS
-        decisions = ppo.num_iterations(num_decisions, settings) * settings.num_envs * settings.num_steps
-        train = lambda key: ppo.train(key, num_decisions, settings, expected_penalty)
-        return train, lambda weights: Policy(act=ppo.greedy, params=weights), decisions
+        return _build_ppo(expected_penalty, num_decisions)
     recipe = recipe_of(name, expected_penalty, num_decisions)
     algorithm, config, hyperparams = algorithms.of(recipe.config), recipe.config, recipe.hyperparams
     num_iterations = max(1, round(num_decisions / config.env_steps_per_iteration))
@@ -45,13 +42,24 @@ def build(name: str, expected_penalty: float, num_decisions: int) -> tuple[Calla
     return train, lambda weights: networks.greedy(weights, config), num_iterations * config.env_steps_per_iteration
 
 
+def _build_ppo(expected_penalty: float, num_decisions: int) -> tuple[Callable, Callable[[Any], Policy], int]:
+    config = ppo.Config() if expected_penalty == 1.0 else ppo.RAW_REWARDS
+    decisions = ppo.num_iterations(num_decisions, config) * config.num_envs * config.num_steps
+    train = lambda key: ppo.train(key, num_decisions, config, expected_penalty)
+    return train, lambda weights: Policy(act=ppo.greedy, params=weights), decisions
+
+
 def recipe_of(name: str, expected_penalty: float, num_decisions: int) -> recipes.Recipe:
-    """The recipe, its schedules stretched; of a bare algorithm its defaults."""
+    """The recipe, its schedules stretched; of an algorithm ("dqn") its defaults, "dqn-features" on our features."""
     if name in _RECIPES:
         recipe = recipes.named(_RECIPES[name][expected_penalty])
         stretch = num_decisions / recipe.num_steps
         changes = {schedule: getattr(recipe.hyperparams, schedule) * stretch for schedule in _SCHEDULES}
     else:
-        recipe, changes = recipes.defaults("HeartPole-v0", name), {}
+        algorithm, _, features = name.partition("-")
+        recipe, changes = recipes.defaults("HeartPole-v0", algorithm), {}
+        if features:
+            config = dataclasses.replace(recipe.config, transform="heartpole")
+            recipe = dataclasses.replace(recipe, config=config)
     hyperparams = dataclasses.replace(recipe.hyperparams, expected_penalty=expected_penalty, **changes)
     return dataclasses.replace(recipe, num_steps=num_decisions, hyperparams=hyperparams)

@@ -10,7 +10,6 @@ import datetime
 import importlib
 import importlib.metadata
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -99,4 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

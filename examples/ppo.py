@@ -136,10 +136,10 @@ def act(key, weights, env_state, obs, network, params, config):
         env_state, next_obs, reward, done, terminated, last_obs = step(env_state, action, keys, params)
         reward = config.reward_scale * (reward + RESTING_PENALTY)
         last_value = network.apply(weights, last_obs)[1]
-        scales = (TRANSFORM.value_scale(each, jnp) for each in (obs, last_obs))
+        scale, last_scale = TRANSFORM.value_scale(obs, jnp), TRANSFORM.value_scale(last_obs, jnp)
         log_prob = log_prob_of(logits, action)
         return (env_state, next_obs), Samples(
-            obs, action, log_prob, value, last_value, *scales, reward, done, terminated
+            obs, action, log_prob, value, last_value, scale, last_scale, reward, done, terminated
         )
 
     return jax.lax.scan(decide, (env_state, obs), jax.random.split(key, config.num_steps))
