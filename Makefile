@@ -7,6 +7,7 @@
 # make test-slow   the tests that take long: the only stage that .ci/run leaves out
 # make bench   ours and the peers side by side (in a virtual environment of its own)
 # make bench-dqn   the same for training a DQN
+# make bench-algorithms   exact regret of our algorithms, rejax's and Stable-Baselines3's: about an hour, and it can be resumed
 # make bench-interop   the same for the interfaces of Gymnasium and Stable-Baselines3
 # make bench-gradients, bench-identification   noise and cost of gradients; coverage of intervals over 200 data sets
 # make bench-sweep   a sweep of 1,024 trials beside the bare population
@@ -33,7 +34,7 @@ PYTHON312 = $(call find-python,3.12)
 # Stages come one after the other under `make -j` too: each takes all processors.
 .NOTPARALLEL:
 .PHONY: demo test test-all test-rest test-one test-clients test-newest test-jax-0.11.2 test-floors test-slow lint
-.PHONY: bench bench-dqn bench-interop bench-sweep bench-gradients bench-identification bench-gpu survival constraints clean
+.PHONY: bench bench-dqn bench-algorithms bench-interop bench-sweep bench-gradients bench-identification bench-gpu survival constraints clean
 
 demo: $(VENV)/.installed
 	$(RUN) -m heartpole_jax figures --out out/figures
@@ -97,6 +98,10 @@ bench: .venv-bench/.installed
 
 bench-dqn: .venv-bench-dqn/.installed
 	.venv-bench-dqn/bin/python benchmarks/dqn.py
+
+bench-algorithms: .venv-bench-dqn/.installed
+	.venv-bench-dqn/bin/python benchmarks/algorithms.py
+	.venv-bench-dqn/bin/python benchmarks/algorithms.py --report
 
 bench-gpu: .venv-bench-gpu/.installed
 	.venv-bench-gpu/bin/python benchmarks/gpu.py

@@ -24,8 +24,8 @@ from algorithms_cells import CONTENDERS, LONG, MIDDLE, SHORT, Cell
 HERE = Path(__file__).resolve().parent
 WORKER = HERE / "algorithms_worker.py"
 FIGURE = HERE.parent / "docs" / "algorithms.png"
-OVERHEAD_S = 30.0  # of a cell, roughly: imports, compiling, evaluation
-EVALUATION_S = 1.5  # of a seed
+OVERHEAD_S = 8.0  # of a cell, roughly: imports, compiling, evaluation
+EVALUATION_S = 0.6  # of a seed
 
 
 def seconds_of(cell: Cell) -> float:

@@ -35,32 +35,37 @@ class Contender:
         assert self.seeds_a_cell % self.seeds_together == 0
 
 
-_RAW, _FEATURES = "as they are", "eleven features"  # the transforms raw, and heartpole or heartpole-days
-_ALL = {SHORT: 32, MIDDLE: 32, LONG: 8}
+_RAW, _FEATURES = "six numbers", "eleven features"  # the transforms raw, and heartpole or heartpole-days
+_ALL, _SLOWER = {SHORT: 32, MIDDLE: 32, LONG: 8}, {SHORT: 32, MIDDLE: 32, LONG: 4}
+_MEDIUM, _SLOW = {SHORT: 32, MIDDLE: 32}, {SHORT: 16}
+_TUNED = {"library": "ours", "observations": _FEATURES, "tuned": True}
+_OURS = {"library": "ours", "observations": _RAW}
+_REJAX = {"library": "rejax", "observations": _RAW}
 _STABLE_BASELINES3 = {
-    "library": "stable_baselines3", "observations": _RAW, "seeds": {SHORT: 8}, "seeds_a_cell": 2,
-    "seeds_together": 1,
+    "library": "stable_baselines3", "observations": _RAW, "seeds": {SHORT: 8}, "seeds_a_cell": 2, "seeds_together": 1,
 }  # fmt: skip
+_ALONE = {"seeds_together": 1}  # large buffers: no faster together
 CONTENDERS = {
-    "dqn-recipe": Contender("DQN, our recipe", "ours", "dqn-recipe", _FEATURES, _ALL, 250_000, tuned=True),
-    "pqn-recipe": Contender("PQN, our recipe", "ours", "pqn-recipe", _FEATURES, _ALL, 400_000, tuned=True),
-    "ppo-example": Contender("PPO, our example", "ours", "ppo-example", _FEATURES, _ALL, 120_000, tuned=True),
-    "dqn": Contender("DQN, our defaults", "ours", "dqn", _RAW, _ALL, 150_000, seeds_together=1),
-    "pqn": Contender("PQN, our defaults", "ours", "pqn", _RAW, _ALL, 300_000),
-    "dqn-features": Contender(
-        "DQN, our defaults", "ours", "dqn-features", _FEATURES, {SHORT: 32, MIDDLE: 16}, 120_000, seeds_together=1
-    ),
-    "pqn-features": Contender("PQN, our defaults", "ours", "pqn-features", _FEATURES, {SHORT: 32, MIDDLE: 16}, 300_000),
-    "rejax-ppo": Contender("PPO, rejax", "rejax", "ppo", _RAW, {SHORT: 32, MIDDLE: 16}, 50_000),
-    "rejax-pqn": Contender("PQN, rejax", "rejax", "pqn", _RAW, _ALL, 400_000),
-    "rejax-dqn": Contender("DQN, rejax", "rejax", "dqn", _RAW, {SHORT: 32}, 8_000),
+    "dqn-recipe": Contender("DQN, our recipe", algorithm="dqn-recipe", seeds=_ALL, rate=400_000, **_TUNED),
+    "pqn-recipe": Contender("PQN, our recipe", algorithm="pqn-recipe", seeds=_ALL, rate=400_000, **_TUNED),
+    "ppo-example": Contender("PPO, our example", algorithm="ppo-example", seeds=_SLOWER, rate=150_000, **_TUNED),
+    "dqn": Contender("DQN, our defaults", algorithm="dqn", seeds=_SLOWER, rate=110_000, **_OURS, **_ALONE),
+    "pqn": Contender("PQN, our defaults", algorithm="pqn", seeds=_ALL, rate=350_000, **_OURS),
+    "rejax-ppo": Contender("PPO, rejax", algorithm="ppo", seeds=_MEDIUM, rate=85_000, **_REJAX),
+    "rejax-pqn": Contender("PQN, rejax", algorithm="pqn", seeds=_ALL, rate=350_000, **_REJAX),
+    "rejax-dqn": Contender("DQN, rejax", algorithm="dqn", seeds=_SLOW, rate=4_500, **_REJAX),
     "rejax-iqn": Contender(
-        "IQN, rejax", "rejax", "iqn", _RAW, {SHORT: 2}, 80, seeds_a_cell=1, seeds_together=1, only_by_name=True
+        "IQN, rejax", algorithm="iqn", seeds={SHORT: 2}, rate=80, seeds_a_cell=1, **_ALONE, only_by_name=True, **_REJAX
     ),
-    "sb3-dqn": Contender("DQN, Stable-Baselines3", algorithm="DQN", rate=1_300, **_STABLE_BASELINES3),
-    "sb3-ppo": Contender("PPO, Stable-Baselines3", algorithm="PPO", rate=1_300, **_STABLE_BASELINES3),
-    "sb3-a2c": Contender("A2C, Stable-Baselines3", algorithm="A2C", rate=2_000, **_STABLE_BASELINES3),
+    "sb3-dqn": Contender("DQN, Stable-Baselines3", algorithm="DQN", rate=1_700, **_STABLE_BASELINES3),
+    "sb3-ppo": Contender("PPO, Stable-Baselines3", algorithm="PPO", rate=1_050, **_STABLE_BASELINES3),
+    "sb3-a2c": Contender("A2C, Stable-Baselines3", algorithm="A2C", rate=1_150, **_STABLE_BASELINES3),
 }
+for _name in ("dqn", "pqn"):  # with all other settings as they are
+    CONTENDERS[f"{_name}-features"] = dataclasses.replace(
+        CONTENDERS[_name], title=f"{CONTENDERS[_name].title} on features", algorithm=f"{_name}-features",
+        observations=_FEATURES, seeds={SHORT: 32, MIDDLE: 16},
+    )  # fmt: skip
 
 
 class Cell(NamedTuple):

@@ -14,11 +14,17 @@ from heartpole_jax.drawing.charts import style
 
 _TITLES = {"expected": "Expected penalties", "raw": "Raw rewards"}
 _COLOURS = {"DQN": style.BLUE, "PQN": style.GREEN, "PPO": style.VERMILLION, "A2C": style.PURPLE, "IQN": style.ORANGE}
-_MARKS = {"recipe": ("o", "-"), "ours": ("o", "--"), "rejax": ("s", ":"), "stable_baselines3": ("^", "-.")}
+_MARKS = {
+    "features": ("D", "--"),
+    "recipe": ("o", "-"),
+    "ours": ("o", "--"),
+    "rejax": ("s", ":"),
+    "stable_baselines3": ("^", "-."),
+}
 _REFERENCES = {
-    "asleep always": 0.27924,
+    "always asleep": 0.27924,
     "the package's reference": 15.449,
-    "coffee always": 2259.83,
+    "always coffee": 2259.83,
 }  # docs/evaluation.md
 _LEAST = 1e-4  # of a regret in the figure: below it, it is evaluation's noise
 
@@ -75,7 +81,9 @@ def _texts(group: Group | None) -> tuple[str, str]:
 
 
 def _regret(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.4f}"[:6]
+    """Four decimals below 1, whole numbers from 100 on."""
+    size = abs(value)
+    return f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 4}f}"
 
 
 def markdown(found: Mapping[tuple[str, str, int], Group]) -> str:
@@ -87,41 +95,56 @@ def markdown(found: Mapping[tuple[str, str, int], Group]) -> str:
 def draw(found: Mapping[tuple[str, str, int], Group]) -> style.Figure:
     """Regret against the core-seconds of training a seed: medians, and bars from the first to the ninth decile."""
     figure = style.new_figure((13.33, 6.6))
+    seconds = [group.seconds for group in found.values()]
+    labels: dict[str, Any] = {}
     for i, rewards in enumerate(REWARDS):
-        axes = figure.add_axes((0.065 + 0.385 * i, 0.12, 0.355, 0.76))
-        style.clean(axes)
+        axes = figure.add_axes((0.085 + 0.365 * i, 0.12, 0.345, 0.76))
+        _set_axes(axes, rewards, (min(seconds) / 1.6, max(seconds) * 1.6))
+        axes.tick_params(labelleft=i == 0)
+        if i == 0:
+            axes.set_ylabel("regret", fontsize=style.TEXT_SIZE, color=style.GREY)
         for name in CONTENDERS:
             mine = sorted((key[2], group) for key, group in found.items() if key[:2] == (name, rewards))
             if mine:
-                _draw_line(axes, name, [group for _, group in mine])
-        for label, value in _REFERENCES.items():
-            axes.axhline(value, color=style.PALE, linewidth=1.0, zorder=0)
-            axes.annotate(
-                label, (1, value), xycoords=("axes fraction", "data"), fontsize=9, color=style.GREY, ha="right",
-                va="bottom",
-            )  # fmt: skip
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_ylim(_LEAST / 1.3, 5e3)
-        axes.set_title(_TITLES[rewards], loc="left", fontsize=style.TITLE_SIZE, color=style.INK)
-        axes.set_xlabel("seconds of training a seed, on one core", fontsize=style.TEXT_SIZE, color=style.GREY)
-        if i == 0:
-            axes.set_ylabel("regret, exact", fontsize=style.TEXT_SIZE, color=style.GREY)
-            handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="center right", frameon=False, fontsize=style.TICK_SIZE - 1)
+                labels[CONTENDERS[name].title] = _draw_line(axes, name, [group for _, group in mine])
+    figure.legend(
+        labels.values(), labels.keys(), loc="center left", bbox_to_anchor=(0.81, 0.5), frameon=False, fontsize=10
+    )
     return figure
 
 
-def _draw_line(axes: style.Axes, name: str, mine: list[Group]) -> None:
+def _set_axes(axes: style.Axes, rewards: str, limits: tuple[float, float]) -> None:
+    """Scales, titles, and the regrets of three policies that are no learner's."""
+    style.clean(axes)
+    for label, value in _REFERENCES.items():
+        axes.axhline(value, color=style.PALE, linewidth=1.0, zorder=0)
+        axes.annotate(
+            label, (1, value), xycoords=("axes fraction", "data"), fontsize=9, color=style.GREY, ha="right", va="bottom"
+        )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(limits)
+    axes.set_ylim(_LEAST / 1.3, 5e3)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(style.FuncFormatter(lambda value, _: f"{value:,g}"))
+        axis.set_minor_formatter(style.FuncFormatter(lambda value, _: ""))
+    axes.set_title(_TITLES[rewards], loc="left", fontsize=style.TITLE_SIZE, color=style.INK)
+    axes.set_xlabel("seconds of training a seed, on one core", fontsize=style.TEXT_SIZE, color=style.GREY)
+
+
+def _draw_line(axes: style.Axes, name: str, mine: list[Group]) -> Any:
+    """Draws a contender's medians and bars, and returns the line for the legend."""
     contender = CONTENDERS[name]
     colour = _COLOURS[contender.title.partition(",")[0]]
-    marker, dashes = _MARKS["recipe" if contender.tuned else contender.library]
+    kind = "recipe" if contender.tuned else "features" if name.endswith("-features") else contender.library
+    marker, dashes = _MARKS[kind]
     low, middle, high = (
         np.maximum([np.quantile(group.regret, share) for group in mine], _LEAST) for share in (0.1, 0.5, 0.9)
     )
     seconds = [group.seconds for group in mine]
-    axes.plot(
-        seconds, middle, dashes, marker=marker, color=colour, label=contender.title, markersize=7, linewidth=1.6,
+    axes.vlines(seconds, low, high, color=colour, linewidth=1.2, alpha=0.6)
+    (line,) = axes.plot(
+        seconds, middle, dashes, marker=marker, color=colour, markersize=7, linewidth=1.6,
         markerfacecolor=colour if contender.tuned else "white",
     )  # fmt: skip
-    axes.vlines(seconds, low, high, color=colour, linewidth=1.2, alpha=0.6)
+    return line
