@@ -12,6 +12,7 @@ it again after Ctrl-C, and it does what is missing. docs/algorithms.md explains 
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -161,4 +162,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the processes of the cells end as well
     sys.exit(main())

@@ -36,7 +36,7 @@ class Contender:
 
 
 _RAW, _FEATURES = "six numbers", "eleven features"  # the transforms raw, and heartpole or heartpole-days
-_ALL, _SLOWER = {SHORT: 32, MIDDLE: 32, LONG: 8}, {SHORT: 32, MIDDLE: 32, LONG: 4}
+_ALL, _SLOWER = {SHORT: 32, MIDDLE: 32, LONG: 16}, {SHORT: 32, MIDDLE: 32, LONG: 4}
 _MEDIUM, _SLOW = {SHORT: 32, MIDDLE: 32}, {SHORT: 16}
 _TUNED = {"library": "ours", "observations": _FEATURES, "tuned": True}
 _OURS = {"library": "ours", "observations": _RAW}
@@ -46,13 +46,13 @@ _STABLE_BASELINES3 = {
 }  # fmt: skip
 _ALONE = {"seeds_together": 1}  # large buffers: no faster together
 CONTENDERS = {
-    "dqn-recipe": Contender("DQN, our recipe", algorithm="dqn-recipe", seeds=_ALL, rate=400_000, **_TUNED),
-    "pqn-recipe": Contender("PQN, our recipe", algorithm="pqn-recipe", seeds=_ALL, rate=400_000, **_TUNED),
-    "ppo-example": Contender("PPO, our example", algorithm="ppo-example", seeds=_SLOWER, rate=150_000, **_TUNED),
+    "dqn-recipe": Contender("DQN, our recipe", algorithm="dqn-recipe", seeds=_ALL, rate=600_000, **_TUNED),
+    "pqn-recipe": Contender("PQN, our recipe", algorithm="pqn-recipe", seeds=_ALL, rate=850_000, **_TUNED),
+    "ppo-example": Contender("PPO, our example", algorithm="ppo-example", seeds=_SLOWER, rate=160_000, **_TUNED),
     "dqn": Contender("DQN, our defaults", algorithm="dqn", seeds=_SLOWER, rate=110_000, **_OURS, **_ALONE),
-    "pqn": Contender("PQN, our defaults", algorithm="pqn", seeds=_ALL, rate=350_000, **_OURS),
+    "pqn": Contender("PQN, our defaults", algorithm="pqn", seeds=_ALL, rate=500_000, **_OURS),
     "rejax-ppo": Contender("PPO, rejax", algorithm="ppo", seeds=_MEDIUM, rate=85_000, **_REJAX),
-    "rejax-pqn": Contender("PQN, rejax", algorithm="pqn", seeds=_ALL, rate=350_000, **_REJAX),
+    "rejax-pqn": Contender("PQN, rejax", algorithm="pqn", seeds=_ALL, rate=600_000, **_REJAX),
     "rejax-dqn": Contender("DQN, rejax", algorithm="dqn", seeds=_SLOW, rate=4_500, **_REJAX),
     "rejax-iqn": Contender(
         "IQN, rejax", algorithm="iqn", seeds={SHORT: 2}, rate=80, seeds_a_cell=1, **_ALONE, only_by_name=True, **_REJAX

@@ -27,9 +27,7 @@ def train_together(module, cell: Cell) -> tuple[list, float, int]:
     contender = CONTENDERS[cell.contender]
     train, policy_of, decisions = module.build(contender.algorithm, REWARDS[cell.rewards], cell.decisions)
     seeds = cell.first_seed + jnp.arange(cell.num_seeds)
-    size = min(contender.seeds_together, cell.num_seeds)
-    if cell.num_seeds % size:
-        raise ValueError(f"the seeds of a cell must be a multiple of {size}, got {cell.num_seeds}")
+    size = max(n for n in range(1, contender.seeds_together + 1) if cell.num_seeds % n == 0)
     keys = jax.vmap(jax.random.key)(seeds)
     # One seed alone is a program of its own, without an axis of seeds, which is faster.
     slices, one_slice = (keys, train) if size == 1 else (keys.reshape(-1, size), jax.vmap(train))
