@@ -37,7 +37,7 @@ class Contender:
 
 _RAW, _FEATURES = "six numbers", "eleven features"  # the transforms raw, and heartpole or heartpole-days
 _ALL, _SLOWER = {SHORT: 32, MIDDLE: 32, LONG: 16}, {SHORT: 32, MIDDLE: 32, LONG: 4}
-_MEDIUM, _SLOW = {SHORT: 32, MIDDLE: 32}, {SHORT: 16}
+_MEDIUM, _SLOW = {SHORT: 32, MIDDLE: 32}, {SHORT: 8}
 _TUNED = {"library": "ours", "observations": _FEATURES, "tuned": True}
 _OURS = {"library": "ours", "observations": _RAW}
 _REJAX = {"library": "rejax", "observations": _RAW}

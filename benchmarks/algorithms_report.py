@@ -67,8 +67,8 @@ def rows(found: Mapping[tuple[str, str, int], Group], rewards: str) -> list[list
         if any(mine):
             cells = [text for group in mine for text in _texts(group)]
             rate = max(group.rate for group in mine if group)
-            title = f"{'**' if contender.tuned else ''}{contender.title}{'**' if contender.tuned else ''}"
-            lines.append([f"{title}; {contender.observations}", *cells, report.number(rate)])
+            title = contender.title if name.endswith("-features") else f"{contender.title}; {contender.observations}"
+            lines.append([f"**{title}**" if contender.tuned else title, *cells, report.number(rate)])
     return lines
 
 
@@ -98,7 +98,7 @@ def draw(found: Mapping[tuple[str, str, int], Group]) -> style.Figure:
     seconds = [group.seconds for group in found.values()]
     labels: dict[str, Any] = {}
     for i, rewards in enumerate(REWARDS):
-        axes = figure.add_axes((0.085 + 0.365 * i, 0.12, 0.345, 0.76))
+        axes = figure.add_axes((0.08 + 0.355 * i, 0.12, 0.335, 0.76))
         _set_axes(axes, rewards, (min(seconds) / 1.6, max(seconds) * 1.6))
         axes.tick_params(labelleft=i == 0)
         if i == 0:
@@ -108,7 +108,7 @@ def draw(found: Mapping[tuple[str, str, int], Group]) -> style.Figure:
             if mine:
                 labels[CONTENDERS[name].title] = _draw_line(axes, name, [group for _, group in mine])
     figure.legend(
-        labels.values(), labels.keys(), loc="center left", bbox_to_anchor=(0.81, 0.5), frameon=False, fontsize=10
+        labels.values(), labels.keys(), loc="center left", bbox_to_anchor=(0.785, 0.5), frameon=False, fontsize=10
     )
     return figure
 
