@@ -35,7 +35,7 @@ class Contender:
         assert self.seeds_a_cell % self.seeds_together == 0
 
 
-_RAW, _FEATURES = "six numbers", "eleven features"  # the transforms raw, and heartpole or heartpole-days
+_RAW, _FEATURES = "six numbers", "features"  # the transforms raw, and heartpole or heartpole-days
 _ALL, _SLOWER = {SHORT: 32, MIDDLE: 32, LONG: 16}, {SHORT: 32, MIDDLE: 32, LONG: 4}
 _MEDIUM, _SLOW = {SHORT: 32, MIDDLE: 32}, {SHORT: 8}
 _TUNED = {"library": "ours", "observations": _FEATURES, "tuned": True}

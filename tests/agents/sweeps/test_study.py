@@ -53,7 +53,7 @@ def test_a_study_is_what_its_file_says_and_its_recipe_elsewhere(sound):
     assert (sound.num_steps, sound.seeds) == (1_048_576, (0, 1, 2, 3))
     assert (sound.search, sound.num_configurations, sound.batch_configurations) == ("random", 6, None)
     assert (sound.search_seed, sound.halving, sound.num_evaluations) == (7, Halving(4, 3), 64)
-    assert (sound.evaluation_episodes, sound.final_episodes, sound.keep) == (16, 64, "best")
+    assert (sound.evaluation_episodes, sound.final_episodes, sound.keep) == (64, 64, "best")
     assert sound.config == dataclasses.replace(recipe.config, batch_size=64)
     assert vars(sound.hyperparams) == vars(recipe.hyperparams) | {"epsilon_end": 0.01}
     assert sound.params == {"heart_attack_penalty": 50.0}
