@@ -53,28 +53,11 @@ def plan(key, first_iteration, num_iterations: int, hyperparams, config: DQNConf
 
     All together, since every operation in the innermost loop costs XLA on a CPU about 80 ns, however small it is.
     """
-    noise, policy, start, sample = (threefry.fold_in(key, use) for use in (NOISE, POLICY, START, SAMPLE))
     num_steps, num_envs, num_updates = config.steps_per_iteration, config.num_envs, config.updates_per_iteration
     iteration = first_iteration + jnp.arange(num_iterations, dtype=jnp.int32)
+    steps = _steps(key, first_iteration * num_steps, num_iterations * num_steps, hyperparams, config, env)
 
-    def step_noise(time, env_index):
-        explore, chance = threefry.random_words(threefry.key_at(policy, env_index, time.astype(jnp.uint32)), 2)
-        reset = explore << 24 | (chance & 0xFFFF) << 8  # the 24 bits that the other two hardly use
-        return packing.pack(
-            StepNoise(
-                noise=env.sample_noise(threefry.key_at(noise, env_index, time.astype(jnp.uint32))),
-                start=env.sample_start(threefry.key_at(start, env_index, time.astype(jnp.uint32) + 1)),
-                explore=threefry.as_uniform(explore) < epsilon_at(time * num_envs, hyperparams),
-                random_action=replay.random_below(chance, env.num_actions),
-                reset=threefry.as_uniform(reset) < hyperparams.reset_rate,
-            )
-        )
-
-    time = iteration[:, None] * num_steps + jnp.arange(num_steps, dtype=jnp.int32)[None]
-    env_index = jnp.arange(num_envs, dtype=jnp.uint32)
-    over_envs = jax.vmap(step_noise, in_axes=(None, 0))
-    over_steps = jax.vmap(over_envs, in_axes=(0, None))
-
+    sample = threefry.fold_in(key, SAMPLE)
     update = (iteration[:, None] * num_updates + jnp.arange(num_updates, dtype=jnp.int32)[None]).astype(jnp.uint32)
     pair = jnp.arange(-(-config.batch_size // 2), dtype=jnp.uint32)
     words = jnp.concatenate(threefry.threefry2x32(sample, (update[..., None], pair[None, None])), axis=-1)
@@ -86,13 +69,42 @@ def plan(key, first_iteration, num_iterations: int, hyperparams, config: DQNConf
     after = before + config.env_steps_per_iteration
     period = jnp.asarray(hyperparams.target_period, jnp.int32)
     return NoisePlan(
-        steps=jax.vmap(over_steps, in_axes=(0, None))(time, env_index),
+        steps=steps.reshape(num_iterations, num_steps, *steps.shape[1:]),
         slot=jax.lax.rem(iteration * num_steps, jnp.int32(num_slots)),
         sample=where,
         learn=(after.astype(jnp.result_type(float)) > hyperparams.learning_starts) & (written >= config.n_step),
         learning_rate=loss.learning_rate_at(before, hyperparams),
         target_share=jnp.where(after // period > before // period, hyperparams.target_tau, 0.0),
     )
+
+
+def _steps(key, first_step, num_steps: int, hyperparams, config: DQNConfig, env: Environment) -> Array:
+    """The noise of some steps, packed, (num_steps, num_envs, words)."""
+    noise, policy, start = (threefry.fold_in(key, use) for use in (NOISE, POLICY, START))
+    at = lambda purpose, time, env_index: threefry.key_at(purpose, env_index, time.astype(jnp.uint32))
+    # One step more, the one before: where it ended with a reset, the first action is random.
+    time = first_step + jnp.arange(-1, num_steps, dtype=jnp.int32)
+    env_index = jnp.arange(config.num_envs, dtype=jnp.uint32)
+    policy_words = lambda time, env_index: threefry.random_words(at(policy, time, env_index), 2)
+    explore, chance = jax.vmap(jax.vmap(policy_words, in_axes=(None, 0)), in_axes=(0, None))(time, env_index)
+    spare = explore << 24 | (chance & 0xFFFF) << 8  # the 24 bits that the other uses hardly depend on
+    reset = (threefry.as_uniform(spare) < hyperparams.reset_rate) & (time >= 0)[:, None]
+    time, explore, chance = time[1:], explore[1:], chance[1:]
+    explore = threefry.as_uniform(explore) < epsilon_at(time * config.num_envs, hyperparams)[:, None]
+
+    def step_noise(time, env_index, explore, chance, reset):
+        return packing.pack(
+            StepNoise(
+                noise=env.sample_noise(at(noise, time, env_index)),
+                start=env.sample_start(at(start, time + 1, env_index)),
+                explore=explore,
+                random_action=replay.random_below(chance, env.num_actions),
+                reset=reset,
+            )
+        )
+
+    over_envs = jax.vmap(step_noise, in_axes=(None, 0, 0, 0, 0))
+    return jax.vmap(over_envs, in_axes=(0, None, 0, 0, 0))(time, env_index, explore | reset[:-1], chance, reset[1:])
 
 
 def form_of_step(env: Environment) -> StepNoise:

@@ -105,6 +105,7 @@ class Oracle:
         self.positions = [start - 0.5 for start in self.starts]
         self.ages = [0] * config.num_envs
         self.returns = [0.0] * config.num_envs
+        self.cut_off = [False] * config.num_envs  # the last step was followed by a reset
 
     def uniform(self, purpose: int, index: int, time: int) -> float:
         high, low = self.words(purpose, index, time)
@@ -158,7 +159,7 @@ class Oracle:
     def act(self, index: int, time: int, online: np.ndarray, finished: list[float]) -> None:
         explore, chance = self.words(POLICY, index, time)
         obs = observation(self.positions[index], self.starts[index], self.ages[index])
-        if (explore >> 8) * 2.0**-24 < self.epsilon(time * self.config.num_envs):
+        if (explore >> 8) * 2.0**-24 < self.epsilon(time * self.config.num_envs) or self.cut_off[index]:
             action = chance * 3 >> 32
         else:
             action = int(np.argmax(outputs(online, obs[None], self.config)[0]))
@@ -173,6 +174,7 @@ class Oracle:
         self.returns[index] += reward
         if done:
             finished.append(self.returns[index])
+        self.cut_off[index] = reset
         if done or reset:
             self.returns[index], self.ages[index] = 0.0, 0
             self.starts[index] = self.uniform(START, index, time + 1)
