@@ -186,7 +186,7 @@ def pretend(monkeypatch, returns, num_weights):
 @pytest.mark.parametrize(("returns", "best"), [((3, 1, 2, 1, 1, 1), 0), ((3, 1, 2, 4, 1, 1), 3)])
 def test_the_best_policy_so_far_is_remembered(returns, best, tmp_path, monkeypatch, capsys):
     """The run is stopped in the second chunk."""
-    pretend(monkeypatch, returns, 11 * 8 + 8 + 8 * 4 + 4)
+    pretend(monkeypatch, returns, 13 * 8 + 8 + 8 * 4 + 4)
     with monkeypatch.context() as patch:
         stop_in_chunk(patch, 2)
         assert main(command(tmp_path / "run")) == 143

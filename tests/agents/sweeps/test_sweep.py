@@ -245,7 +245,7 @@ def test_static_choices_are_programs_of_their_own(tmp_path):
     study = study_of(space={"learning_rate": None, "discount": None, "hidden_sizes": {"grid": [[8], [4]]}})
     outcome = train(study, tmp_path / "run")
     sizes = {trial.configuration: weights.size for trial, weights in outcome.weights.items()}
-    assert sizes == {0: 11 * 8 + 8 + 8 * 4 + 4, 1: 11 * 4 + 4 + 4 * 4 + 4}
+    assert sizes == {0: 13 * 8 + 8 + 8 * 4 + 4, 1: 13 * 4 + 4 + 4 * 4 + 4}
 
 
 @pytest.mark.slow
