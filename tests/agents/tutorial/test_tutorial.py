@@ -26,7 +26,7 @@ STABLE_BASELINES3 = {
     "learning_rate": 1e-4, "final_learning_rate": 1.0, "learning_rate_steps": 1, "adam_b1": 0.9, "adam_b2": 0.999,
     "adam_epsilon": 1e-8, "max_grad_norm": 10.0, "huber_delta": 1.0, "discount": 0.99, "epsilon_start": 1.0,
     "epsilon_end": 0.05, "epsilon_steps": 50_000, "learning_starts": 100, "target_period": 10_000, "target_tau": 1.0,
-    "ema_rate": 1.0, "reward_shift": 0.0, "reward_scale": 1.0, "expected_penalty": 0.0,
+    "ema_rate": 1.0, "reset_rate": 0.0, "reward_shift": 0.0, "reward_scale": 1.0, "expected_penalty": 0.0,
 }  # fmt: skip
 CONFIG = {
     "hidden_sizes": (16, 16), "transform": "raw", "dueling": False, "double": False, "n_step": 1, "batch_size": 32,
