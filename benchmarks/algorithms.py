@@ -20,7 +20,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import algorithms_cells
-from algorithms_cells import CONTENDERS, LONG, MIDDLE, SHORT, Cell
+from algorithms_cells import CONTENDERS, LENGTHS, SHORT, Cell
+
+from heartpole_jax import command_line
 
 HERE = Path(__file__).resolve().parent
 WORKER = HERE / "algorithms_worker.py"
@@ -126,12 +128,14 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     by_default = [name for name, contender in CONTENDERS.items() if not contender.only_by_name]
     made.add_argument("--only", nargs="+", choices=CONTENDERS, metavar="CONTENDER", default=by_default)
-    made.add_argument("--decisions", nargs="+", type=int, default=[SHORT, MIDDLE, LONG])
-    made.add_argument("--seeds", type=int, help="at most so many of each contender")
+    made.add_argument("--decisions", nargs="+", type=int, choices=LENGTHS, default=LENGTHS)
+    made.add_argument("--seeds", type=command_line.count, help="at most so many of each contender")
     made.add_argument("--quick", action="store_true", help="two seeds of each contender, 100,000 decisions")
     made.add_argument("--minutes", type=float, default=float("inf"), help="no cell begins later")
-    made.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="at a time (default: one a core)")
-    made.add_argument("--episodes", type=int, default=1024, help="to evaluate by (default: 1024)")
+    made.add_argument(
+        "--processes", type=command_line.count, default=os.cpu_count() or 1, help="at a time (default: one a core)"
+    )
+    made.add_argument("--episodes", type=command_line.count, default=1024, help="to evaluate by (default: 1024)")
     made.add_argument("--out", type=Path, default=Path("out/algorithms"))
     made.add_argument("--plan", action="store_true", help="only print what is missing, and how long it takes")
     made.add_argument("--report", action="store_true", help="only print the tables and draw the figure")

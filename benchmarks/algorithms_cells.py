@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from heartpole_jax import documents
 
 REWARDS = {"expected": 1.0, "raw": 0.0}  # by name, `expected_penalty`
-SHORT, MIDDLE, LONG = 100_000, 500_000, 5_000_000  # decisions
+LENGTHS = SHORT, MIDDLE, LONG = 100_000, 500_000, 5_000_000  # decisions
 FIRST_SEED = 80_000  # seeds from here on, which no tuning has seen
 
 

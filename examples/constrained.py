@@ -9,7 +9,6 @@ the scripted policies. `optimum.frontier` has the bound: no policy has more scor
 """
 
 import argparse
-import os
 from pathlib import Path
 
 from agents.commands import xla
@@ -23,7 +22,7 @@ import heartpole_jax as hp  # noqa: E402
 from agents import dqn  # noqa: E402
 from agents.common import networks  # noqa: E402
 from agents.runs import loop, recipes  # noqa: E402
-from heartpole_jax import evaluation, optimum  # noqa: E402
+from heartpole_jax import command_line, evaluation, optimum  # noqa: E402
 from heartpole_jax.drawing.charts import style  # noqa: E402
 from heartpole_jax.drawing.charts.frontier import draw_frontier  # noqa: E402
 from heartpole_jax.policies.heartpole_v0 import SCRIPTED  # noqa: E402
@@ -56,11 +55,17 @@ def train(num_steps: int, seed: int) -> dict[str, hp.Policy]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=2_500_000, help="decisions of each training")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=command_line.count, default=2_500_000, help="decisions of each training")
+    parser.add_argument("--seed", type=command_line.seed, default=0)
     parser.add_argument("--out", type=Path, help="a figure")
     args = parser.parse_args()
-    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    try:
+        loop.plan(args.steps, recipes.named("heartpole-v0").config)
+        if args.out:
+            style.check_kind(args.out)
+    except ValueError as error:
+        parser.error(str(error))
+    command_line.use_all_cores()
     found = optimum.frontier()
     print(
         f"without drinks: {found.heart_attacks:.5f} heart attacks, the fewest, and a score of {found.score:.5f} at most"

@@ -24,13 +24,12 @@ import jax.numpy as jnp
 import optax
 
 import heartpole_jax as hp
-from heartpole_jax import evaluation
-from heartpole_jax.command_line import use_all_cores
+from heartpole_jax import command_line, evaluation, optimum
 from heartpole_jax.policies.transforms import TRANSFORMS
 
 ENV = hp.make("HeartPole-v0")
 TRANSFORM = TRANSFORMS["heartpole-days"]
-RESTING_PENALTY = 0.1236311578  # expected, of a half-hour at perfect rest: no policy escapes it
+RESTING_PENALTY = 100.0 * optimum.resting_risk()  # expected, of a half-hour at perfect rest: no policy escapes it
 
 
 class Config(NamedTuple):
@@ -199,11 +198,11 @@ def greedy(weights, carry, obs, draw):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--decisions", type=int, default=500_000)
-    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--decisions", type=command_line.count, default=500_000)
+    parser.add_argument("--seeds", type=command_line.count, default=4)
     parser.add_argument("--raw-rewards", action="store_true", help="a heart attack costs 100 when it happens")
     args = parser.parse_args()
-    use_all_cores()
+    command_line.use_all_cores()
     config, expected_penalty = (RAW_REWARDS, 0.0) if args.raw_rewards else (Config(), 1.0)
     keys = jax.random.split(jax.random.key(0), args.seeds)
     run = jax.jit(jax.vmap(lambda key: train(key, args.decisions, config, expected_penalty))).lower(keys).compile()

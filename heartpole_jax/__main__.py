@@ -98,7 +98,10 @@ def _optimum(options: argparse.Namespace) -> None:
     print(f"of all policies      {'the same' if proof.certified else 'unknown'}: {proof.reason}")
     print(f"no policy exceeds    {solved.expected_return if proof.certified else optimum.return_ceiling(params):.5f}")
     print(f"heart attacks        {solved.heart_attacks:.6f}, and no policy has fewer")
-    print(f"no drink pays        where a heart attack costs {optimum.frontier(params).certified_penalty:.4g} or more")
+    penalty = optimum.frontier(params).certified_penalty
+    print(
+        f"no drink pays        {f'where a heart attack costs {penalty:.4g} or more' if penalty < np.inf else 'unknown'}"
+    )
     if out:
         from heartpole_jax.drawing.charts import style  # here, since matplotlib is an extra
         from heartpole_jax.drawing.charts.slacks import draw_slacks

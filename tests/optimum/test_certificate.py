@@ -202,7 +202,10 @@ def test_the_command_line_reports_the_optimum_and_draws_what_drinks_cost(tmp_pat
     assert main(["optimum", "--params", "max_steps=20"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("of all policies      unknown: not certified")
+    assert lines[4] == "no drink pays        where a heart attack costs 2624 or more"
     assert float(lines[2].split()[-1]) == pytest.approx(return_ceiling(EnvParams(max_steps=20)), abs=1e-5)
+    assert main(["optimum", "--params", "heart_attack_proclivity=0"]) == 0
+    assert capsys.readouterr().out.splitlines()[4] == "no drink pays        unknown"
 
 
 def test_the_figure_has_the_slacks(found):
