@@ -95,3 +95,18 @@ def test_as_many_episodes_are_cut_off_as_the_reset_rate_says_whatever_the_action
     np.testing.assert_array_equal(after, steps + 1)
     np.testing.assert_array_equal(steps[1:], np.where(cut[:-1] == 1, 0, after[:-1]))
     assert metrics.num_episodes == 0
+
+
+def test_the_first_action_after_a_cut_off_is_random_and_the_first_of_all_is_not():
+    """Every episode is cut off after its first decision, epsilon is 0, and nothing is learnt. 64 envs, 20 steps."""
+    config = DQNConfig(hidden_sizes=(), batch_size=1, buffer_size=64 * 20, num_envs=64)
+    hyperparams = Hyperparams(learning_rate=0, learning_starts=0, epsilon_start=0, epsilon_end=0, reset_rate=1)
+    env = probe_environments.counter(10_000)
+    train_state = dqn.init(jax.random.key(4), hyperparams, config, env)
+    train_state, _ = dqn.train_chunk(train_state, hyperparams, config, env, 5)
+    rows = np.asarray(train_state.buffer)
+    action = rows[..., -1].astype(int) % env.num_actions
+    q_values = dqn.q_values(train_state.online_params, rows[..., :2].reshape(-1, 2), config, env)
+    greedy = np.argmax(q_values, axis=-1).reshape(action.shape)
+    np.testing.assert_array_equal(action[0], greedy[0])
+    assert scipy.stats.binomtest(int((action[1:] == greedy[1:]).sum()), action[1:].size, 0.5).pvalue > 1e-4

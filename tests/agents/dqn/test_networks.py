@@ -194,7 +194,9 @@ def test_features_stay_small_whatever_a_patient_does():
             [-700, 9.7, 0.97, 1000, 1000, -500], [2.0, 0.0, 0.135, 1000, 1000, 3000],
         ]
     )  # fmt: skip
-    assert np.abs(transforms.heartpole_days_features(obs)).max() < 4.1
+    features = np.abs(transforms.heartpole_days_features(obs))
+    assert features.max() < 4.1
+    assert features[:, -1].max() == 4
 
 
 def test_the_value_scale_of_heartpole_days_is_one_over_the_days_so_far():
