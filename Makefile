@@ -5,6 +5,7 @@
 # make test-newest, test-jax-0.11.2   tests not marked `slow` or `once` on python3.12 with the newest JAX, with that one
 # make test-floors   those and the ones marked `extras` on python3.11 with the oldest versions that pyproject.toml allows
 # make test-slow   the tests that take long: the only stage that .ci/run leaves out
+# make docs, docs-serve   the docs site in out/site-source/site, notebooks run; and served on 127.0.0.1
 # make bench   ours and the peers side by side (in a virtual environment of its own)
 # make bench-dqn   the same for training a DQN
 # make bench-algorithms   exact regret of our algorithms, rejax's and Stable-Baselines3's: about an hour, and it can be resumed
@@ -34,7 +35,7 @@ PYTHON312 = $(call find-python,3.12)
 # Stages come one after the other under `make -j` too: each takes all processors.
 .NOTPARALLEL:
 .PHONY: demo test test-all test-rest test-one test-clients test-newest test-jax-0.11.2 test-floors test-slow lint
-.PHONY: bench bench-dqn bench-algorithms bench-interop bench-sweep bench-gradients bench-identification bench-gpu survival constraints clean
+.PHONY: docs docs-serve bench bench-dqn bench-algorithms bench-interop bench-sweep bench-gradients bench-identification bench-gpu survival constraints clean
 
 demo: $(VENV)/.installed
 	$(RUN) -m heartpole_jax figures --out out/figures
@@ -93,6 +94,12 @@ lint: $(VENV)/.installed-test
 	$(RUN) -m mypy --ignore-missing-imports --no-warn-unused-ignores $(addprefix --disable-error-code=,\
 		arg-type call-overload import-untyped index list-item misc operator union-attr var-annotated) benchmarks examples
 
+docs: .venv-docs/.installed
+	.venv-docs/bin/python docs/site/build.py
+
+docs-serve: .venv-docs/.installed
+	.venv-docs/bin/python docs/site/build.py --serve
+
 bench: .venv-bench/.installed
 	.venv-bench/bin/python benchmarks/rollouts.py
 
@@ -149,6 +156,12 @@ $(VENV)/.installed-test: $(VENV)/.created pyproject.toml constraints.txt
 	.venv-clients/bin/python -m pip install --quiet --upgrade pip
 	.venv-clients/bin/python -m pip install --quiet torch==2.13.0
 	.venv-clients/bin/python -m pip install --quiet --requirement tests/clients/requirements.txt --editable '.[ray]'
+	touch $@
+
+.venv-docs/.installed: pyproject.toml docs/site/requirements.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --upgrade pip
+	.venv-docs/bin/python -m pip install --quiet --requirement docs/site/requirements.txt --editable '.[train]'
 	touch $@
 
 .venv-bench/.installed: pyproject.toml benchmarks/requirements.txt

@@ -59,9 +59,9 @@ def save(figure, name):
 #
 # A developer is a handful of numbers. `transition` is half an hour of their day, the noise given: the same state,
 # action and noise always lead to the same next state, and every equation on the way is smooth. So it has derivatives.
-# A coffee adds 0.3 u to hypertension, u uniform in [0, 1), and half an hour leaves the share $\gamma = 0.97$ of it:
-# $h' = \gamma (h + 0.3 u)$. From $h = 0$ with $u = 1/2$ that is 0.1455, with the derivatives 0.15 by $\gamma$ and
-# 0.291 by $u$.
+# A coffee adds 0.3 u to hypertension, u uniform in [0, 1), and half an hour leaves the share γ = 0.97 of it:
+# h' = γ (h + 0.3 u). From h = 0 with u = 1/2 that is 0.1455, with the derivatives 0.15 by γ and
+# 0.291 by u.
 
 
 # %%
@@ -77,10 +77,10 @@ show("hypertension after a coffee, its derivatives", value, *slopes)
 # %% [markdown]
 # ## 2. How a heart attack breaks `jax.grad`
 #
-# A heart attack happens where another uniform is below the risk $\rho(h) = 0.5\,\sigma(h - 6)$. It costs 100, and
+# A heart attack happens where another uniform is below the risk ρ(h) = 0.5 σ(h − 6). It costs 100, and
 # hypertension starts at 0 again. A comparison has the derivative 0: `jax.grad` does not see it at all. Take a tense
-# developer, h = 6, who does nothing for half an hour. The expected penalty is $-100\,\rho(6\gamma)$, so its
-# derivative is $-600\,\rho'(6\gamma)$, which is -74.4.
+# developer, h = 6, who does nothing for half an hour. The expected penalty is −100 ρ(6γ), so its
+# derivative is −600 ρ'(6γ), which is -74.4.
 
 # %%
 TENSE = dataclasses.replace(hp.initial_state(0.5), hypertension=jnp.array(6.0))
@@ -109,13 +109,13 @@ show("one step, by hand", -100 * 6 * jax.grad(risk)(0.97 * 6.0))
 
 # %% [markdown]
 # To take the risk in the place of the attack repairs one step. It does not repair two: whether the first half-hour
-# ends in an attack decides how tense the second one is, and *how likely* that is depends on $\gamma$ as well. Written
+# ends in an attack decides how tense the second one is, and *how likely* that is depends on γ as well. Written
 # out, the expected number of attacks is
 #
-# $$\rho_1 + (1 - \rho_1)\,\rho(6\gamma^2) + \rho_1\,\rho(0), \qquad \rho_1 = \rho(6\gamma).$$
+# ρ₁ + (1 − ρ₁) ρ(6γ²) + ρ₁ ρ(0), with ρ₁ = ρ(6γ).
 #
 # `jax.grad` with the random numbers held fixed, averaged over all of them, differentiates each risk but not the weights
-# $1 - \rho_1$ and $\rho_1$ in front: that is the *pathwise* derivative. It misses that what makes an attack likelier
+# 1 − ρ₁ and ρ₁ in front: that is the *pathwise* derivative. It misses that what makes an attack likelier
 # makes the calm after it likelier too: -183 for -168.
 
 

@@ -15,12 +15,13 @@ GONE = """
     dice luck tape tapes lane lanes life lives lived judge judges judged judging judgement told worth whoever everybody
     contestants member members average_tau average_params huber_width slice_lanes looks_at witness without_luck hearsay
 """.split()  # noqa: SIM905
+SETTINGS = REPOSITORY / "docs" / "site" / "zensical.toml"  # has the names that another program gives them
 SUFFIXES = {".py", ".md", ".toml", ".html"}
 FILES = sorted(
     path
     for name in ("heartpole_jax", "agents", "tests", "benchmarks", "examples", "docs", "README.md", "CONTRIBUTING.md")
     for path in ([REPOSITORY / name] if name.endswith(".md") else (REPOSITORY / name).rglob("*"))
-    if path.suffix in SUFFIXES and path != Path(__file__)
+    if path.suffix in SUFFIXES and path not in (Path(__file__), SETTINGS)
 )
 
 
