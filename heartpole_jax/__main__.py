@@ -51,7 +51,7 @@ def _leaderboard(options: argparse.Namespace) -> None:
     if options.literature:
         return _literature(options)
     env = _environment(options)
-    params = env_params.replaced(env, env_params.read(env, _values(options.params)))
+    params = env_params.replaced(env, env_params.read(env, command_line.numbers(options.params, "--params")))
     chosen = {name: policies.make(name, params, env) for name in options.policies or ()}
     folder = _folder(options)
     board = evaluation.leaderboard(
@@ -92,7 +92,9 @@ def _announce(name: str) -> None:
 
 def _optimum(options: argparse.Namespace) -> None:
     out = _picture(options.out) if options.out else None
-    params = env_params.replaced(HEARTPOLE_V0, env_params.read(HEARTPOLE_V0, _values(options.params)))
+    params = env_params.replaced(
+        HEARTPOLE_V0, env_params.read(HEARTPOLE_V0, command_line.numbers(options.params, "--params"))
+    )
     solved, proof = optimum.sober_optimum(params), optimum.certificate(params)
     print(f"without drinks       {solved.expected_return:.5f}, a score of {solved.score:.6f}")
     print(f"of all policies      {'the same' if proof.certified else 'unknown'}: {proof.reason}")
@@ -113,22 +115,6 @@ def _optimum(options: argparse.Namespace) -> None:
 def _environment(options: argparse.Namespace) -> environment.Environment:
     """The environment that is asked for, with its menu. Raises ValueError where there is none, or it takes no menu."""
     return registry.make(options.env) if options.menu is None else registry.make(options.env, menu=options.menu)
-
-
-def _values(given: list[str]) -> dict[str, int | float]:
-    """The parameters of "name=value" by name. Raises ValueError for another form, and for a name given twice."""
-    values: dict[str, int | float] = {}
-    for text in given:
-        name, _, number = text.partition("=")
-        if not number:
-            raise ValueError(f"--params must be name=value, got {text!r}; as in --params max_steps=200")
-        if name in values:
-            raise ValueError(f"--params names {name} twice; give it once")
-        try:
-            values[name] = int(number) if number.lstrip("+-").isdigit() else float(number)
-        except ValueError:
-            raise ValueError(f"--params {name} must be a number, got {number!r}") from None
-    return values
 
 
 def _episode(options: argparse.Namespace) -> None:
@@ -165,7 +151,7 @@ def _policy(options: argparse.Namespace) -> tuple[environment.Environment, Any, 
         options.env = options.env or "HeartPole-v0"
         env = _environment(options)
     trained = (saved.provenance.get("params") or {}) if saved else {}
-    params = env_params.replaced(env, trained | env_params.read(env, _values(options.params)))
+    params = env_params.replaced(env, trained | env_params.read(env, command_line.numbers(options.params, "--params")))
     if saved:
         return env, params, folder.absolute().name, saved.as_policy()
     if options.policy and os.sep in options.policy:
@@ -215,7 +201,7 @@ def _sensitivity(options: argparse.Namespace) -> None:
 
     out = _picture(options.out)
     env = _environment(options)
-    params = env_params.replaced(env, env_params.read(env, _values(options.params)))
+    params = env_params.replaced(env, env_params.read(env, command_line.numbers(options.params, "--params")))
     name = options.policy or env.shown_policy or next(iter(policies.of(env)))
     key = jax.random.key(options.seed)
     found = sensitivity(policies.make(name, params, env), key, params, env=env, num_episodes=options.episodes)

@@ -5,9 +5,12 @@ import contextlib
 import difflib
 import os
 import typing
+from collections.abc import Sequence
 from typing import Any
 
 import jax
+
+_EXAMPLES = {"--params": "max_steps=200", "--noise": "hypertension=0.05"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,6 +63,22 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"must be in [0, 1], got {text}")
     return value
+
+
+def numbers(given: Sequence[str], flag: str) -> dict[str, int | float]:
+    """The numbers of "name=value" by name. Raises ValueError for another form, and for a name given twice."""
+    values: dict[str, int | float] = {}
+    for text in given:
+        name, _, number = text.partition("=")
+        if not number:
+            raise ValueError(f"{flag} must be name=value, got {text!r}; as in {flag} {_EXAMPLES.get(flag, 'name=0.1')}")
+        if name in values:
+            raise ValueError(f"{flag} names {name} twice; give it once")
+        try:
+            values[name] = int(number) if number.lstrip("+-").isdigit() else float(number)
+        except ValueError:
+            raise ValueError(f"{flag} {name} must be a number, got {number!r}") from None
+    return values
 
 
 def without_devices() -> str | None:

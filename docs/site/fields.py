@@ -15,8 +15,8 @@ class FieldsFromComments(griffe.Extension):
     def on_class(self, *, cls: griffe.Class, **kwargs: Any) -> None:
         fields = [
             f"    {name} ({attribute.annotation}): {described}"
-            for name, attribute in cls.members.items()
-            if not name.startswith("_") and attribute.is_attribute and attribute.annotation
+            for name, attribute in cls.attributes.items()
+            if not name.startswith("_") and attribute.annotation
             if (described := _described(attribute))
         ]
         if fields:

@@ -3,6 +3,7 @@
     from heartpole_jax import identification
 
     trace = identification.make_trace(actions, alertness=..., hypertension=..., heart_attacks=...)
+    identification.read_csv(path)                                           # the traces in a CSV, by patient
     identification.check_trace(trace, params, noise)                        # is it possible?
     identification.infer_noise(state, action, next_state)                   # the random numbers of a step
     identification.counterfactual(trace, other_actions, params, key=key)    # other actions, the same noise
@@ -14,6 +15,7 @@
 
 from heartpole_jax.identification.checking import ImpossibleTraceError, check_trace
 from heartpole_jax.identification.counterfactuals import Counterfactual, Course, counterfactual
+from heartpole_jax.identification.csv_files import read_csv
 from heartpole_jax.identification.diagnosing import Residuals, residuals
 from heartpole_jax.identification.fitting import ConvergenceWarning, Fit, IdentificationWarning, ParameterEstimate, fit
 from heartpole_jax.identification.noise import InferredNoise, infer_noise, sample_noise_given
@@ -44,6 +46,7 @@ __all__ = [
     "infer_noise",
     "make_trace",
     "observe",
+    "read_csv",
     "residuals",
     "sample_noise_given",
     "trace_of_rollout",
