@@ -86,8 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = command_line.Parser(
         prog="python -m heartpole_jax.identification",
         description="Fits constants of HeartPole-v0 to a CSV of recorded patients. The file has a row before a "
-        "patient's first action, with none, and one after each. Columns, by name: action, and any of patient, heart_attack "
-        f"(1, 0), {units}; blanks are gaps, and a unit in brackets is converted.",
+        "patient's first action, with none, and one after each. Columns, by name: action, and any of patient, "
+        f"heart_attack (1, 0), {units}; blanks are gaps, and a unit in brackets is converted.",
     )
     parser.add_argument("file", help="the CSV")
     parser.add_argument("--fit", nargs="+", required=True, metavar="NAME", help="parameters of the environment")
