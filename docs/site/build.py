@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 OUT = ROOT / "out"
 PAGES = OUT / "site-source" / "pages"
 SITE = PAGES.parent / "site"
-_SHOWN = (".md", ".png", ".gif", ".webp")  # by the site itself; of other files a page is made
+_SHOWN = (".md", ".png", ".webp")  # by the site itself; of other files a page is made
 _LINK = re.compile(r"(\]\()(?!https?:|#|mailto:)([^)\s#]+)(#[^)\s]*)?(\))")
 
 
