@@ -7,11 +7,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from PIL import Image
 
 from heartpole_jax import arguments, disk
 from heartpole_jax.drawing.frames import sprites
-from heartpole_jax.drawing.frames.frame import draw_frame
+from heartpole_jax.drawing.frames.frame import Image, draw_frame
 from heartpole_jax.drawing.frames.moment import Moment
 from heartpole_jax.drawing.palette import INK
 from heartpole_jax.envs.environment import Environment
