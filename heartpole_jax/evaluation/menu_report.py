@@ -47,6 +47,8 @@ class Day:
     """
 
     effective_alertness: np.ndarray
+    stimulation: np.ndarray
+    impairment: np.ndarray
     hypertension: np.ndarray
     intoxication: np.ndarray  # %
     work_done: np.ndarray  # productive half-hours so far
@@ -105,8 +107,9 @@ def effects(menu: Menu) -> list[str]:
 
 
 @arguments.typed()
-def simulate_day(menu: Menu, params: EnvParams | None = None) -> Day:
-    """The day after each action, chosen by a rested patient, at mean doses. A longer break leaves nothing to see."""
+def simulate_day(menu: Menu, params: EnvParams | None = None, hypertension: float = 0.0) -> Day:
+    """The day after each action, chosen by a rested patient of this hypertension, at mean doses. A longer break leaves
+    nothing to see."""
     params = dataclasses.replace(EnvParams() if params is None else params, menu=_with_idling(menu))
     mean = Noise(**dict.fromkeys(("alertness", "hypertension", "intoxication"), 0.5), heart_attack=1.0)
 
@@ -118,6 +121,7 @@ def simulate_day(menu: Menu, params: EnvParams | None = None) -> Day:
             return state, (state, info.heart_attack_risk)
 
         start = heartpole_v1.initial_state(0.5, params)
+        start = dataclasses.replace(start, hypertension=jnp.full_like(start.hypertension, hypertension))
         actions = jnp.full(HALF_HOURS_A_DAY, len(menu.actions)).at[0].set(action)
         return start, *jax.lax.scan(decide, start, actions)[1]
 
@@ -136,7 +140,7 @@ def simulate_day(menu: Menu, params: EnvParams | None = None) -> Day:
         heart_attacks=over_time(0.0, np.cumsum(risks, axis=1)),
         **{
             name: over_time(getattr(start, name), getattr(states, name))
-            for name in ("hypertension", "intoxication", "work_done")
+            for name in ("stimulation", "impairment", "hypertension", "intoxication", "work_done")
         },
     )
 

@@ -66,9 +66,9 @@ def test_whiskers_are_two_standard_errors(figure):
 
 
 def test_a_line_names_what_has_no_bar(figure):
-    assert texts(figure.axes[0])[-1] == "1 zero"
+    assert texts(figure.axes[0])[-1] == "1 other: less than 0.0001 %"
     assert texts(figure.axes[1]) == ["it is 0, which has no percent"]
-    assert texts(figure.axes[2])[-1] == "2 smaller, 2 zero,\n1 as the parameter is 0"
+    assert texts(figure.axes[2])[-1] == ("2 smaller\n1 at 0, of which there is no percent\n1 other: less than 0.0001 %")
 
 
 def test_the_figure_names_what_it_is_of_and_how_that_was_found(figure):

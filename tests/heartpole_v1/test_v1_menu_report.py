@@ -166,11 +166,17 @@ def test_the_figure_draws_each_action_that_does_something():
     figure = day_figure(DEFAULT)
     panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
     drawn = {title: len(axes.lines) - 1 for title, axes in panels.items() if title}
-    assert list(drawn.values()) == [7, 4, 1, 7, 7]
+    assert list(drawn.values()) == [7, 3, 1, 1, 5, 7, 7]
     names = [text.get_text() for text in figure.axes[-1].get_legend().get_texts()]
     assert names == ["coffee", "beer", "sleep", "nap", "exercise", "energy_drink", "cannabis", "nothing"]
-    work = panels["Work done, more than with nothing"].lines
+    work = panels["Work done, against nothing"].lines
     np.testing.assert_array_equal(work[0].get_ydata(), 0.0)
     assert work[1].get_ydata()[-1] == pytest.approx(15.14 - 11.01, abs=0.02)  # coffee's, as the report's table has it
-    # Coffee's hypertension: the mean dose, after its half-hour.
-    assert panels["Hypertension"].lines[1].get_ydata()[1] == pytest.approx(0.15 * 0.97, rel=1e-5)
+    nothing, coffee, beer, exercise = (panels["Hypertension"].lines[i] for i in (0, 1, 2, 3))
+    # The mean dose, of a patient with 0.5, after its half-hour; exercise takes two.
+    assert coffee.get_ydata()[1] == pytest.approx((0.5 + 0.15) * 0.97, rel=1e-5)
+    assert exercise.get_ydata()[1] == pytest.approx((0.5 - 0.195) * 0.97**2, rel=1e-5)
+    # Coffee and beer coincide: they take turns.
+    np.testing.assert_array_equal(coffee.get_ydata(), beer.get_ydata())
+    assert {line.get_linestyle() for line in (coffee, beer)} == {"--"}
+    assert nothing.get_linestyle() == "-"

@@ -2,9 +2,11 @@
 
     day_figure(menu).savefig("menu.png")
 
-One panel a variable, one line an action; a line that is no different from doing nothing is left out of its panel. Later
-rows have thinner lines, so that two that coincide are both seen.
+One panel a variable, one line an action; a line that is no different from doing nothing is left out of its panel. Lines
+that coincide share it, dash by dash.
 """
+
+from typing import Any
 
 import numpy as np
 
@@ -18,26 +20,31 @@ _COLOURS = (style.BLUE, style.VERMILLION, style.GREEN, style.ORANGE, style.SKY, 
 _DASHES = ("-", "--", ":")  # for menus of more actions than colours
 _PANELS = (
     ("effective_alertness", "Effective alertness", "1 = rested"),
-    ("hypertension", "Hypertension", "0 = normal"),
+    ("stimulation", "Stimulation", "units of alertness"),
+    ("impairment", "Impairment", "units of alertness"),
     ("intoxication", "Blood alcohol", "%"),
-    ("work_done", "Work done, more than with nothing", "half-hours"),
-    ("heart_attacks", "Heart attacks, more than with nothing", "expected"),
+    ("hypertension", "Hypertension", "0 = normal"),
+    ("work_done", "Work done, against nothing", "half-hours"),
+    ("heart_attacks", "Heart attacks, against nothing", "expected"),
 )
 _RELATIVE = ("work_done", "heart_attacks")
+_TENSE = 0.5  # hypertension in the morning: at 0 what calms would show nothing
+_TITLE = "A day that begins with it, of a rested patient with a hypertension of 0.5"
+_DASH = 5.0  # line widths
 
 
 @arguments.typed()
-def day_figure(menu: Menu, params: EnvParams | None = None, title: str = "A day that begins with it") -> style.Figure:
-    """A figure of a rested patient's day after each action of `menu`, at mean doses, nothing else being done.
+def day_figure(menu: Menu, params: EnvParams | None = None, title: str = _TITLE) -> style.Figure:
+    """A figure of a rested, somewhat tense patient's day after each action of `menu`, at mean doses, and nothing else.
 
     Raises:
       ImportError: on importing this module without matplotlib.
     """
-    day, idle = menu_report.simulate_day(menu, params), menu_report.simulate_day(menu_report.IDLING_ONLY, params)
+    day, idle = (menu_report.simulate_day(each, params, _TENSE) for each in (menu, menu_report.IDLING_ONLY))
     hours = np.arange(menu_report.HALF_HOURS_A_DAY + 1) / 2
-    figure = style.new_figure(style.SLIDE)
-    figure.text(0.06, 0.945, style.plain(title), fontsize=style.TITLE_SIZE, color=style.INK)
-    grid = figure.add_gridspec(2, 3, left=0.06, right=0.98, top=0.86, bottom=0.09, wspace=0.24, hspace=0.42)
+    figure = style.new_figure((16.0, 7.5))
+    figure.text(0.055, 0.945, style.plain(title), fontsize=style.TITLE_SIZE, color=style.INK)
+    grid = figure.add_gridspec(2, 4, left=0.055, right=0.985, top=0.86, bottom=0.09, wspace=0.38, hspace=0.42)
     lines = {}
     for place, (name, heading, unit) in enumerate(_PANELS):
         axes = figure.add_subplot(grid[place])
@@ -45,17 +52,35 @@ def day_figure(menu: Menu, params: EnvParams | None = None, title: str = "A day 
         base = nothing if name in _RELATIVE else np.zeros_like(nothing)
         _prepare(axes, heading, unit)
         axes.plot(hours, nothing - base, color=style.PALE, linewidth=6.0, zorder=1)
-        for i, values in enumerate(getattr(day, name)):
+        shown = [i for i, values in enumerate(getattr(day, name)) if not _same(values, nothing)]
+        for i in shown:
+            values = getattr(day, name)[i]
             known = ~np.isnan(values)
-            if np.allclose(values[known], nothing[known], rtol=0, atol=1e-6):
-                continue
-            dash = _DASHES[i // len(_COLOURS) % len(_DASHES)]
-            colour, width = _COLOURS[i % len(_COLOURS)], max(5.0 - 0.8 * i, 1.5)
+            sharing = [j for j in shown if _same(values, getattr(day, name)[j])]
             # Straight through the break, in which nothing is decided and so nothing is known.
-            (line,) = axes.plot(hours[known], (values - base)[known], dash, color=colour, linewidth=width)
-            lines[menu.actions[i].name] = line
-    _name_lines(figure.add_subplot(grid[5]), lines, menu)
+            (line,) = axes.plot(hours[known], (values - base)[known], color=_colour(i), linewidth=2.5)
+            line.set_linestyle(_dashes(sharing.index(i), len(sharing), i))
+            sample = style.Line2D([], [], color=_colour(i), linewidth=2.5, linestyle=_dashes(0, 1, i))
+            lines.setdefault(menu.actions[i].name, sample)
+    _name_lines(figure.add_subplot(grid[7]), lines, menu)
     return figure
+
+
+def _same(values: np.ndarray, others: np.ndarray) -> bool:
+    """Whether two courses coincide, wherever both are known, and are known at the same times or one throughout."""
+    known = ~np.isnan(values) & ~np.isnan(others)
+    return bool(np.allclose(values[known], others[known], rtol=0, atol=1e-6))
+
+
+def _colour(action: int) -> str:
+    return _COLOURS[action % len(_COLOURS)]
+
+
+def _dashes(place: int, number: int, action: int) -> Any:
+    """The line style of the one at `place` among `number` lines that coincide: each takes its turn."""
+    if number == 1:
+        return _DASHES[action // len(_COLOURS) % len(_DASHES)]
+    return (place * _DASH, (_DASH, (number - 1) * _DASH))
 
 
 def _prepare(axes: style.Axes, heading: str, unit: str) -> None:

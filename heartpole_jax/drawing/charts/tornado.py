@@ -14,7 +14,7 @@ _MOST_BARS = 10
 _WHISKER = 2.0  # standard errors
 _TITLES = {"score": "score", "heart_attacks": "heart attacks an episode", "return": "return"}
 _LABEL_SIZE = 11  # points
-_MARGINS = {"left": 0.15, "right": 0.95, "top": 0.8, "bottom": 0.185, "wspace": 1.45}
+_MARGINS = {"left": 0.135, "right": 0.945, "top": 0.8, "bottom": 0.185, "wspace": 1.6}
 
 
 @arguments.checked(title=str)
@@ -22,7 +22,7 @@ def draw_tornado(found: Sensitivity, title: str = "Sensitivity") -> style.Figure
     """A figure with a panel for each outcome: its ten greatest elasticities as bars, whiskers of two standard errors.
 
     A bar to the right is an outcome that rises with the parameter, to the left one that falls. Under each panel stands
-    how many parameters have no bar: those that would be smaller, and those that are zero.
+    how many parameters have no bar: those whose bar would be smaller, those that are 0, and those that do nothing.
 
     Args:
       found: from `sensitivity`.
@@ -33,7 +33,7 @@ def draw_tornado(found: Sensitivity, title: str = "Sensitivity") -> style.Figure
       ImportError: on importing this module without matplotlib.
     """
     arguments.check_type("found", found, Sensitivity, "`sensitivity` makes one")
-    figure = style.new_figure(style.SLIDE)
+    figure = style.new_figure((16.0, 7.5))
     grid = figure.add_gridspec(1, len(found.outcomes), **_MARGINS)
     for i, (name, outcome) in enumerate(found.outcomes.items()):
         _draw_outcome(figure.add_subplot(grid[i]), name, outcome)
@@ -67,16 +67,19 @@ def _draw_outcome(axes: style.Axes, name: str, outcome: OutcomeSensitivity) -> N
     text = f"{_TITLES[name]}: {style.number(outcome.value.mean)}"
     axes.set_title(text, loc="left", fontsize=style.TEXT_SIZE, color=style.INK)
     axes.set_xlabel("% for 1 % of the parameter", fontsize=style.TICK_SIZE, color=style.GREY)
-    rest = _rest(outcome, len(matter) - len(shown), len(elasticity) - len(matter))
+    rest = _rest(outcome, len(matter) - len(shown), len(outcome.ranked()) - len(matter))
     axes.text(
         -0.3, -0.16, rest, transform=axes.transAxes, fontsize=style.TICK_SIZE, color=style.GREY, verticalalignment="top"
     )
 
 
-def _rest(outcome: OutcomeSensitivity, num_smaller: int, num_zero: int) -> str:
-    """A line on those without a bar."""
+def _rest(outcome: OutcomeSensitivity, num_smaller: int, num_at_zero: int) -> str:
+    """A line on those without a bar, as the table counts them."""
     if outcome.value.mean == 0:
         return "it is 0, which has no percent"
-    being_zero = sum(x.at == 0 and abs(x.effect.mean) >= NEGLIGIBLE for x in outcome.influences.values())
-    smaller = f"{num_smaller} smaller, " if num_smaller else ""
-    return f"{smaller}{num_zero} zero" + (f",\n{being_zero} as the parameter is 0" if being_zero else "")
+    others = len(outcome.influences) - len(outcome.ranked())
+    return "\n".join(filter(None, (
+        f"{num_smaller} smaller" if num_smaller else "",
+        f"{num_at_zero} at 0, of which there is no percent" if num_at_zero else "",
+        f"{others} other{'s' if others > 1 else ''}: less than {NEGLIGIBLE:g} %" if others else "",
+    )))  # fmt: skip

@@ -191,20 +191,21 @@ def _draw_row(
         if chosen.idles:
             draw.rectangle((x - 5, middle - 1, x - 4, middle), fill=GREY)
         elif not chosen.wakes_up:
-            icon = _icon(chosen, moment.action, 16 if chosen.half_hours else 18, INK)
-            sprites.place(image, icon, max(x - width // 2, LEFT + 6), middle)
+            sprites.place(image, _icon(chosen, moment.action, width, 16, INK), max(x - width // 2, LEFT + 6), middle)
         elif x - left > 60:
             sprites.place(image, sprites.icon("moon", 16), (left + x) // 2 - 18, middle)
             sprites.write(image, ((left + x) // 2 + 12, middle), "z z z", 14, "white", "mm")
 
 
-def _icon(chosen: ActionInfo, action: int, size: int, ink: str) -> Image.Image | None:
-    """The picture of an action, on a card its first letter where there is none; sleep and work have no picture."""
+def _icon(chosen: ActionInfo, action: int, width: int, height: int, ink: str) -> Image.Image | None:
+    """The picture of an action within `width` by `height` pixels, where there is none a card with its first letter.
+
+    Sleep and work have neither."""
     if chosen.idles or chosen.wakes_up:
         return None
-    if chosen.name in _ICONS:
-        return sprites.icon(_ICONS[chosen.name], size, ink)
-    return sprites.icon(f"={chosen.label[:1].upper()}", size, _CARDS[action % len(_CARDS)])
+    name = _ICONS.get(chosen.name, f"={chosen.label[:1].upper()}")
+    size = min(2 * width if sprites.is_narrow(name) else width - 2, height)
+    return sprites.icon(name, size, ink if chosen.name in _ICONS else _CARDS[action % len(_CARDS)])
 
 
 def _draw_curve(
@@ -301,7 +302,7 @@ def _draw_header(
         sprites.write(image, (207, 54), "HEART ATTACK", 46, ink, "lm")
         draw.rectangle((0, 0, WIDTH - 1, image.height - 1), outline=sprites.RED, width=10)
     else:
-        icon = None if now.action is None else _icon(actions[now.action], now.action, 44, ink)
+        icon = None if now.action is None else _icon(actions[now.action], now.action, 46, 44, ink)
         sprites.place(image, sprites.icon("sun" if 6 <= hour < 22 else "moon", 30), 128, 56)
         left = 164 + (icon.width + 18 if icon else 0)
         sprites.place(image, icon, 165 + (icon.width // 2 if icon else 0), 44)

@@ -58,13 +58,18 @@ def place(image: Image.Image, icon: Image.Image | None, x: int, y: int) -> None:
         image.paste(icon, (x - icon.width // 2, y - icon.height // 2), icon)
 
 
+def is_narrow(kind: str) -> bool:
+    """Whether an icon is half as wide as high."""
+    return kind in ("cup", "glass", "can") or kind[0] == "="
+
+
 @functools.lru_cache(maxsize=64)
 def icon(kind: str, size: int, colour: str = "white") -> Image.Image:
     """A small picture, `size` pixels high: a drink or a letter is half as wide, all else square.
 
     A letter, "=A", stands on a card. Drawn larger, so it is smooth.
     """
-    scale, columns = 32, 8 if kind in ("cup", "glass", "can") or kind[0] == "=" else 16
+    scale, columns = 32, 8 if is_narrow(kind) else 16
     image = Image.new("RGBA", (columns * scale, 16 * scale))
     draw = ImageDraw.Draw(image)
 
