@@ -42,6 +42,7 @@ demo: $(VENV)/.installed
 	$(RUN) -m heartpole_jax episode --policy "coffee after waking" --seed 4 --out out/episode.png
 	rm -rf out/agents
 	$(RUN) -m agents sweep --recipe heartpole-v0 --seeds 6 --out out/agents
+	$(RUN) -m heartpole_jax episode --policy out/agents/best/seed-0 --seed 4 --steps 200 --out out/agent.png
 	$(RUN) -m agents leaderboard out/agents/best/seed-* --episodes 4096
 
 test: lint test-one

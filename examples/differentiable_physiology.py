@@ -33,6 +33,7 @@ import numpy as np
 
 import heartpole_jax as hp
 from heartpole_jax import gradients, identification
+from heartpole_jax.drawing.charts import style
 from heartpole_jax.drawing.charts.strip_chart import draw_episode
 from heartpole_jax.envs import physiology
 
@@ -169,14 +170,15 @@ show("finite difference of the marginal", (higher - lower) / 2e-4)
 decays = np.linspace(0.964, 0.976, 7)
 curve = [float(sensitivity("marginal", decay).value.mean) for decay in decays]
 figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-axes.plot(decays, curve, color="black", label="expected penalty")
-for name, colour in (("marginal", "tab:blue"), ("pathwise", "tab:red")):
+axes.plot(decays, curve, color=style.INK, label="expected penalty")
+for name, colour in (("marginal", style.BLUE), ("pathwise", style.VERMILLION)):
     estimate = found[name]
     tangent = estimate.gradient.mean["hypertension_decay"] * (decays - 0.97) + found["marginal"].value.mean
     axes.plot(decays, tangent, "--", color=colour, label=f"slope: {name}")
 axes.set_xlabel("decay of hypertension, share left after half an hour")
 axes.set_ylabel("heart attack penalties, 40 coffees")
-axes.legend()
+axes.legend(frameon=False)
+style.clean(axes)
 save(figure, "sensitivity")
 
 # %% [markdown]
@@ -291,12 +293,13 @@ for name, schedule in (("half coffees", half), ("after 20 steps", doses)):
     show(f"{name}: cups, return, error", schedule.weights[:, COFFEE].sum(), value.mean, value.standard_error)
 
 figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-axes.step(range(16), half.weights[:, COFFEE], where="mid", color="tab:red", label="to begin with")
-axes.step(range(16), doses.weights[:, COFFEE], where="mid", color="tab:blue", label="after 20 steps")
+axes.step(range(16), half.weights[:, COFFEE], where="mid", color=style.VERMILLION, label="to begin with")
+axes.step(range(16), doses.weights[:, COFFEE], where="mid", color=style.BLUE, label="after 20 steps")
 axes.set_ylim(0.0, 0.6)
 axes.set_xlabel("decision")
 axes.set_ylabel("fraction of a coffee")
-axes.legend()
+axes.legend(frameon=False)
+style.clean(axes)
 save(figure, "doses")
 
 # %% [markdown]
