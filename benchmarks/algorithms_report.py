@@ -94,11 +94,11 @@ def markdown(found: Mapping[tuple[str, str, int], Group]) -> str:
 
 def draw(found: Mapping[tuple[str, str, int], Group]) -> style.Figure:
     """Regret against the core-seconds of training a seed: medians, and bars from the first to the ninth decile."""
-    figure = style.new_figure((13.33, 6.6))
+    figure = style.new_figure((14.5, 6.6))
     seconds = [group.seconds for group in found.values()]
     labels: dict[str, Any] = {}
     for i, rewards in enumerate(REWARDS):
-        axes = figure.add_axes((0.08 + 0.355 * i, 0.12, 0.335, 0.76))
+        axes = figure.add_axes((0.075 + 0.345 * i, 0.12, 0.325, 0.79))
         _set_axes(axes, rewards, (min(seconds) / 1.6, max(seconds) * 1.6))
         axes.tick_params(labelleft=i == 0)
         if i == 0:
@@ -108,7 +108,7 @@ def draw(found: Mapping[tuple[str, str, int], Group]) -> style.Figure:
             if mine:
                 labels[CONTENDERS[name].title] = _draw_line(axes, name, [group for _, group in mine])
     figure.legend(
-        labels.values(), labels.keys(), loc="center left", bbox_to_anchor=(0.785, 0.5), frameon=False, fontsize=10
+        labels.values(), labels.keys(), loc="center left", bbox_to_anchor=(0.755, 0.5), frameon=False, fontsize=12
     )
     return figure
 
@@ -119,7 +119,15 @@ def _set_axes(axes: style.Axes, rewards: str, limits: tuple[float, float]) -> No
     for label, value in _REFERENCES.items():
         axes.axhline(value, color=style.PALE, linewidth=1.0, zorder=0)
         axes.annotate(
-            label, (1, value), xycoords=("axes fraction", "data"), fontsize=9, color=style.GREY, ha="right", va="bottom"
+            label,
+            (1, value),
+            xycoords=("axes fraction", "data"),
+            fontsize=11,
+            bbox=style.OVER_LINES,
+            zorder=1,
+            color=style.GREY,
+            ha="right",
+            va="bottom",
         )
     axes.set_xscale("log")
     axes.set_yscale("log")

@@ -34,7 +34,8 @@ def draw_frontier(found: Frontier, policies: Mapping[str, Mapping[str, tuple[flo
     )
     axes.axhline(found.score, color=style.GREY, linewidth=1.0, linestyle="--", label="the best without drinks")
     colours = (style.ORANGE, style.BLUE, style.GREEN, style.PURPLE)
-    for (group, points), colour in zip(policies.items(), colours, strict=False):
+    for place, ((group, points), colour) in enumerate(zip(policies.items(), colours, strict=False)):
+        beside, alignment = ((-6, "right"), (6, "left"))[place % 2]  # names of two groups keep out of each other's way
         drawn = {
             name: (attacks, score)
             for name, (attacks, score) in points.items()
@@ -43,7 +44,10 @@ def draw_frontier(found: Frontier, policies: Mapping[str, Mapping[str, tuple[flo
         if drawn:
             axes.plot(*zip(*drawn.values(), strict=True), "o", color=colour, label=group)
         for name, point in drawn.items():
-            axes.annotate(style.plain(name), point, (5, 4), textcoords="offset points", fontsize=9, color=colour)
+            axes.annotate(
+                style.plain(name), point, (beside, 4), textcoords="offset points", fontsize=10, color=colour,
+                horizontalalignment=alignment,
+            )  # fmt: skip
     axes.set_xscale("log")
     axes.set_xlim(_FEWEST, _MOST)
     axes.set_ylim(_LOWEST, _HIGHEST)
