@@ -21,7 +21,7 @@ from heartpole_jax.policies.saved_policy import SavedPolicy
 
 FOLDER = Path(__file__).parent
 # In the order of their imports: the page holds them in one script.
-MODULES = ("threefry", "model", "network", "optimum", "game", "icons", "strips", "words", "page")
+MODULES = ("threefry", "model", "network", "optimum", "game", "icons", "words", "strips", "panels", "fields", "page")
 _IMPORT = re.compile(r"^import \{[^}]*\} from \"\./\w+\.mjs\";\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=const|function|class|let)", re.MULTILINE)
 

@@ -105,7 +105,7 @@ def _action(env: Environment, number: int) -> dict[str, Any]:
     return {
         "name": info.name,
         "label": "just work" if info.idles else info.label,
-        "done": info.done,
+        "done": "worked" if info.idles else info.done,
         "half_hours": info.half_hours,
         "wakes_up": info.wakes_up,
         "idles": info.idles,

@@ -72,16 +72,20 @@ export function coffeeAndExercise(env) {
 export function makeRival(policy, env, params, noise) {
   const episode = beginEpisode(env, params, noise);
   let carry = policy.start();
+  const reach = (count, value) => {
+    while (episode.states.at(-1)[count] < value && !isDone(episode)) {
+      const chosen = policy.act(episode.states.at(-1), carry);
+      carry = chosen.carry;
+      advance(episode, chosen.action);
+    }
+  };
   return {
     episode,
+    reach,
     /** Its sums once it is as far as the player's state: in decisions, or half-hours where those are limited. */
     totalsAt(state) {
       const { counts } = env.limit;
-      while (episode.states.at(-1)[counts] < state[counts] && !isDone(episode)) {
-        const chosen = policy.act(episode.states.at(-1), carry);
-        carry = chosen.carry;
-        advance(episode, chosen.action);
-      }
+      reach(counts, state[counts]);
       return episode.totals[indexAt(episode, state[counts], counts)];
     },
   };
@@ -99,11 +103,11 @@ function indexAt(episode, value, counts) {
   return low;
 }
 
-/** What a policy would do in the player's place, its memory being of the player's episode. */
+/** What a policy would do in the player's place, its memory, where it has one, being of the player's episode. */
 export function adviceOf(policy, episode) {
   let carry = policy.start();
   let chosen = null;
-  for (const state of episode.states) {
+  for (const state of carry === null ? episode.states.slice(-1) : episode.states) {
     chosen = policy.act(state, carry);
     carry = chosen.carry;
   }
