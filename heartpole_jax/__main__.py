@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from heartpole_jax import command_line, disk, evaluation, optimum, policies, validation
+from heartpole_jax import command_line, disk, evaluation, optimum, playground, policies, validation
 from heartpole_jax.envs import environment, registry
 from heartpole_jax.envs import menu as menus
 from heartpole_jax.envs import params as env_params
@@ -222,6 +222,11 @@ def _menu(options: argparse.Namespace) -> None:
         print(f"written: {out}")
 
 
+def _playground(options: argparse.Namespace) -> None:
+    path = playground.write(options.out, options.policy)
+    print(f"written: {path}; open it in a browser")
+
+
 def _picture(out: str) -> Path:
     """The path of a picture to be drawn. Raises ValueError where none can be written there, before it is drawn."""
     from heartpole_jax.drawing.charts import style  # here, since matplotlib is an extra
@@ -279,6 +284,11 @@ def _parser() -> argparse.ArgumentParser:
     episode.add_argument("--seed", type=command_line.seed, default=0)
     episode.add_argument("--steps", type=command_line.count, help="the most decisions (default: to the time limit)")
     episode.add_argument("--out", metavar="FILE", default="episode.png", help="default %(default)s")
+
+    page = commands.add_parser("playground", help="a page to play HeartPole on, against an agent and the optimum")
+    page.set_defaults(command=_playground)
+    page.add_argument("--policy", metavar="FOLDER", help="of a saved policy, to play against (default: one is shipped)")
+    page.add_argument("--out", metavar="FILE", default="play.html", help="default %(default)s")
 
     figures = commands.add_parser("figures", help="the tutorial's figures (PNGs; needs the extra 'plot')")
     figures.set_defaults(command=_figures)

@@ -9,19 +9,20 @@ golden traces, and draw the noise of `hp.rollout(policy, jax.random.key(seed), n
 
 import base64
 import hashlib
-import html
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from heartpole_jax import arguments
+from heartpole_jax import arguments, disk, validation
 from heartpole_jax.drawing import palette
 from heartpole_jax.playground import contents
+from heartpole_jax.policies import saved_policy
 from heartpole_jax.policies.saved_policy import SavedPolicy
 
 FOLDER = Path(__file__).parent
 # In the order of their imports: the page holds them in one script.
-MODULES = ("threefry", "model", "network", "optimum", "game", "icons", "words", "strips", "panels", "fields", "page")
+MODULES = ("threefry", "model", "network", "optimum", "words", "game", "icons", "strips", "panels", "fields", "page")
 _IMPORT = re.compile(r"^import \{[^}]*\} from \"\./\w+\.mjs\";\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=const|function|class|let)", re.MULTILINE)
 
@@ -40,18 +41,48 @@ def page(policy: SavedPolicy | None = None, name: str = "") -> str:
     """
     data = contents.contents(policy, name)
     style = _colours() + _read("page.css")
-    script = "".join(_EXPORT.sub("", _IMPORT.sub("", _read(f"{module}.mjs"))) for module in MODULES)
-    policy_of_content = (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
-    )
+    code = script(MODULES)
     parts = {
-        "content_security_policy": html.escape(policy_of_content, quote=False),
+        "content_security_policy": f"default-src 'none'; script-src {_hash(code)}; style-src {_hash(style)}; "
+        "base-uri 'none'; form-action 'none'",
         "style": style,
         # In a script's data no "<" may begin a tag, whatever a menu's rows are called.
         "data": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
-        "script": script,
+        "script": code,
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _read("page.html"))
+
+
+@arguments.typed()
+def script(modules: Sequence[str]) -> str:
+    """These modules as one script: their imports of each other and their exports are left out."""
+    return "".join(_EXPORT.sub("", _IMPORT.sub("", _read(f"{module}.mjs"))) for module in modules)
+
+
+@arguments.checked(out=arguments.check_path)
+def write(out: str | Path, folder: str | Path | None = None) -> Path:
+    """Writes the page to the file `out`, with the agent that is saved in `folder`, the shipped ones where None.
+
+    Raises:
+      ValueError: as `page` and `saved_policy.load`; for an `out` that is no file for a page. Nothing is written then.
+      ImportError: without safetensors.
+    """
+    path, policy, name = disk.as_path(out), None, ""
+    if path.suffix not in (".html", ".htm"):
+        raise ValueError(f"the page is HTML, got {str(out)!r}; call it {path.with_suffix('.html').name or 'play.html'}")
+    if path.is_dir():
+        raise ValueError(f"{str(out)!r} is a folder; name a file in it, as {path / 'play.html'}")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{str(out)!r} is a device; name a file")
+    validation.check_folder(path.parent)
+    if folder is not None:
+        if not disk.as_path(folder).is_dir():
+            raise ValueError(f"{folder} is no folder; name one that `python -m agents train` has written")
+        policy, name = saved_policy.load(disk.as_path(folder)), disk.as_path(folder).absolute().name
+    content = page(policy, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    disk.write_atomic(path, content.encode())
+    return path
 
 
 def _read(name: str) -> str:

@@ -104,7 +104,7 @@ def _action(env: Environment, number: int) -> dict[str, Any]:
     doses = {} if row is None else {channel: getattr(row, channel) for channel in menus.CHANNELS}
     return {
         "name": info.name,
-        "label": "just work" if info.idles else info.label,
+        "label": "work" if info.idles else info.label,
         "done": "worked" if info.idles else info.done,
         "half_hours": info.half_hours,
         "wakes_up": info.wakes_up,

@@ -2,6 +2,7 @@
 import { effectiveAlertness, initialState, TRANSITIONS } from "./model.mjs";
 import { actionValues, argmax } from "./network.mjs";
 import { soberAct, soberStart } from "./optimum.mjs";
+import { number } from "./words.mjs";
 
 const NOTHING_YET = { gain: 0, risk: 0, attacks: 0, total: 0, drinks: 0 };
 
@@ -84,8 +85,10 @@ export function makeRival(policy, env, params, noise) {
     reach,
     /** Its sums once it is as far as the player's state: in decisions, or half-hours where those are limited. */
     totalsAt(state) {
-      const { counts } = env.limit;
+      const { counts, name } = env.limit;
       reach(counts, state[counts]);
+      // Where the last decision goes beyond the end, as sleep does, whole episodes are compared.
+      if (state[counts] >= params[name]) return episode.totals.at(-1);
       return episode.totals[indexAt(episode, state[counts], counts)];
     },
   };
@@ -118,9 +121,8 @@ export function adviceOf(policy, episode) {
 export function problemOf(text, name, params, env) {
   const { min, exclusive, max, whole } = env.constants[name];
   const value = Number(text);
-  const range = `${whole ? "a whole number" : "a number"} ${
-    exclusive ? `above ${min} and at most ${max}` : `from ${min} to ${max}`
-  }`;
+  const range = `${whole ? "a whole number" : "a number"} ${exclusive ? "above" : "from"} ${number(min, 0)} ${
+    exclusive ? "and at most" : "to"} ${number(max, 0)}`;
   const label = env.constants[name].label;
   if (String(text).trim() === "" || !Number.isFinite(value)) return `${label} must be ${range}, got “${shown(text)}”.`;
   const below = exclusive ? value <= min : value < min;
@@ -145,7 +147,7 @@ const LARGEST_SEED = 2 ** 32 - 1;
 export const problemOfSeed = (text) =>
   /^\d{1,10}$/.test(text) && Number(text) <= LARGEST_SEED
     ? null
-    : `A seed is a whole number from 0 to ${LARGEST_SEED}, got “${shown(text)}”.`;
+    : `A seed is a whole number from 0 to ${number(LARGEST_SEED, 0)}, got “${shown(text)}”.`;
 
 /** The game that an address asks for, "#env=v0&seed=7&max_steps=96", and what is wrong with it: { env, seed, params,
  *  problems }. What is wrong is left at its default, and said. */

@@ -7,7 +7,7 @@ import {
 import { escaped, icon, picture } from "./icons.mjs";
 import { makeNetwork } from "./network.mjs";
 import { solveSober } from "./optimum.mjs";
-import { advice, board, ending, facts, rivalWords, tiles } from "./panels.mjs";
+import { advice, board, ending, facts, hint, rivalWords, tiles } from "./panels.mjs";
 import { clockAxis, deedsRow, gaugeStrip, raceChart, windowOf } from "./strips.mjs";
 import { episodeNoise } from "./threefry.mjs";
 import { capital, clockOf, feeling, number, percent, sentence, signed } from "./words.mjs";
@@ -128,7 +128,14 @@ async function share(button) {
 const say = (text) => (find("live").textContent = text);
 
 function notify(problems) {
-  find("notices").innerHTML = problems.map((text) => `<p class="notice">${escaped(text)}</p>`).join("");
+  find("notices").innerHTML = problems.length
+    ? `<div class="notice"><div>${problems.map((text) => `<p>${escaped(text)}</p>`).join("")}</div>
+<button type="button" id="dismiss">Close</button></div>` : "";
+}
+
+function dismiss() {
+  notify([]);
+  find("seed").focus();
 }
 
 function showSeedProblem(wrong) {
@@ -201,11 +208,11 @@ function renderSky(state) {
   sky.classList.toggle("attacked", Boolean(event?.attack));
   sky.classList.toggle("night", night || Boolean(event?.attack));
   sky.style.backgroundColor = event?.attack ? "#a50f1c" : skyOf(clock.hour);
-  const share = night ? ((clock.hour + 24 - 21.5) % 24) / 8.5 : (clock.hour - 6) / 15.5;
+  const run = night ? ((clock.hour + 24 - 21.5) % 24) / 8.5 : (clock.hour - 6) / 15.5;
   const orb = find("orb");
-  orb.innerHTML = picture(night ? "moon" : "sun");
-  orb.style.left = `${38 + 30 * share}%`;
-  orb.style.top = `${62 - 52 * Math.sin(Math.PI * Math.min(Math.max(share, 0), 1))}%`;
+  orb.innerHTML = picture(event?.attack ? "heart" : night ? "moon" : "sun");
+  orb.style.setProperty("--run", run);
+  orb.style.setProperty("--rise", Math.sin(Math.PI * run));
   find("day").textContent = `Day ${number(clock.day, 0)}`;
   find("time").textContent = clock.text;
   const counts = env.limit.counts === "num_steps";
@@ -222,7 +229,7 @@ function renderStrips(state) {
   const { env, player, params } = game;
   const width = Math.max(find(`strip-${env.gauges[0].field}`).clientWidth, 120);
   const view = windowOf(state.time_elapsed, width > 480 ? 72 : 48, width);
-  const height = width > 480 ? (env.gauges.length > 3 ? 52 : 64) : 46;
+  const height = width > 480 ? (env.gauges.length > 3 ? 42 : 64) : 46;
   for (const gauge of env.gauges) {
     find(`strip-${gauge.field}`).innerHTML = gaugeStrip(gauge, player, view, height);
     find(`value-${gauge.field}`).textContent = `${number(state[gauge.field], gauge.decimals)}${gauge.unit}`;
@@ -233,14 +240,14 @@ function renderStrips(state) {
   if (game.rival) rows.push(["rival", words.name, game.rival.episode]);
   for (const rival of [game.agent, game.rival]) rival?.reach("time_elapsed", state.time_elapsed);
   find("deeds").innerHTML =
-    rows.map(([who, name, episode]) => `<div class="deeds ${who}"><p class="name"><i class="swatch"></i>${escaped(name)}</p><div class="strip">${
+    rows.map(([who, name, episode]) => `<div class="deeds ${who}"><p class="name"><i class="swatch"></i>${escaped(name.replace(/[“”]/g, ""))}</p><div class="strip">${
       deedsRow(env, episode, view, 26, state.time_elapsed)}</div></div>`).join("") +
     `<div class="deeds axis"><p></p><div class="strip">${clockAxis(view)}</div></div>`;
 }
 
 function noteOf(gauge, state, params, event) {
   if (gauge.field === "alertness")
-    return `${feeling(state.alertness, params.anxiety_threshold)}, up for ${number(state.time_since_slept / 2, 1).replace(".0", "")} h`;
+    return `${feeling(state.alertness, params.anxiety_threshold)}, up ${number(state.time_since_slept / 2, 1).replace(".0", "")} h`;
   if (gauge.field === "hypertension") return event ? `risk ${percent(event.risk)}` : "calm";
   const before = game.player.states.at(-2);
   const step = before ? state[gauge.field] - before[gauge.field] : 0;
@@ -271,6 +278,7 @@ function renderAdvice(over) {
   const asked = shows ? { agent: adviceOf(game.agentPolicy, game.player),
                           rival: game.rivalPolicy && adviceOf(game.rivalPolicy, game.player) } : null;
   if (shows) find("advice").innerHTML = advice(game, asked);
+  find("hint").innerHTML = hint(game, asked);
   find("buttons").querySelectorAll("button").forEach((button, i) =>
     button.classList.toggle("advised", shows && asked.agent.action === i));
 }
@@ -338,6 +346,7 @@ function listen() {
     else if (button.id === "restart" || end === "again") restart();
     else if (button.id === "share" || end === "share") share(button);
     else if (button.id === "theme") nextTheme();
+    else if (button.id === "dismiss") dismiss();
     else if (button.id === "defaults") {
       restart(game.seed, { ...game.env.params }, game.env, game.player.actions);
       build();

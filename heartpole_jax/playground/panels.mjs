@@ -1,7 +1,7 @@
 // The panels beside the game as HTML: tiles, the table of players, advice, the end, and what each number is.
 import { isCertified } from "./game.mjs";
 import { escaped, icon } from "./icons.mjs";
-import { capital, number, percent, signed } from "./words.mjs";
+import { capital, number, percent } from "./words.mjs";
 
 /** What the rival is called, and what it is called to be behind it: regret only where that is proven to be regret. */
 export function rivalWords(env, params) {
@@ -48,7 +48,7 @@ export function board(game) {
     const cells = sums
       ? [number(sums.gain, isScore ? 3 : 1), number(sums.risk, 3), number(sums.total, decimalsOf(sums.total))]
       : game.unsolvable ? ["–", "–", "–"] : ["…", "…", "…"];
-    return `<tr class="${who}${first ? " first" : ""}"><th scope="row"><i class="swatch"></i>${escaped(name)}</th>${cells
+    return `<tr class="${who}${first ? " first" : ""}"><th scope="row"><span><i class="swatch"></i>${escaped(name.replace(/[“”]/g, ""))}</span></th>${cells
       .map((cell) => `<td>${cell}</td>`).join("")}</tr>`;
   };
   const after = isScore
@@ -98,6 +98,18 @@ export function advice(game, asked) {
     .replace("The your", "Your");
 }
 
+/** The same in one line, below the buttons; before the first decision, what the game is. */
+export function hint(game, asked) {
+  const { env, params, player } = game;
+  if (asked) {
+    const label = (chosen) => `<b>${escaped(env.actions[chosen.action].label)}</b>`;
+    const rival = asked.rival ? `; the ${rivalWords(env, params).name}, ${label(asked.rival)}`.replace("the “", "“") : "";
+    return `The ${escaped(env.agent.name)} would choose ${label(asked.agent)}${rival}.`.replace("The your", "Your");
+  }
+  if (player.actions.length) return "";
+  return "Half an hour of work, a drink before it or not; or eight hours of sleep first. Drinks raise your blood pressure.";
+}
+
 /** The end of an episode: the regret, and what it is made of. */
 export function ending(game) {
   const { env, params, player, rival, agent } = game;
@@ -110,8 +122,8 @@ export function ending(game) {
     [isScore ? "Score" : "Work done", number(mine.gain, isScore ? 4 : 1)],
     ["Heart attacks", `${mine.attacks}, ${number(mine.risk, 3)} expected`],
     ["Drinks", number(mine.drinks, 0)],
-    ["Return", number(mine.total, 3)],
-    [`${capital(env.agent.name)}’s`, number(machine.total, 3)],
+    ["Your return", number(mine.total, 3)],
+    [`Return of the ${env.agent.name}`, number(machine.total, 3)],
   ];
   let headline = `<p class="verdict"><b>${number(mine.total, 3)}</b><span>your return</span></p>`;
   let text = "";
@@ -119,13 +131,15 @@ export function ending(game) {
     const gap = theirs.total - mine.total;
     const [work, risk] = [theirs.gain - mine.gain, penaltyOf(mine.risk - theirs.risk, params)];
     headline = `<p class="verdict"><b>${number(gap, Math.abs(gap) >= 10 ? 2 : 4)}</b><span>${words.behind}, on this noise</span></p>`;
-    text = `<p>Of that, <b>${signed(work, 4)}</b> is work not done and <b>${signed(risk, 4)}</b> risk taken beyond the ${words.name}’s.
+    const [digits, costs] = [isScore ? 4 : 2, `your risks cost <b>${number(Math.abs(risk), isScore ? 4 : 2)}</b> ${risk < 0 ? "less" : "more"}`];
+    text = `<p>Against the ${words.name}, ${isScore ? `your score is <b>${number(Math.abs(work), digits)}</b> ${work > 0 ? "lower" : "higher"}`
+      : `you did <b>${number(Math.abs(work), digits)}</b> ${work > 0 ? "less" : "more"} work`} and ${costs}.
 ${gap < 0 ? `Below zero: on this noise you did better than the ${words.name}${words.proven ? ", which is the best only in the mean over all noise" : ""}.` : ""}</p>`
       .replaceAll("the “", "“");
-    facts.push([`${capital(words.name)}’s`, number(theirs.total, 3)]);
+    facts.push([`Return of the ${words.name}`.replace("the “", "“"), number(theirs.total, 3)]);
   }
   return `<div><h3 id="end-title">The episode is over</h3>${headline}${text}</div>
-<dl class="headline">${facts.map(([name, value]) => `<div><dt>${escaped(name)}</dt><dd>${value}</dd></div>`).join("")}</dl>
+<dl class="headline">${facts.map(([name, value]) => `<div><dt>${escaped(name).replace("the your", "your")}</dt><dd>${value}</dd></div>`).join("")}</dl>
 <div class="row"><button type="button" class="primary" data-end="new">Another seed</button>
 <button type="button" data-end="again">Same seed again</button><button type="button" data-end="undo">Undo</button>
 <button type="button" data-end="share">Copy link</button></div>`;

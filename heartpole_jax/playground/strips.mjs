@@ -31,7 +31,7 @@ function attackLines(view, episode, height) {
   return episode.events
     .map((event, i) => [event, episode.states[i + 1].time_elapsed])
     .filter(([event, time]) => event.attack && time > view.first)
-    .map(([, time]) => `<path class="attack" d="M${round(view.x(time))} 0V${height}"/>`)
+    .map(([, time]) => `<path class="attack" d="M${Math.min(round(view.x(time)), view.width - 1)} 0V${height}"/>`)
     .join("");
 }
 
@@ -59,8 +59,11 @@ export function gaugeStrip(gauge, episode, view, height) {
     .join("");
   const references = levels
     .filter(({ value }) => value >= low && value <= high)
-    .map(({ value, name }) => `<path class="level" d="M0 ${y(value)}H${view.width}"/>
-<text class="level-name" x="${view.width - 6}" y="${y(value) - 4 > 10 ? y(value) - 4 : y(value) + 12}" text-anchor="end">${escaped(name)}</text>`)
+    .map(({ value, name }, i) => {
+      const [x, anchor] = i % 2 ? [view.width - 6, "end"] : [6, "start"];
+      return `<path class="level" d="M0 ${y(value)}H${view.width}"/>
+<text class="level-name" x="${x}" y="${y(value) > 15 ? y(value) - 4 : y(value) + 12}" text-anchor="${anchor}">${escaped(name)}</text>`;
+    })
     .join("");
   const [left, top] = points.at(-1);
   const inside =

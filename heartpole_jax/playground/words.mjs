@@ -3,7 +3,7 @@
 /** A number with so many decimals, a true minus, and thousands apart. */
 export function number(value, decimals = 2) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  if (Math.abs(value) >= 1e6) return value.toExponential(2).replace("-", "−").replace("e+", "e");
+  if (Math.abs(value) >= 1e10) return value.toExponential(2).replace("-", "−").replace("e+", "e");
   const text = Math.abs(value).toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
   return value < 0 && Number(text.replace(/,/g, "")) !== 0 ? `−${text}` : text;
 }

@@ -18,7 +18,7 @@ NEEDED = pytest.mark.skipif(
 
 def run(code, given=None):
     """What `code` returns, given `given` as JSON: the body of a function with all exports of all modules in reach."""
-    names = ("threefry", "model", "network", "optimum", "game", "words")
+    names = ("threefry", "model", "network", "optimum", "words", "game")
     imports = "".join(f"import * as {name} from {json.dumps((MODULES / f'{name}.mjs').as_uri())};\n" for name in names)
     program = f"""{imports}
 import {{ readFileSync }} from "node:fs";

@@ -1,5 +1,7 @@
 """The page's JavaScript is held to the Python: the golden traces, the noise, the agents, the optimum."""
 
+import pathlib
+
 import jax
 import jax.numpy as jnp
 import node
@@ -12,6 +14,7 @@ from heartpole_jax.optimum import sober_optimum
 from heartpole_jax.playground import contents
 from heartpole_jax.rollout import everything, rollout
 
+DATA = pathlib.Path(__file__).parent.parent / "data"
 pytestmark = [pytest.mark.once, node.NEEDED]
 
 # An episode of given actions and noise, as rows of the observation's numbers, returns and attacks.
@@ -45,7 +48,7 @@ def as_env(data, name):
 @pytest.mark.parametrize("version", ["v0", "v1"])
 def test_every_golden_trace_is_met_to_1e_9(data, version):
     """33 episodes of the published package, 16 of the NumPy oracle; attacks to the half-hour."""
-    with np.load(f"tests/data/heartpole_{version}_traces.npz") as file:
+    with np.load(DATA / f"heartpole_{version}_traces.npz") as file:
         golden = {name: array for name, array in file.items() if array.dtype.kind != "U"}
     episodes = [
         {name: golden[name][i].astype(float if name != "actions" else int).tolist() for name in
