@@ -13,6 +13,7 @@ import { episodeNoise } from "./threefry.mjs";
 import { capital, clockOf, feeling, number, percent, sentence, signed } from "./words.mjs";
 
 const find = (id) => document.getElementById(id);
+const MOST_POINTS = 400; // of the race
 const SLICE = 8; // milliseconds of computing between two breaths of the page
 const LENGTHS = { num_steps: [24, 120, 1000], time_elapsed: [48, 336, 1344] };
 
@@ -167,9 +168,11 @@ ${icon(action.name, action.label)}<span>${escaped(capital(action.label))}</span>
   find("keys").innerHTML = env.actions.map((action, i) =>
     `<span><kbd>${i + 1}</kbd>${action.key ? ` or <kbd>${action.key.toUpperCase()}</kbd>` : ""} ${escaped(action.label)}</span>`).join("") +
     `<span><kbd>U</kbd> undo</span><span><kbd>H</kbd> what would the agent do?</span><span><kbd>A</kbd> the agent’s decision</span>`;
-  makeFields(find("groups"), env, () => game.params, change);
+  buildFields();
   find("seed").value = game.seed;
 }
+
+const buildFields = () => makeFields(find("groups"), game.env, () => game.params, change);
 
 function render() {
   const { env, params, player } = game;
@@ -261,9 +264,12 @@ function renderRace() {
   const base = rival ?? (words ? null : agent);
   find("race").hidden = !base || !player.actions.length;
   if (find("race").hidden) return;
-  const lines = [{ who: "you", values: player.states.map((state, i) => player.totals[i].total - base.totalsAt(state).total) }];
+  const every = Math.ceil(player.states.length / MOST_POINTS);
+  const shown = player.totals.map((totals, i) => [player.states[i], totals.total])
+    .filter((_, i) => i % every === 0 || i === player.states.length - 1);
+  const lines = [{ who: "you", values: shown.map(([state, total]) => total - base.totalsAt(state).total) }];
   if (base !== agent)
-    lines.unshift({ who: "agent", values: player.states.map((state) => agent.totalsAt(state).total - base.totalsAt(state).total) });
+    lines.unshift({ who: "agent", values: shown.map(([state]) => agent.totalsAt(state).total - base.totalsAt(state).total) });
   const name = base === agent ? env.agent.name : words.name;
   const last = signed(lines.at(-1).values.at(-1), 3);
   const width = Math.max(find("race").clientWidth, 160);
@@ -349,7 +355,7 @@ function listen() {
     else if (button.id === "dismiss") dismiss();
     else if (button.id === "defaults") {
       restart(game.seed, { ...game.env.params }, game.env, game.player.actions);
-      build();
+      buildFields();
     }
     if (end === "new" || end === "again") find("buttons").firstElementChild.focus();
   });
@@ -365,7 +371,7 @@ function listen() {
     const value = Number(find("length").value);
     if (problemOf(value, name, game.params, game.env)) return;
     change(name, value);
-    build();
+    buildFields();
   });
   find("envs").addEventListener("change", ({ target }) => {
     const env = data.environments[target.value];

@@ -87,8 +87,9 @@ export function advice(game, asked) {
   let rival = "";
   const words = rivalWords(env, params);
   if (asked.rival) {
-    const when = asked.rival.bedtime === undefined ? ""
-      : Number.isFinite(asked.rival.bedtime) ? ` It goes to bed when alertness is below ${number(asked.rival.bedtime)}.` : "";
+    const { bedtime } = asked.rival;
+    const when = bedtime === undefined || bedtime === -Infinity ? ""
+      : ` It goes to bed ${bedtime === Infinity ? "now, however alert" : `when alertness is below ${number(bedtime)}`}.`;
     rival = `<p>The ${words.name} would choose <b>${escaped(env.actions[asked.rival.action].label)}</b>.${when}</p>`
       .replace("The “", "“");
   }

@@ -27,12 +27,21 @@ function nights(view, height) {
   return bands;
 }
 
-function attackLines(view, episode, height) {
-  return episode.events
-    .map((event, i) => [event, episode.states[i + 1].time_elapsed])
-    .filter(([event, time]) => event.attack && time > view.first)
-    .map(([, time]) => `<path class="attack" d="M${Math.min(round(view.x(time)), view.width - 1)} 0V${height}"/>`)
-    .join("");
+/** The place of the last state before the window: what is older is not drawn, and costs nothing. */
+function firstShown(episode, view) {
+  let i = episode.states.length - 1;
+  while (i > 0 && episode.states[i].time_elapsed > view.first) i -= 1;
+  return i;
+}
+
+function attackLines(view, episode, height, until = Infinity) {
+  let lines = "";
+  for (let i = firstShown(episode, view); i < episode.events.length; i++) {
+    const time = episode.states[i + 1].time_elapsed;
+    if (episode.events[i].attack && time > view.first && time <= until)
+      lines += `<path class="attack" d="M${Math.min(round(view.x(time)), view.width - 1)} 0V${height}"/>`;
+  }
+  return lines;
 }
 
 /** One gauge's course: a line over its area, reference lines, arrows where it leaves the strip. */
@@ -43,10 +52,7 @@ export function gaugeStrip(gauge, episode, view, height) {
   const low = gauge.range[0];
   const high = Math.max(gauge.range[1], ...levels.map((level) => level.value * level.headroom));
   const y = (value) => round((height - 13) * (1 - (Math.min(Math.max(value, low), high) - low) / (high - low)) + 6.5);
-  const shown = episode.states.filter((state, i) => {
-    const next = episode.states[i + 1];
-    return state.time_elapsed >= view.first || (next && next.time_elapsed > view.first);
-  });
+  const shown = episode.states.slice(firstShown(episode, view));
   const points = shown.map((state) => [round(view.x(state.time_elapsed)), y(state[gauge.field])]);
   const line = points.map(([left, top], i) => `${i ? "L" : "M"}${left} ${top}`).join("");
   const area = `${line}L${points.at(-1)[0]} ${y(Math.max(low, 0))}L${points[0][0]} ${y(Math.max(low, 0))}Z`;
@@ -77,22 +83,21 @@ export function gaugeStrip(gauge, episode, view, height) {
 export function deedsRow(env, episode, view, height, until) {
   const middle = height / 2;
   let inside = nights(view, height);
-  episode.actions.forEach((number, i) => {
+  for (let i = firstShown(episode, view); i < episode.actions.length; i++) {
     const [begin, end] = [episode.states[i].time_elapsed, episode.states[i + 1].time_elapsed];
-    if (end <= view.first || end > until) return;
-    const action = env.actions[number];
+    if (end > until) break;
+    const action = env.actions[episode.actions[i]];
     const [left, right] = [Math.max(view.x(begin), 0), view.x(end)];
     if (action.half_hours >= 4) {
       inside += `<rect class="break" x="${round(left + 1)}" y="4" width="${round(right - left - 2)}" height="${height - 8}" rx="5"/>`;
       if (right - left > 30) inside += placed(action, (left + right) / 2, middle, 14);
     } else if (action.idles) inside += `<circle class="dot" cx="${round((left + right) / 2)}" cy="${middle}" r="1.6"/>`;
     else inside += placed(action, (left + right) / 2, middle, Math.min(16, Math.max(view.pixels * 1.5, 9)));
-  });
+  }
   const end = episode.states.at(-1).time_elapsed;
   if (isDone(episode) && end < until)
     inside += `<text class="hour" x="${round(Math.max(view.x(end), 0) + 8)}" y="${middle + 4}">finished on day ${clockOf(end).day}, ${clockOf(end).text}</text>`;
-  const passed = episode.events.filter((_, i) => episode.states[i + 1].time_elapsed <= until);
-  return svg(view.width, height, inside + attackLines(view, { ...episode, events: passed }, height));
+  return svg(view.width, height, inside + attackLines(view, episode, height, until));
 }
 
 const placed = (action, x, y, size) =>
