@@ -1,7 +1,8 @@
 # make demo    figures, an episode, six agents and the leaderboard, in out/; sets everything up on the way
 # make test    lint, types and the tests on $(PYTHON), but for those marked `slow`: before every commit
-# make test-all   that, then test-rest: test-clients, test-newest, test-jax-0.11.2, test-floors and test-slow
+# make test-all   that, then test-rest: test-clients, test-browser, test-newest, test-jax-0.11.2, test-floors and test-slow
 # make test-clients   the tests that drive other libraries on us, in a virtual environment of their own (not on 3.12)
+# make test-browser   pages in headless Chromium, in one too; Debian's Chromium is installed where it is missing and we may
 # make test-newest, test-jax-0.11.2   tests not marked `slow` or `once` on python3.12 with the newest JAX, with that one
 # make test-floors   those and the ones marked `extras` on python3.11 with the oldest versions that pyproject.toml allows
 # make test-slow   the tests that take long: the only stage that .ci/run leaves out
@@ -34,7 +35,7 @@ PYTHON312 = $(call find-python,3.12)
 
 # Stages come one after the other under `make -j` too: each takes all processors.
 .NOTPARALLEL:
-.PHONY: demo test test-all test-rest test-one test-clients test-newest test-jax-0.11.2 test-floors test-slow lint
+.PHONY: demo test test-all test-rest test-one test-clients test-browser test-newest test-jax-0.11.2 test-floors test-slow lint
 .PHONY: docs docs-serve bench bench-dqn bench-algorithms bench-interop bench-sweep bench-gradients bench-identification bench-gpu survival constraints clean
 
 demo: $(VENV)/.installed
@@ -49,7 +50,7 @@ test: lint test-one
 
 test-all: test test-rest
 
-test-rest: test-clients test-newest test-jax-0.11.2 test-floors test-slow
+test-rest: test-clients test-browser test-newest test-jax-0.11.2 test-floors test-slow
 
 test-one: $(VENV)/.installed-test
 	@$(RUN) -c 'from importlib.metadata import version; import platform; print("--- tests ($(SELECT)): Python", platform.python_version(), "and JAX", version("jax"))'
@@ -85,6 +86,13 @@ test-clients: .venv-clients/.installed
 	@echo "--- tests of other libraries on us"
 	.venv-clients/bin/python -m pytest -n $(WORKERS) --dist worksteal -m '$(SELECT)' tests/clients
 endif
+
+test-browser: .venv-browser/.installed
+	@if ! command -v chromium >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "--- installing Chromium"; apt-get update -qq && apt-get install -qq --yes chromium fonts-dejavu-core >/dev/null; fi
+	@if command -v chromium >/dev/null; then echo "--- tests of pages in Chromium"; \
+		.venv-browser/bin/python -m pytest -n $(WORKERS) --dist worksteal -m '$(SELECT)' tests/browser; \
+		else echo "--- $@: left out, since there is no chromium here: apt-get install chromium fonts-dejavu-core"; fi
 
 lint: $(VENV)/.installed-test
 	@echo "--- lint and types"
@@ -163,6 +171,12 @@ $(VENV)/.installed-test: $(VENV)/.created pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/python -m pip install --quiet --upgrade pip
 	.venv-docs/bin/python -m pip install --quiet --requirement docs/site/requirements.txt --editable '.[train]'
+	touch $@
+
+.venv-browser/.installed: pyproject.toml tests/browser/requirements.txt
+	$(PYTHON) -m venv .venv-browser
+	.venv-browser/bin/python -m pip install --quiet --upgrade pip
+	.venv-browser/bin/python -m pip install --quiet --requirement tests/browser/requirements.txt --editable '.[train]' $(CONSTRAINTS)
 	touch $@
 
 .venv-bench/.installed: pyproject.toml benchmarks/requirements.txt

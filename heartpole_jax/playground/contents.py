@@ -1,4 +1,4 @@
-"""What the page needs of the environments, as JSON: actions, gauges, constants with their limits, the agents' networks."""
+"""What the page knows, as JSON: actions, gauges, constants with their limits, the agents' networks."""
 
 import base64
 from collections.abc import Mapping

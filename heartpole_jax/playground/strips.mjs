@@ -67,14 +67,15 @@ export function gaugeStrip(gauge, episode, view, height) {
     .filter(({ value }) => value >= low && value <= high)
     .map(({ value, name }, i) => {
       const [x, anchor] = i % 2 ? [view.width - 6, "end"] : [6, "start"];
-      return `<path class="level" d="M0 ${y(value)}H${view.width}"/>
-<text class="level-name" x="${x}" y="${y(value) > 15 ? y(value) - 4 : y(value) + 12}" text-anchor="${anchor}">${escaped(name)}</text>`;
-    })
-    .join("");
+      const above = y(value) > 15 ? y(value) - 4 : y(value) + 12;
+      return [`<path class="level" d="M0 ${y(value)}H${view.width}"/>`,
+              `<text class="level-name" x="${x}" y="${above}" text-anchor="${anchor}">${escaped(name)}</text>`];
+    });
   const [left, top] = points.at(-1);
   const inside =
-    `${nights(view, height)}${references}<g class="${gauge.colour}"><path class="area" d="${area}"/>` +
+    `${nights(view, height)}${references.map(([line]) => line).join("")}<g class="${gauge.colour}"><path class="area" d="${area}"/>` +
     `<path class="line" d="${line}"/>${beyond}</g>${attackLines(view, episode, height)}` +
+    references.map(([, name]) => name).join("") +
     `<circle class="now ${gauge.colour}" cx="${Math.min(Math.max(left, 5), view.width - 5)}" cy="${top}" r="4.5"/>`;
   return svg(view.width, height, inside);
 }
@@ -92,7 +93,7 @@ export function deedsRow(env, episode, view, height, until) {
       inside += `<rect class="break" x="${round(left + 1)}" y="4" width="${round(right - left - 2)}" height="${height - 8}" rx="5"/>`;
       if (right - left > 30) inside += placed(action, (left + right) / 2, middle, 14);
     } else if (action.idles) inside += `<circle class="dot" cx="${round((left + right) / 2)}" cy="${middle}" r="1.6"/>`;
-    else inside += placed(action, (left + right) / 2, middle, Math.min(16, Math.max(view.pixels * 1.5, 9)));
+    else inside += placed(action, (left + right) / 2, middle, Math.min(16, Math.max(view.pixels * 1.3, 8)));
   }
   const end = episode.states.at(-1).time_elapsed;
   if (isDone(episode) && end < until)

@@ -1,7 +1,7 @@
 """Pages in headless Chromium. These tests need requirements.txt, in an environment of their own: `make test-browser`.
 
-A test asks for `open_page`: it opens a file or a page's HTML at a width, in light or dark, without any network. After the
-test the page must have logged no error, asked for nothing but itself, and refused nothing by its own policy.
+A test asks for `open_page`: it opens a file or a page's HTML at a width, in light or dark, without any network. After
+the test the page must have logged no error, asked for nothing but itself, and refused nothing by its own policy.
 """
 
 import importlib.util
@@ -67,7 +67,7 @@ def open_page(chromium, tmp_path):
 
 @pytest.fixture
 def accessible():
-    """accessible(page): asserts that axe-core finds no violation; contrast, names, roles and focus are among its rules."""
+    """accessible(page): asserts that axe-core finds no violation: contrast, names, roles, focus and more."""
     from axe_playwright_python.sync_playwright import Axe
 
     def accessible(page):

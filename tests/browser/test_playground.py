@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import heartpole_jax as hp
-from heartpole_jax import policies, playground
+from heartpole_jax import playground, policies
 from heartpole_jax.playground import contents
 from heartpole_jax.rollout import everything, rollout
 
@@ -43,7 +43,9 @@ def number(words):
 
 def board(page):
     """The table of players, as rows of [score or work, expected attacks, return]."""
-    return [[number(cell) for cell in row.locator("td").all_inner_texts()] for row in page.locator("#board tbody tr").all()]
+    return [
+        [number(cell) for cell in row.locator("td").all_inner_texts()] for row in page.locator("#board tbody tr").all()
+    ]
 
 
 def returns(name, policy, seed, changes):
@@ -208,7 +210,11 @@ def test_a_wrong_address_is_said_and_the_game_is_there(play, fragment, message):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("heart_attack_proclivity", "1.7", "Heart attack proclivity must be a number from 0 to 1, got 1.7. It stays 0.5."),
+        (
+            "heart_attack_proclivity",
+            "1.7",
+            "Heart attack proclivity must be a number from 0 to 1, got 1.7. It stays 0.5.",
+        ),
         ("ballmer_peak_width", "0", "Ballmer peak width must be a number above 0"),
         ("heart_attack_penalty", "much", "Heart attack penalty must be a number from 0 to 1,000,000, got “much”."),
         ("wake_up_alertness_high", "0.1", "Wake up alertness high must not be below its “low”, 0.7, got 0.1."),
@@ -357,7 +363,22 @@ def test_all_is_reached_by_tab_with_a_visible_focus(play):
         rings.append(focus)
         if focus[0] == "BODY":
             break
-    for name in ("length", "seed", "new-seed", "share", "theme", "0", "1", "2", "3", "ask", "keys-on", "1", "night", "end"):
+    for name in (
+        "length",
+        "seed",
+        "new-seed",
+        "share",
+        "theme",
+        "0",
+        "1",
+        "2",
+        "3",
+        "ask",
+        "keys-on",
+        "1",
+        "night",
+        "end",
+    ):
         assert name in seen, name
     assert seen.count("SUMMARY") == 2
     assert all(width >= 2 and style != "none" for name, width, style in rings if name != "BODY"), rings
@@ -394,8 +415,11 @@ def test_a_click_takes_at_most_50_ms_to_the_updated_page(play, version, keys):
     """The median of 32, late in a long episode, advice shown: the handler, the layout and the next frame."""
     page = play(f"#env={version}&seed=4")
     page.keyboard.press("h")
-    page.evaluate("""(count) => { for (let i = 0; i < count; i++)
-        document.querySelector(`[data-action="${i % 17 ? 0 : 3}"]`).click(); }""", 400)
+    page.evaluate(
+        """(count) => { for (let i = 0; i < count; i++)
+        document.querySelector(`[data-action="${i % 17 ? 0 : 3}"]`).click(); }""",
+        400,
+    )
     times = page.evaluate("""async (actions) => {
         const times = [];
         for (const action of actions) {
