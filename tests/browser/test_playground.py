@@ -38,7 +38,7 @@ def text(page, selector):
 
 
 def number(words):
-    return float(words.replace("−", "-").replace(",", ""))
+    return float(words.replace("\N{MINUS SIGN}", "-").replace(",", ""))
 
 
 def board(page):
@@ -60,7 +60,7 @@ def returns(name, policy, seed, changes):
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_short_episode_of_v0_is_played_by_keys_alone(play, width):
-    """What the page says at its end is what Python computes for the same actions, agent and optimum on the same noise."""
+    """What the page says at its end is what Python computes: the player, the agent and the optimum on that noise."""
     page = play("#env=v0&seed=11&max_steps=24", width=width)
     actions = "wcwwbwwwswwwwwwwwswwwcww"
     for key in actions:
@@ -272,7 +272,7 @@ def test_the_page_cannot_reach_any_network(play):
         document.addEventListener("securitypolicyviolation", (event) => seen.push(event.effectiveDirective));
         const tries = [
           fetch("https://example.org/").catch(() => 0),
-          new Promise((done) => { const image = new Image(); image.onerror = done; image.src = "https://example.org/a.png"; }),
+          new Promise((done) => { const image = new Image(); image.onerror = done; image.src = "https://example.org/a"; }),
         ];
         document.body.insertAdjacentHTML("beforeend", '<p style="color: red" id="styled">x</p>');
         const script = document.createElement("script");

@@ -1,4 +1,4 @@
-"""The tests of tests/playground/test_playground_model.py once more, where the page runs: in Chromium, not in Node.js."""
+"""The tests of tests/playground/test_playground_model.py once more, in Chromium and not in Node.js."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""The playground's page as a file: its size, its policy, its data; addresses and constants; the command that writes it."""
+"""The playground's page as a file: its size, its policy, its data; addresses and constants; its command."""
 
 import base64
 import hashlib
@@ -211,7 +211,7 @@ def test_bad_input_gets_one_line_and_nothing_is_written(arguments, message, tmp_
 def test_a_menu_of_ones_own_plays_with_its_agent(tmp_path, data):
     """Its actions are those of the page; without exercise there is nobody scripted to play against."""
     menu = tmp_path / "few.toml"
-    rows = [row for row in (MENUS / "heartpole_v1.toml").read_text().split("\n[[action]]\n")[1:]]
+    rows = (MENUS / "heartpole_v1.toml").read_text().split("\n[[action]]\n")[1:]
     menu.write_text("".join(f"[[action]]\n{row}\n" for row in rows if 'name = "exercise"' not in row))
     env = hp.make(f"HeartPole-v1:{menu}")
     shipped = contents.shipped("HeartPole-v1")
