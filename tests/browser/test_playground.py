@@ -272,7 +272,11 @@ def test_the_page_cannot_reach_any_network(play):
         document.addEventListener("securitypolicyviolation", (event) => seen.push(event.effectiveDirective));
         const tries = [
           fetch("https://example.org/").catch(() => 0),
-          new Promise((done) => { const image = new Image(); image.onerror = done; image.src = "https://example.org/a"; }),
+          new Promise((done) => {
+            const image = new Image();
+            image.onerror = done;
+            image.src = "https://example.org/a.png";
+          }),
         ];
         document.body.insertAdjacentHTML("beforeend", '<p style="color: red" id="styled">x</p>');
         const script = document.createElement("script");
