@@ -96,7 +96,8 @@ export function* solveSober(p) {
     const { work, lost } = workOfDays(rested, longest, p);
     const oneEach = work.reduce((sum, sums) => sum + sums[1], 0) / NODES;
     let days = yield* bestDays(work, Math.min(0, oneEach / (1 + NIGHT)), numSteps);
-    while (days.ratio > days.price + 1e-12) days = yield* bestDays(work, days.ratio, numSteps);
+    // Relative, lest rounding go on for ever where constants are huge.
+    while (days.ratio > days.price + 1e-12 * Math.max(1, Math.abs(days.price))) days = yield* bestDays(work, days.ratio, numSteps);
     if (longest === numSteps || !days.lengths.subarray((longest + 1) * NODES).includes(longest)) {
       const step = Math.max((2 * spreadOf(days, work)) / days.time[numSteps], 1e-3 * Math.abs(days.price), 1e-9);
       const lower = yield* bestDays(work, days.price - step, numSteps);

@@ -28,10 +28,14 @@ function begin(env, seed, params, actions = []) {
   networks[env.name] ??= makeNetwork(env.agent.network);
   const agentPolicy = networkPolicy(env, networks[env.name]);
   game = { env, seed, params, noise, agentPolicy, agent: makeRival(agentPolicy, env, params, noise), rival: null,
-           rivalPolicy: null, unsolvable: false,
+           rivalPolicy: null, unsolvable: false, marks: [], // decisions before each move: what undo goes back to
            isDefault: Object.keys(env.constants).every((name) => params[name] === env.params[name]),
            player: beginEpisode(env, params, noise) };
-  for (const action of actions) if (!isDone(game.player)) advance(game.player, action);
+  for (const action of actions)
+    if (!isDone(game.player)) {
+      game.marks.push(game.player.actions.length);
+      advance(game.player, action);
+    }
   if (env.rival === "optimum") solve(game);
   else if (env.rival !== null) seat(coffeeAndExercise(env));
 }
@@ -61,21 +65,23 @@ function solve(mine) {
 // -- what the player does
 
 function play(action) {
-  if (isDone(game.player) || action >= game.env.actions.length) return;
+  if (isDone(game.player)) return;
+  game.marks.push(game.player.actions.length);
   advance(game.player, action);
   afterMove();
 }
 
 function afterMove() {
   render();
-  say(sentence(game.env, game.player) + (isDone(game.player) ? " The episode is over." : ""));
+  say(`${sentence(game.env, game.player)} ${isDone(game.player) ? "The episode is over." : find("hint").textContent}`);
   if (isDone(game.player)) find("end").focus({ preventScroll: false });
 }
 
 function takeBack() {
   if (!game.player.actions.length) return;
   const wasOver = isDone(game.player);
-  undo(game.player);
+  const mark = game.marks.pop();
+  while (game.player.actions.length > mark) undo(game.player);
   render();
   if (wasOver) find("buttons").firstElementChild.focus();
   say(`Taken back. ${sentence(game.env, game.player)}`);
@@ -85,6 +91,7 @@ function takeBack() {
 function playOn(how) {
   const { player, env, agentPolicy } = game;
   if (isDone(player)) return;
+  game.marks.push(player.actions.length);
   let action;
   do {
     action = agentPolicy.act(player.states.at(-1)).action;
@@ -336,6 +343,7 @@ function onKey(event) {
 function toggleAdvice() {
   wantsAdvice = !wantsAdvice;
   render();
+  if (wantsAdvice) say(find("hint").textContent);
 }
 
 function listen() {

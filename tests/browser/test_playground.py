@@ -146,6 +146,25 @@ def test_undo_gives_back_the_very_state(play):
     assert page.locator("#undo").is_disabled()
 
 
+def test_what_the_agent_played_is_taken_back_as_one(play):
+    page = play("#seed=2")
+    page.keyboard.press("c")
+    page.click("text=To the end")
+    page.click("[data-end=undo]")
+    assert text(page, "#decision") == "Decision 1 of 1,000"
+    page.click("text=Until it sleeps")
+    assert text(page, "#done") == "Slept 8 hours"
+    page.keyboard.press("u")
+    assert text(page, "#decision") == "Decision 1 of 1,000"
+
+
+def test_the_address_is_copied_or_shown(play):
+    page = play("#seed=2")
+    page.click("#share")
+    page.wait_for_function("""() => document.getElementById("share").textContent === "Copied" ||
+        document.getElementById("notices").textContent.includes("#env=v0&seed=2")""")
+
+
 def test_an_address_shares_version_seed_and_constants(play, open_page, html):
     page = play("#seed=2")
     page.fill("#seed", "77")
@@ -310,6 +329,16 @@ def test_axe_finds_no_violation_and_nothing_is_cut_off(play, accessible, fits, w
         accessible(page)
         fits(page)
     assert page.locator("#end").is_visible()
+
+
+@pytest.mark.parametrize("width", [320, 700, 1000])
+def test_it_fits_other_widths(play, fits, width):
+    page = play("#env=v1&seed=9&max_half_hours=60", width=width)
+    for key in "cwdh":
+        page.keyboard.press(key)
+    fits(page)
+    page.click("text=To the end")
+    fits(page)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

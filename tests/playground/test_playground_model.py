@@ -1,5 +1,6 @@
 """The page's JavaScript is held to the Python: the golden traces, the noise, the agents, the optimum."""
 
+import dataclasses
 import pathlib
 
 import jax
@@ -12,6 +13,7 @@ import heartpole_jax as hp
 from heartpole_jax import policies, threefry
 from heartpole_jax.optimum import sober_optimum
 from heartpole_jax.playground import contents
+from heartpole_jax.policies import q_network
 from heartpole_jax.rollout import everything, rollout
 
 DATA = pathlib.Path(__file__).parent.parent / "data"
@@ -100,35 +102,43 @@ return [noise.wakeUp, rows.map((row) => [row.alertness, row.hypertension, row.in
 
 @pytest.mark.parametrize(("name", "policy"), [("HeartPole-v0", "coffee after waking"), ("HeartPole-v1", "coffee")])
 def test_an_episode_of_a_seed_is_that_of_rollout(data, name, policy):
-    """Both ways together: the noise of a seed and the model. Python in float32, so to its rounding."""
+    """Both ways together: the noise of a seed and the model, and the return with expected penalties. Python in float32,
+    so to its rounding."""
     env = hp.make(name)
+    params = dataclasses.replace(env.default_params, expected_penalty=1.0)
     result = rollout(
-        policies.make(policy, env=env), jax.random.key(5), env=env, num_envs=1, num_steps=200, record=everything
+        policies.make(policy, env=env), jax.random.key(5), params, env=env, num_envs=1, num_steps=200, record=everything
     )
     records = jax.tree.map(lambda x: np.asarray(x[:, 0]), result.records)
     code = """
 const episode = game.beginEpisode(given.env, given.env.params, threefry.episodeNoise(5));
 given.actions.forEach((action) => game.advance(episode, action));
 return [episode.states.slice(1).map((state) => game.observation(given.env, state)),
-        episode.events.map(({ attack }) => attack)];
+        episode.events.map(({ attack }) => attack), episode.totals.at(-1).total];
 """
-    states, attacks = node.run(code, {"env": as_env(data, name), "actions": records.action.tolist()})
+    states, attacks, total = node.run(code, {"env": as_env(data, name), "actions": records.action.tolist()})
     assert len(set(records.action.tolist())) == 3
     largest = np.abs(records.next_obs).max(axis=0)
     assert (np.abs(np.array(states) - records.next_obs) <= 2e-5 * np.maximum(largest, 1e-3)).all()
     np.testing.assert_array_equal(attacks, records.info.heart_attack)
+    assert total == pytest.approx(float(result.totals[0]), rel=1e-4)
 
 
 def visited(name, seed=3):
-    """10,000 observations of an environment, float32: half from episodes at random, half of them shaken."""
+    """10,000 observations of an environment, float32: half from episodes at random, half of them far from any."""
     env = hp.make(name)
     random = policies.scripted.uniformly_random(env.num_actions)
     obs = rollout(
         random, jax.random.key(seed), env=env, num_envs=25, num_steps=200, record=lambda transition: transition.obs
     ).records
     obs = np.asarray(obs).reshape(-1, env.obs_shape[0])
-    shaken = obs * np.random.default_rng(seed).uniform(0.7, 1.3, obs.shape)
+    shaken = obs * np.exp(np.random.default_rng(seed).uniform(-2.5, 2.5, obs.shape))
     return np.concatenate([obs, shaken]).astype(np.float32)
+
+
+def wide(policy):
+    """The same network in float64."""
+    return dataclasses.replace(policy, weights={key: x.astype(np.float64) for key, x in policy.weights.items()})
 
 
 @pytest.mark.parametrize("name", ["HeartPole-v0", "HeartPole-v1"])
@@ -146,10 +156,7 @@ return given.obs.map((row) => network.actionValues(net, row));
 """
     values = np.array(node.run(code, {"network": as_env(data, name)["agent"]["network"], "obs": obs.tolist()}))
     found = values.argmax(axis=1)
-    wide = type(policy)(
-        **{**vars(policy), "weights": {key: array.astype(np.float64) for key, array in policy.weights.items()}}
-    )
-    exact = wide._output(obs.astype(np.float64))
+    exact = wide(policy)._output(obs.astype(np.float64))
     np.testing.assert_allclose(values, exact, rtol=1e-9, atol=1e-9)
     np.testing.assert_array_equal(found, exact.argmax(axis=1))
     best, second = np.sort(exact, axis=1)[:, ::-1][:, :2].T
@@ -162,17 +169,16 @@ return given.obs.map((row) => network.actionValues(net, row));
 def test_networks_with_layer_norm_and_dueling_act_as_in_python(data):
     rng = np.random.default_rng(4)
     shipped = contents.shipped("HeartPole-v0")
-    sizes = {"hidden_sizes": (8, 8), "transform": "raw", "dueling": True, "layer_norm": True}
-    from heartpole_jax.policies import q_network
-
-    shapes = q_network.shapes((6,), 4, (8, 8), "raw", True, True)
-    weights = {key: rng.normal(size=shape).astype(np.float32) for key, shape in shapes.items()}
+    sizes = {"hidden_sizes": (8, 8), "transform": "heartpole", "dueling": True, "layer_norm": True}
+    shapes = q_network.shapes((6,), 4, (8, 8), "heartpole", True, True)
+    # Small: the little that is added to each variance counts.
+    weights = {key: rng.normal(size=shape, scale=1e-3).astype(np.float32) for key, shape in shapes.items()}
     policy = type(shipped)(**{**vars(shipped), **sizes, "weights": weights})
     obs = visited("HeartPole-v0")[::50]
     code = "const net = network.makeNetwork(given.network);"
     code += "return given.obs.map((row) => network.actionValues(net, row));"
     values = node.run(code, {"network": contents.network(policy), "obs": obs.tolist()})
-    np.testing.assert_allclose(values, policy.q_values(obs), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(values, wide(policy)._output(obs.astype(np.float64)), rtol=1e-9, atol=1e-14)
 
 
 SOLVE = """
@@ -210,6 +216,47 @@ return [solved.days.map((days) => days.price), episodes];
         last = records.next_obs[-1]
         assert score == pytest.approx(last[5] / last[4], abs=2e-5)
         assert risk == pytest.approx(params.max_steps * 0.0012363115783173872, rel=1e-9)
+
+
+def test_extreme_constants_make_no_number_that_is_none(data):
+    """And no computing without end: every policy, 60 decisions, constants at the ends of fields and sliders."""
+    rng = np.random.default_rng(1)
+    for name in ("HeartPole-v0", "HeartPole-v1"):
+        env = as_env(data, name)
+        cases = []
+        while len(cases) < 40:
+            params = dict(env["params"])
+            for constant in rng.choice(sorted(params), 4, replace=False):
+                limits = env["constants"][constant]
+                params[constant] = rng.choice(
+                    [
+                        limits["max"],
+                        limits["min"] + 1e-3 * limits["exclusive"],
+                        limits["slider"][0],
+                        limits["slider"][1],
+                    ]
+                ).item()
+            params[env["limit"]["name"]] = int(rng.choice([1, 2, 17, 60]))
+            cases.append(params)
+        code = f"""{SOLVE}
+const {{ env, cases }} = given;
+const allowed = (params) => Object.keys(params).every((key) => game.problemOf(params[key], key, params, env) === null);
+return cases.filter(allowed)
+  .map((params) => {{
+    const noise = threefry.episodeNoise(1);
+    const players = [game.networkPolicy(env, network.makeNetwork(env.agent.network))];
+    const solved = env.rival === "optimum" ? solve(params) : null;
+    if (solved) players.push(game.soberPolicy(solved));
+    if (env.rival !== "optimum") players.push(game.coffeeAndExercise(env));
+    return players.map((player) => {{
+      const rival = game.makeRival(player, env, params, noise);
+      return rival.totalsAt({{ num_steps: 60, time_elapsed: 60 }}).total;
+    }});
+  }});
+"""
+        totals = [total for each in node.run(code, {"env": env, "cases": cases}) for total in each]
+        assert len(totals) > 15
+        assert all(total is not None and np.isfinite(total) for total in totals)  # JSON has null for NaN
 
 
 def test_where_rest_makes_less_productive_there_is_no_optimum(data):
