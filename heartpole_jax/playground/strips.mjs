@@ -86,9 +86,9 @@ export function deedsRow(env, episode, view, height, until) {
   let inside = nights(view, height);
   for (let i = firstShown(episode, view); i < episode.actions.length; i++) {
     const [begin, end] = [episode.states[i].time_elapsed, episode.states[i + 1].time_elapsed];
-    if (end > until) break;
+    if (begin >= until) break;
     const action = env.actions[episode.actions[i]];
-    const [left, right] = [Math.max(view.x(begin), 0), view.x(end)];
+    const [left, right] = [Math.max(view.x(begin), 0), view.x(Math.min(end, until))];
     if (action.half_hours >= 4) {
       inside += `<rect class="break" x="${round(left + 1)}" y="4" width="${round(right - left - 2)}" height="${height - 8}" rx="5"/>`;
       if (right - left > 30) inside += placed(action, (left + right) / 2, middle, 14);
