@@ -18,7 +18,8 @@ from heartpole_jax.playground import constants
 from heartpole_jax.policies import saved_policy
 from heartpole_jax.policies.saved_policy import SavedPolicy
 
-TRAINED = Path(__file__).parent / "trained"  # `python -m agents train --env NAME`: the recipes, seed 0
+# Of `python -m agents train --env NAME`, the recipes with seed 0; heartpole_v1_best of benchmarks/distil.py.
+TRAINED = Path(__file__).parent / "trained"
 ENVIRONMENTS = ("HeartPole-v0", "HeartPole-v1")
 CERTIFIED_FROM = 525  # decisions, with the default constants: docs/optimum.md
 _NIGHTLY = "coffee and exercise"  # of heartpole_v1.SCRIPTED
@@ -34,7 +35,7 @@ def contents(policy: SavedPolicy | None = None, name: str = "") -> dict[str, Any
     found = {}
     for each in ENVIRONMENTS:
         if policy is not None and each == family:
-            found[each] = _environment(each, policy, name or "your agent")
+            found[each] = _environment(each, policy, f"“{name}”" if name else "agent of your own")
         else:
             found[each] = _environment(each, shipped(each), "trained agent")
     return {"start": family or ENVIRONMENTS[0], "version": version.__version__, "environments": found}
@@ -77,6 +78,7 @@ def _environment(family: str, policy: SavedPolicy, agent_name: str) -> dict[str,
         },
         "agent": {"name": agent_name, "about": _about(policy.provenance), "network": network(policy)},
         "rival": rival,
+        "best": _best_known(policy.env, changed),
         "certified_from": certified_from,
         "best_return": best_return,
     }
@@ -96,6 +98,15 @@ def _rival(
     if set(changed) <= {"max_steps"}:
         return "optimum", CERTIFIED_FROM, best
     return "optimum", int(params.max_steps) if certificate(params).certified else None, best
+
+
+def _best_known(name: str, changed: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The imitation of HeartPole-v1's best known policy, which holds for its own menu and constants alone."""
+    if name != "HeartPole-v1" or changed:
+        return None
+    policy = saved_policy.load(TRAINED / "heartpole_v1_best")
+    returns = {key: policy.provenance[key][0] for key in ("expected_return", "teacher_return")}
+    return {"name": "near-best policy", **returns, "network": network(policy)}
 
 
 def _action(env: Environment, number: int) -> dict[str, Any]:

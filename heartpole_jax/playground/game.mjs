@@ -199,6 +199,9 @@ export function writeAddress(env, seed, params) {
   return `#${parts.join("&")}`;
 }
 
+/** Whether all constants are as they were when the agent was trained. */
+export const isDefault = (env, params) => Object.keys(env.constants).every((name) => params[name] === env.params[name]);
+
 /** Whether the rival's return is proven to be the most that any policy reaches in expectation, with these constants. */
 export function isCertified(env, params) {
   if (env.certified_from === null) return false;

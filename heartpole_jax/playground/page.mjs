@@ -1,8 +1,8 @@
 // The page: one game, drawn anew after each decision. All that it shows follows from { env, seed, params, actions }.
 import { makeFields } from "./fields.mjs";
 import {
-  adviceOf, advance, beginEpisode, coffeeAndExercise, isDone, makeRival, networkPolicy, problemOf, problemOfSeed, readAddress,
-  soberPolicy, undo, writeAddress,
+  adviceOf, advance, beginEpisode, coffeeAndExercise, isDefault, isDone, makeRival, networkPolicy, problemOf,
+  problemOfSeed, readAddress, soberPolicy, undo, writeAddress,
 } from "./game.mjs";
 import { escaped, icon, picture } from "./icons.mjs";
 import { makeNetwork } from "./network.mjs";
@@ -10,7 +10,7 @@ import { solveSober } from "./optimum.mjs";
 import { advice, board, ending, facts, hint, rivalWords, tiles } from "./panels.mjs";
 import { clockAxis, deedsRow, gaugeStrip, raceChart, windowOf } from "./strips.mjs";
 import { episodeNoise } from "./threefry.mjs";
-import { capital, clockOf, feeling, number, percent, sentence, signed } from "./words.mjs";
+import { bare, capital, clockOf, feeling, number, percent, sentence, signed, the } from "./words.mjs";
 
 const find = (id) => document.getElementById(id);
 const MOST_POINTS = 400; // of the race
@@ -29,14 +29,16 @@ function begin(env, seed, params, actions = []) {
   const agentPolicy = networkPolicy(env, networks[env.name]);
   game = { env, seed, params, noise, agentPolicy, agent: makeRival(agentPolicy, env, params, noise), rival: null,
            rivalPolicy: null, unsolvable: false, marks: [], // decisions before each move: what undo goes back to
-           isDefault: Object.keys(env.constants).every((name) => params[name] === env.params[name]),
            player: beginEpisode(env, params, noise) };
   for (const action of actions)
     if (!isDone(game.player)) {
       game.marks.push(game.player.actions.length);
       advance(game.player, action);
     }
-  if (env.rival === "optimum") solve(game);
+  if (env.best && isDefault(env, params)) {
+    networks.best ??= makeNetwork(env.best.network);
+    seat(networkPolicy(env, networks.best));
+  } else if (env.rival === "optimum") solve(game);
   else if (env.rival !== null) seat(coffeeAndExercise(env));
 }
 
@@ -250,7 +252,7 @@ function renderStrips(state) {
   if (game.rival) rows.push(["rival", words.name, game.rival.episode]);
   for (const rival of [game.agent, game.rival]) rival?.reach("time_elapsed", state.time_elapsed);
   find("deeds").innerHTML =
-    rows.map(([who, name, episode]) => `<div class="deeds ${who}"><p class="name"><i class="swatch"></i>${escaped(name.replace(/[“”]/g, ""))}</p><div class="strip">${
+    rows.map(([who, name, episode]) => `<div class="deeds ${who}"><p class="name"><i class="swatch"></i>${escaped(bare(name))}</p><div class="strip">${
       deedsRow(env, episode, view, 26, state.time_elapsed)}</div></div>`).join("") +
     `<div class="deeds axis"><p></p><div class="strip">${clockAxis(view)}</div></div>`;
 }
@@ -280,8 +282,8 @@ function renderRace() {
   const name = base === agent ? env.agent.name : words.name;
   const last = signed(lines.at(-1).values.at(-1), 3);
   const width = Math.max(find("race").clientWidth, 160);
-  find("race").innerHTML = `<p class="quiet">return so far, less that of the ${escaped(name)}</p>`.replace("the “", "“").replace("the your", "your") +
-    raceChart(lines, width, 120, `Return so far less that of ${name}: you are at ${last}`);
+  find("race").innerHTML = `<p class="quiet">return so far, less that of ${escaped(the(name))}</p>` +
+    raceChart(lines, width, 120, `Return so far less that of ${the(name)}: you are at ${last}`);
 }
 
 function renderAdvice(over) {

@@ -1,10 +1,11 @@
 // The panels beside the game as HTML: tiles, the table of players, advice, the end, and what each number is.
-import { isCertified } from "./game.mjs";
+import { isCertified, isDefault } from "./game.mjs";
 import { escaped, icon } from "./icons.mjs";
-import { capital, number, percent } from "./words.mjs";
+import { bare, capital, number, percent, the } from "./words.mjs";
 
 /** What the rival is called, and what it is called to be behind it: regret only where that is proven to be regret. */
 export function rivalWords(env, params) {
+  if (env.best && isDefault(env, params)) return { name: env.best.name, behind: `behind the ${env.best.name}`, proven: false };
   if (env.rival === null) return null;
   if (env.rival !== "optimum") return { name: `“${env.rival}”`, behind: `behind “${env.rival}”`, proven: false };
   const proven = isCertified(env, params);
@@ -48,7 +49,7 @@ export function board(game) {
     const cells = sums
       ? [number(sums.gain, isScore ? 3 : 1), number(sums.risk, 3), number(sums.total, decimalsOf(sums.total))]
       : game.unsolvable ? ["–", "–", "–"] : ["…", "…", "…"];
-    return `<tr class="${who}${first ? " first" : ""}"><th scope="row"><span><i class="swatch"></i>${escaped(name.replace(/[“”]/g, ""))}</span></th>${cells
+    return `<tr class="${who}${first ? " first" : ""}"><th scope="row"><span><i class="swatch"></i>${escaped(bare(name))}</span></th>${cells
       .map((cell) => `<td>${cell}</td>`).join("")}</tr>`;
   };
   const after = isScore
@@ -67,9 +68,9 @@ function standing(game, words) {
   const { player, rival } = game;
   if (!words || !rival || !player.actions.length) return "";
   const gap = rival.totalsAt(player.states.at(-1)).total - player.totals.at(-1).total;
-  const text = Math.abs(gap) < 5e-5 ? `You are level with the ${words.name}.`
-    : `You are <b>${number(Math.abs(gap), gap > 10 ? 1 : 4)}</b> ${gap > 0 ? "behind" : "ahead of"} the ${words.name}.`;
-  return `<p class="standing">${text.replace("the “", "“")}</p>`;
+  const text = Math.abs(gap) < 5e-5 ? `You are level with ${the(words.name)}.`
+    : `You are <b>${number(Math.abs(gap), gap > 10 ? 1 : 4)}</b> ${gap > 0 ? "behind" : "ahead of"} ${the(words.name)}.`;
+  return `<p class="standing">${text}</p>`;
 }
 
 /** What the agent and the rival would do now. */
@@ -90,13 +91,11 @@ export function advice(game, asked) {
     const { bedtime } = asked.rival;
     const when = bedtime === undefined || bedtime === -Infinity ? ""
       : ` It goes to bed ${bedtime === Infinity ? "now, however alert" : `when alertness is below ${number(bedtime)}`}.`;
-    rival = `<p>The ${words.name} would choose <b>${escaped(env.actions[asked.rival.action].label)}</b>.${when}</p>`
-      .replace("The “", "“");
+    rival = `<p>${capital(the(words.name))} would choose <b>${escaped(env.actions[asked.rival.action].label)}</b>.${when}</p>`;
   }
   return `<h3>What would the agent do?</h3>
-<p>The ${escaped(env.agent.name)} would choose <b>${escaped(env.actions[action].label)}</b>.</p>
-<p class="quiet">How good it takes each action to be, from the worst to the best:</p><ul class="bars">${bars}</ul>${rival}`
-    .replace("The your", "Your");
+<p>${escaped(capital(the(env.agent.name)))} would choose <b>${escaped(env.actions[action].label)}</b>.</p>
+<p class="quiet">How good it takes each action to be, from the worst to the best:</p><ul class="bars">${bars}</ul>${rival}`;
 }
 
 /** The same in one line, below the buttons; before the first decision, what the game is. */
@@ -104,8 +103,8 @@ export function hint(game, asked) {
   const { env, params, player } = game;
   if (asked) {
     const label = (chosen) => `<b>${escaped(env.actions[chosen.action].label)}</b>`;
-    const rival = asked.rival ? `; the ${rivalWords(env, params).name}, ${label(asked.rival)}`.replace("the “", "“") : "";
-    return `The ${escaped(env.agent.name)} would choose ${label(asked.agent)}${rival}.`.replace("The your", "Your");
+    const rival = asked.rival ? `; ${the(rivalWords(env, params).name)}, ${label(asked.rival)}` : "";
+    return `${escaped(capital(the(env.agent.name)))} would choose ${label(asked.agent)}${rival}.`;
   }
   if (player.actions.length) return "";
   return "Half an hour of work, a drink before it or not; or eight hours of sleep first. Drinks raise your blood pressure.";
@@ -124,7 +123,7 @@ export function ending(game) {
     ["Heart attacks", `${mine.attacks}, ${number(mine.risk, 3)} expected`],
     ["Drinks", number(mine.drinks, 0)],
     ["Your return", number(mine.total, 3)],
-    [`Return of the ${env.agent.name}`, number(machine.total, 3)],
+    [`Return of ${the(env.agent.name)}`, number(machine.total, 3)],
   ];
   let headline = `<p class="verdict"><b>${number(mine.total, 3)}</b><span>your return</span></p>`;
   let text = "";
@@ -133,14 +132,13 @@ export function ending(game) {
     const [work, risk] = [theirs.gain - mine.gain, penaltyOf(mine.risk - theirs.risk, params)];
     headline = `<p class="verdict"><b>${number(gap, Math.abs(gap) >= 10 ? 2 : 4)}</b><span>${words.behind}, on this noise</span></p>`;
     const [digits, costs] = [isScore ? 4 : 2, `your risks cost <b>${number(Math.abs(risk), isScore ? 4 : 2)}</b> ${risk < 0 ? "less" : "more"}`];
-    text = `<p>Against the ${words.name}, ${isScore ? `your score is <b>${number(Math.abs(work), digits)}</b> ${work > 0 ? "lower" : "higher"}`
+    text = `<p>Against ${the(words.name)}, ${isScore ? `your score is <b>${number(Math.abs(work), digits)}</b> ${work > 0 ? "lower" : "higher"}`
       : `you did <b>${number(Math.abs(work), digits)}</b> ${work > 0 ? "less" : "more"} work`} and ${costs}.
-${gap < 0 ? `Below zero: on this noise you did better than the ${words.name}${words.proven ? ", which is the best only in the mean over all noise" : ""}.` : ""}</p>`
-      .replaceAll("the “", "“");
-    facts.push([`Return of the ${words.name}`.replace("the “", "“"), number(theirs.total, 3)]);
+${gap < 0 ? `Below zero: on this noise you did better than ${the(words.name)}${words.proven ? ", which is the best only in the mean over all noise" : ""}.` : ""}</p>`;
+    facts.push([`Return of ${the(words.name)}`, number(theirs.total, 3)]);
   }
   return `<div><h3 id="end-title">The episode is over</h3>${headline}${text}</div>
-<dl class="headline">${facts.map(([name, value]) => `<div><dt>${escaped(name).replace("the your", "your")}</dt><dd>${value}</dd></div>`).join("")}</dl>
+<dl class="headline">${facts.map(([name, value]) => `<div><dt>${escaped(name)}</dt><dd>${value}</dd></div>`).join("")}</dl>
 <div class="row"><button type="button" class="primary" data-end="new">Another seed</button>
 <button type="button" data-end="again">Same seed again</button><button type="button" data-end="undo">Undo</button>
 <button type="button" data-end="share">Copy link</button></div>`;
@@ -167,17 +165,21 @@ whether an attack struck: so one episode shows how well it was played.`],
     pairs.push(
       ["Optimum", `The best policy without drinks, computed here by dynamic programming. ${
         words.proven ? `With these constants it is proven that no policy at all has a larger expected return${
-          game.isDefault && env.best_return !== null ? ` than its ${number(env.best_return, 5)}` : ""}.`
+          isDefault(env, params) && env.best_return !== null ? ` than its ${number(env.best_return, 5)}` : ""}.`
           : "With these constants and this length nobody has proven that a drink never pays; in short episodes a coffee can."}`],
       ["Regret", `What your return lacks of the optimum’s on this noise. ${words.proven
         ? "In the mean over all noise nobody’s regret is below zero; on a single episode it can be."
         : "Where the optimum is not proven it is called “behind the best without drinks”, and can be below zero."}`],
     );
+  else if (words && words.name === env.best?.name)
+    pairs.push([capital(words.name), `A network that imitates the best known policy of ${env.name}, whose tables of 174 MB are too large for
+a page. On average it has ${number(env.best.expected_return, 1)}, and the best known policy ${number(env.best.teacher_return, 1)}. Nobody has proven that none
+is better. With other constants “${env.rival}” plays instead, the best scripted policy.`]);
   else if (words)
     pairs.push([capital(words.name), `The best scripted policy of ${env.name}: sleep after 12 hours awake, exercise when tense,
 coffee when tired in the first nine hours. It is no optimum: the best known policy is better, and its tables of 190 MB are not on this page.`]);
   pairs.push([capital(env.agent.name), `A neural network that was trained in Python (${escaped(env.agent.about)}) and runs here.${
-    game.isDefault ? "" : " It has not been trained with your constants, and does not know that they have changed."}`]);
+    isDefault(env, params) ? "" : " It has not been trained with your constants, and does not know that they have changed."}`]);
   pairs.push(["Compared when", isScore ? "All players are compared after the same number of decisions. Sleep takes 17 half-hours and counts as one."
     : "All players are compared at the same hour; decisions take them different times."]);
   return pairs.map(([name, text]) => `<div><dt>${escaped(name)}</dt><dd>${text}</dd></div>`).join("");

@@ -45,4 +45,10 @@ export function sentence(env, episode) {
   return `${attack}${at} ${capital(action.done)}. ${capital(parts.join(", "))}, risk ${percent(event.risk)}.`;
 }
 
+/** A player's name in a sentence: “mine”, but the optimum. */
+export const the = (name) => (name.startsWith("“") ? name : `the ${name}`);
+
+/** The same in a table. */
+export const bare = (name) => name.replace(/[“”]/g, "");
+
 export const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);

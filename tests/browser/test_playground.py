@@ -1,6 +1,8 @@
 """The playground in Chromium: played, read by screen readers, refused bad input, at both widths."""
 
+import dataclasses
 import re
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -11,6 +13,7 @@ from heartpole_jax import playground, policies
 from heartpole_jax.playground import contents
 from heartpole_jax.rollout import everything, rollout
 
+MENU = Path(hp.__file__).parent / "envs" / "menus" / "heartpole_v1.toml"
 V0, V1 = "HeartPole-v0", "HeartPole-v1"
 KEYS = {V0: "wcbs", V1: "wcbsnedk"}
 
@@ -56,6 +59,17 @@ def returns(name, policy, seed, changes):
     done = np.asarray(found.records.done[:, 0])
     steps = int(np.argmax(done)) + 1
     return float(found.totals[0]), np.asarray(found.records.action[:steps, 0])
+
+
+def fewer_actions(folder):
+    """A policy for HeartPole-v1's menu without exercise: the shipped network without its last action."""
+    rows = MENU.read_text().split("\n[[action]]\n")[1:]
+    menu = folder / "few.toml"
+    menu.write_text("".join(f"[[action]]\n{row}\n" for row in rows if 'name = "exercise"' not in row))
+    shipped, name = contents.shipped(V1), f"{V1}:{menu}"
+    last = {f"params/Dense_2/{key}": shipped.weights[f"params/Dense_2/{key}"][..., :7] for key in ("kernel", "bias")}
+    weights = {**shipped.weights, **last}
+    return dataclasses.replace(shipped, env=name, num_actions=7, weights=weights, menu=hp.make(name).digest)
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -105,6 +119,18 @@ def test_a_short_episode_of_v1_is_played_by_keys_alone(play):
     scripted, _ = returns(V1, policies.make("coffee and exercise", env=env), 3, changes)
     np.testing.assert_allclose([row[2] for row in board(page)], [float(mine.totals[0]), agent, scripted], atol=2e-3)
     assert "behind “coffee and exercise”" in text(page, ".verdict")
+
+
+def test_in_v1_with_its_own_constants_the_near_best_policy_plays(play):
+    page = play("#env=v1&seed=6")
+    page.click("text=To the end")
+    agent, _ = returns(V1, contents.shipped(V1).as_policy(), 6, {})
+    best, _ = returns(V1, hp.load_policy(contents.TRAINED / "heartpole_v1_best"), 6, {})
+    # A tie within float32 may be decided otherwise: then the rest of the episode is another.
+    np.testing.assert_allclose([row[2] for row in board(page)], [agent, agent, best], atol=2e-3)
+    assert text(page, ".verdict span") == "behind the near-best policy, on this noise"
+    page.click("#about summary")
+    assert "imitates the best known policy" in text(page, "#facts")
 
 
 def test_over_a_whole_episode_the_agent_has_its_regret_on_this_noise(play):
@@ -468,6 +494,18 @@ def test_a_click_takes_at_most_50_ms_to_the_updated_page(play, version, keys):
     assert np.median(times) <= 50
 
 
+def test_a_menu_without_exercise_is_played_against_the_agent_alone(open_page, tmp_path, fits):
+    page = open_page(playground.page(fewer_actions(tmp_path), "mine"))
+    assert page.locator("#buttons button").count() == 7
+    assert page.locator("#board tbody tr").count() == 2
+    for key in "cwh":
+        page.keyboard.press(key)
+    assert "less that of “mine”" in text(page, "#race")
+    fits(page)
+    page.click("text=To the end")
+    assert text(page, ".verdict span") == "your return"
+
+
 def test_an_agent_of_ones_own_plays_by_its_name(open_page, tmp_path):
     folder = tmp_path / "my <b>agent"
     folder.mkdir()
@@ -477,4 +515,4 @@ def test_an_agent_of_ones_own_plays_by_its_name(open_page, tmp_path):
     assert page.locator("#envs input:checked").get_attribute("value") == V1
     assert "my <b>agent" in text(page, "#board")
     page.keyboard.press("h")
-    assert "my <b>agent" in text(page, "#hint")
+    assert text(page, "#hint").startswith("“my <b>agent” would choose ")
