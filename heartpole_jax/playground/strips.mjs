@@ -96,8 +96,9 @@ export function deedsRow(env, episode, view, height, until) {
     else inside += placed(action, (left + right) / 2, middle, Math.min(16, Math.max(view.pixels * 1.3, 8)));
   }
   const end = episode.states.at(-1).time_elapsed;
-  if (isDone(episode) && end < until)
-    inside += `<text class="hour" x="${round(Math.max(view.x(end), 0) + 8)}" y="${middle + 4}">finished on day ${clockOf(end).day}, ${clockOf(end).text}</text>`;
+  const from = Math.max(view.x(end), 0) + 8;
+  if (isDone(episode) && end < until && view.width - from > 160)
+    inside += `<text class="hour" x="${round(from)}" y="${middle + 4}">finished on day ${clockOf(end).day}, ${clockOf(end).text}</text>`;
   return svg(view.width, height, inside + attackLines(view, episode, height, until));
 }
 
