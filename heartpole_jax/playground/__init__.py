@@ -22,7 +22,8 @@ from heartpole_jax.policies.saved_policy import SavedPolicy
 
 FOLDER = Path(__file__).parent
 # In the order of their imports: the page holds them in one script.
-MODULES = ("threefry", "model", "network", "optimum", "words", "game", "icons", "strips", "panels", "fields", "page")
+MODULES = ("threefry", "model", "network", "optimum", "words", "game", "icons", "strips", "panels", "fields", "views",
+           "page")  # fmt: skip
 _IMPORT = re.compile(r"^import \{[^}]*\} from \"\./\w+\.mjs\";\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=const|function|class|let)", re.MULTILINE)
 

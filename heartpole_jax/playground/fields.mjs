@@ -27,10 +27,21 @@ function fieldOf(name, constant, env, current, changed) {
   const [low, high, step] = constant.slider;
   const row = make("div", { class: "field" });
   const label = make("label", { for: `field-${name}` }, constant.label);
-  const slider = make("input", { type: "range", min: low, max: high, step, "aria-label": `${constant.label}, slider` });
-  const field = make("input", { id: `field-${name}`, inputmode: "decimal", maxlength: 24, autocomplete: "off",
-                                "aria-describedby": `problem-${name}` });
-  const problem = make("p", { class: "problem", id: `problem-${name}`, "aria-live": "polite" });
+  const slider = make("input", {
+    "type": "range",
+    "min": low,
+    "max": high,
+    step,
+    "aria-label": `${constant.label}, slider`,
+  });
+  const field = make("input", {
+    "id": `field-${name}`,
+    "inputmode": "decimal",
+    "maxlength": 24,
+    "autocomplete": "off",
+    "aria-describedby": `problem-${name}`,
+  });
+  const problem = make("p", { "class": "problem", "id": `problem-${name}`, "aria-live": "polite" });
   const show = (value) => {
     slider.value = value;
     field.value = value;

@@ -8,8 +8,15 @@ const NOTHING_YET = { gain: 0, risk: 0, attacks: 0, total: 0, drinks: 0 };
 
 /** An episode that has just begun: `totals` are the sums after each decision, in expected penalties. */
 export function beginEpisode(env, params, noise) {
-  return { env, params, noise, actions: [], events: [], states: [initialState(noise.wakeUp, params)],
-           totals: [NOTHING_YET] };
+  return {
+    env,
+    params,
+    noise,
+    actions: [],
+    events: [],
+    states: [initialState(noise.wakeUp, params)],
+    totals: [NOTHING_YET],
+  };
 }
 
 export const isDone = ({ env, params, states }) => states.at(-1)[env.limit.counts] >= params[env.limit.name];
@@ -122,11 +129,13 @@ export function problemOf(text, name, params, env) {
   const { min, exclusive, max, whole } = env.constants[name];
   const value = Number(text);
   const range = `${whole ? "a whole number" : "a number"} ${exclusive ? "above" : "from"} ${number(min, 0)} ${
-    exclusive ? "and at most" : "to"} ${number(max, 0)}`;
+    exclusive ? "and at most" : "to"
+  } ${number(max, 0)}`;
   const label = env.constants[name].label;
   if (String(text).trim() === "" || !Number.isFinite(value)) return `${label} must be ${range}, got “${shown(text)}”.`;
   const below = exclusive ? value <= min : value < min;
-  if (below || value > max || (whole && !Number.isInteger(value))) return `${label} must be ${range}, got ${shown(text)}.`;
+  if (below || value > max || (whole && !Number.isInteger(value)))
+    return `${label} must be ${range}, got ${shown(text)}.`;
   const low = name.replace(/_high$/, "_low");
   const high = name.replace(/_low$/, "_high");
   if (low in params && high in params && low !== high) {
@@ -159,8 +168,11 @@ export function readAddress(hash, data) {
   if (asked.has("env")) {
     const found = Object.keys(data.environments).find((each) => short(each) === asked.get("env"));
     if (found) name = found;
-    else problems.push(`There is no HeartPole “${shown(asked.get("env"))}”; this is ${short(name)}. ` +
-                       `Try ${Object.keys(data.environments).map(short).join(" or ")}.`);
+    else
+      problems.push(
+        `There is no HeartPole “${shown(asked.get("env"))}”; this is ${short(name)}. ` +
+          `Try ${Object.keys(data.environments).map(short).join(" or ")}.`,
+      );
   }
   const env = data.environments[name];
   let seed = 0;
@@ -195,7 +207,8 @@ export function readAddress(hash, data) {
 /** The address of a game: what differs from the defaults. */
 export function writeAddress(env, seed, params) {
   const parts = [`env=${env.name.replace("HeartPole-", "")}`, `seed=${seed}`];
-  for (const name of Object.keys(env.constants)) if (params[name] !== env.params[name]) parts.push(`${name}=${params[name]}`);
+  for (const name of Object.keys(env.constants))
+    if (params[name] !== env.params[name]) parts.push(`${name}=${params[name]}`);
   return `#${parts.join("&")}`;
 }
 

@@ -23,12 +23,25 @@ const WORK = `<rect x="2.2" y="2.8" width="11.6" height="8" rx="1.1" fill="none"
 <path d="M.6 13.4h14.8" stroke="currentColor" stroke-width="1.5" stroke-linecap="round"/>
 <path d="M5 5.3 6.8 7 5 8.6M8.2 8.7h2.7" fill="none" stroke="currentColor" stroke-width="1.1"/>`;
 const HEART = `<path d="M8 14.6 2 8.5a4.1 4.1 0 0 1 6-5.6 4.1 4.1 0 0 1 6 5.6z" fill="currentColor"/>`;
-const SUN = `<circle cx="8" cy="8" r="4" fill="#F2B705"/><g stroke="#F2B705" stroke-width="1.2" stroke-linecap="round">${[...Array(8)]
+const SUN = `<circle cx="8" cy="8" r="4" fill="#F2B705"/><g stroke="#F2B705" stroke-width="1.2" stroke-linecap="round">${[
+  ...Array(8),
+]
   .map((_, i) => `<path d="M8 2.6V.9" transform="rotate(${i * 45} 8 8)"/>`)
   .join("")}</g>`;
 
-const PICTURES = { nothing: WORK, coffee: CUP, beer: GLASS, sleep: MOON, nap: NAP, exercise: WEIGHTS, energy_drink: CAN,
-                   cannabis: LEAF, heart: HEART, sun: SUN, moon: MOON };
+const PICTURES = {
+  nothing: WORK,
+  coffee: CUP,
+  beer: GLASS,
+  sleep: MOON,
+  nap: NAP,
+  exercise: WEIGHTS,
+  energy_drink: CAN,
+  cannabis: LEAF,
+  heart: HEART,
+  sun: SUN,
+  moon: MOON,
+};
 
 /** The inside of a picture of 16 by 16, a letter on a card where an action has none. */
 export function picture(name, label = name) {
@@ -39,8 +52,8 @@ export function picture(name, label = name) {
 }
 
 /** A picture as an element of its own, hidden from screen readers: what stands beside it says the same. */
-export const icon = (name, label) => `<svg class="icon" viewBox="0 0 16 16" aria-hidden="true">${picture(name, label)}</svg>`;
+export const icon = (name, label) =>
+  `<svg class="icon" viewBox="0 0 16 16" aria-hidden="true">${picture(name, label)}</svg>`;
 
 /** A text that came from outside, for HTML. */
-export const escaped = (text) =>
-  String(text).replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
+export const escaped = (text) => String(text).replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);

@@ -28,7 +28,13 @@ export const productivity = (alertness, intoxication, p) =>
 /** A patient who has just woken up, `u` in [0, 1) deciding how rested. */
 export const initialState = (u, p) => ({
   alertness: between(p.wake_up_alertness_low, p.wake_up_alertness_high, u),
-  hypertension: 0, intoxication: 0, time_since_slept: 0, time_elapsed: 0, work_done: 0, stimulation: 0, impairment: 0,
+  hypertension: 0,
+  intoxication: 0,
+  time_since_slept: 0,
+  time_elapsed: 0,
+  work_done: 0,
+  stimulation: 0,
+  impairment: 0,
   num_steps: 0,
 });
 

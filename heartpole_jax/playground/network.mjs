@@ -49,8 +49,8 @@ function heartpoleV1Features([alertness, hypertension, intoxication, awake, time
 }
 
 const FEATURES = {
-  raw: (obs) => obs,
-  heartpole: heartpoleFeatures,
+  "raw": (obs) => obs,
+  "heartpole": heartpoleFeatures,
   "heartpole-days": heartpoleDaysFeatures,
   "heartpole-v1": heartpoleV1Features,
 };

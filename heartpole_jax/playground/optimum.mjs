@@ -97,7 +97,8 @@ export function* solveSober(p) {
     const oneEach = work.reduce((sum, sums) => sum + sums[1], 0) / NODES;
     let days = yield* bestDays(work, Math.min(0, oneEach / (1 + NIGHT)), numSteps);
     // Relative, lest rounding go on for ever where constants are huge.
-    while (days.ratio > days.price + 1e-12 * Math.max(1, Math.abs(days.price))) days = yield* bestDays(work, days.ratio, numSteps);
+    while (days.ratio > days.price + 1e-12 * Math.max(1, Math.abs(days.price)))
+      days = yield* bestDays(work, days.ratio, numSteps);
     if (longest === numSteps || !days.lengths.subarray((longest + 1) * NODES).includes(longest)) {
       const step = Math.max((2 * spreadOf(days, work)) / days.time[numSteps], 1e-3 * Math.abs(days.price), 1e-9);
       const lower = yield* bestDays(work, days.price - step, numSteps);
@@ -113,7 +114,8 @@ function bedtime(days, { rested, lost }, left, awake) {
   const bound = (count) =>
     count === 0 ? -Infinity : count === NODES ? Infinity : (rested[count - 1] + rested[count]) / 2;
   if (awake >= days.longest) return Infinity;
-  if (awake === 0) return left === days.numSteps ? bound(days.first.filter((length) => length === 0).length) : -Infinity;
+  if (awake === 0)
+    return left === days.numSteps ? bound(days.first.filter((length) => length === 0).length) : -Infinity;
   if (left < 1 || left + awake > days.numSteps) return -Infinity;
   let asleep = 0;
   const row = (left + awake) * NODES;

@@ -5,7 +5,8 @@ import { bare, capital, number, percent, the } from "./words.mjs";
 
 /** What the rival is called, and what it is called to be behind it: regret only where that is proven to be regret. */
 export function rivalWords(env, params) {
-  if (env.best && isDefault(env, params)) return { name: env.best.name, behind: `behind the ${env.best.name}`, proven: false };
+  if (env.best && isDefault(env, params))
+    return { name: env.best.name, behind: `behind the ${env.best.name}`, proven: false };
   if (env.rival === null) return null;
   if (env.rival !== "optimum") return { name: `“${env.rival}”`, behind: `behind “${env.rival}”`, proven: false };
   const proven = isCertified(env, params);
@@ -39,7 +40,10 @@ export function board(game) {
   const { env, params, player, agent, rival } = game;
   const state = player.states.at(-1);
   const words = rivalWords(env, params);
-  const rows = [["you", "you", player.totals.at(-1)], ["agent", env.agent.name, agent.totalsAt(state)]];
+  const rows = [
+    ["you", "you", player.totals.at(-1)],
+    ["agent", env.agent.name, agent.totalsAt(state)],
+  ];
   if (words) rows.push(["rival", words.name, rival ? rival.totalsAt(state) : null]);
   const known = rows.filter(([, , sums]) => sums);
   const most = Math.max(...known.map(([, , sums]) => sums.total));
@@ -48,16 +52,21 @@ export function board(game) {
     const first = sums && known.length > 1 && player.actions.length && sums.total >= most - 1e-12;
     const cells = sums
       ? [number(sums.gain, isScore ? 3 : 1), number(sums.risk, 3), number(sums.total, decimalsOf(sums.total))]
-      : game.unsolvable ? ["–", "–", "–"] : ["…", "…", "…"];
+      : game.unsolvable
+        ? ["–", "–", "–"]
+        : ["…", "…", "…"];
     return `<tr class="${who}${first ? " first" : ""}"><th scope="row"><span><i class="swatch"></i>${escaped(bare(name))}</span></th>${cells
-      .map((cell) => `<td>${cell}</td>`).join("")}</tr>`;
+      .map((cell) => `<td>${cell}</td>`)
+      .join("")}</tr>`;
   };
   const after = isScore
     ? `after ${number(player.actions.length, 0)} decision${player.actions.length === 1 ? "" : "s"}`
     : `after ${number(state.time_elapsed / 2, state.time_elapsed % 2 ? 1 : 0)} hours`;
   const note = game.unsolvable
     ? `<p class="quiet">With these constants more rest makes less productive, and the best without drinks cannot be computed.</p>`
-    : words && !rival ? `<p class="quiet">Computing the best without drinks for these constants …</p>` : "";
+    : words && !rival
+      ? `<p class="quiet">Computing the best without drinks for these constants …</p>`
+      : "";
   return `<table><caption>Players on the same noise, ${after}</caption>
 <thead><tr><th scope="col">${after}</th><th scope="col">${isScore ? "score" : "work"}</th><th scope="col">attacks<br>expected</th><th scope="col">return<br>so far</th></tr></thead>
 <tbody>${rows.map(row).join("")}</tbody></table>${note}${standing(game, words)}`;
@@ -68,8 +77,10 @@ function standing(game, words) {
   const { player, rival } = game;
   if (!words || !rival || !player.actions.length) return "";
   const gap = rival.totalsAt(player.states.at(-1)).total - player.totals.at(-1).total;
-  const text = Math.abs(gap) < 5e-5 ? `You are level with ${the(words.name)}.`
-    : `You are <b>${number(Math.abs(gap), gap > 10 ? 1 : 4)}</b> ${gap > 0 ? "behind" : "ahead of"} ${the(words.name)}.`;
+  const text =
+    Math.abs(gap) < 5e-5
+      ? `You are level with ${the(words.name)}.`
+      : `You are <b>${number(Math.abs(gap), gap > 10 ? 1 : 4)}</b> ${gap > 0 ? "behind" : "ahead of"} ${the(words.name)}.`;
   return `<p class="standing">${text}</p>`;
 }
 
@@ -89,8 +100,10 @@ export function advice(game, asked) {
   const words = rivalWords(env, params);
   if (asked.rival) {
     const { bedtime } = asked.rival;
-    const when = bedtime === undefined || bedtime === -Infinity ? ""
-      : ` It goes to bed ${bedtime === Infinity ? "now, however alert" : `when alertness is below ${number(bedtime)}`}.`;
+    const when =
+      bedtime === undefined || bedtime === -Infinity
+        ? ""
+        : ` It goes to bed ${bedtime === Infinity ? "now, however alert" : `when alertness is below ${number(bedtime)}`}.`;
     rival = `<p>${capital(the(words.name))} would choose <b>${escaped(env.actions[asked.rival.action].label)}</b>.${when}</p>`;
   }
   return `<h3>What would the agent do?</h3>
@@ -131,9 +144,15 @@ export function ending(game) {
     const gap = theirs.total - mine.total;
     const [work, risk] = [theirs.gain - mine.gain, penaltyOf(mine.risk - theirs.risk, params)];
     headline = `<p class="verdict"><b>${number(gap, Math.abs(gap) >= 10 ? 2 : 4)}</b><span>${words.behind}, on this noise</span></p>`;
-    const [digits, costs] = [isScore ? 4 : 2, `your risks cost <b>${number(Math.abs(risk), isScore ? 4 : 2)}</b> ${risk < 0 ? "less" : "more"}`];
-    text = `<p>Against ${the(words.name)}, ${isScore ? `your score is <b>${number(Math.abs(work), digits)}</b> ${work > 0 ? "lower" : "higher"}`
-      : `you did <b>${number(Math.abs(work), digits)}</b> ${work > 0 ? "less" : "more"} work`} and ${costs}.
+    const [digits, costs] = [
+      isScore ? 4 : 2,
+      `your risks cost <b>${number(Math.abs(risk), isScore ? 4 : 2)}</b> ${risk < 0 ? "less" : "more"}`,
+    ];
+    text = `<p>Against ${the(words.name)}, ${
+      isScore
+        ? `your score is <b>${number(Math.abs(work), digits)}</b> ${work > 0 ? "lower" : "higher"}`
+        : `you did <b>${number(Math.abs(work), digits)}</b> ${work > 0 ? "less" : "more"} work`
+    } and ${costs}.
 ${gap < 0 ? `Below zero: on this noise you did better than ${the(words.name)}${words.proven ? ", which is the best only in the mean over all noise" : ""}.` : ""}</p>`;
     facts.push([`Return of ${the(words.name)}`, number(theirs.total, 3)]);
   }
@@ -150,37 +169,70 @@ export function facts(game) {
   const isScore = env.limit.counts === "num_steps";
   const words = rivalWords(env, params);
   const pairs = [
-    ["Noise", `The seed fixes every random number of the episode: how rested you wake up, how strong each drink is, when a
+    [
+      "Noise",
+      `The seed fixes every random number of the episode: how rested you wake up, how strong each drink is, when a
 heart attack strikes. All players have the same. It is the noise of <code>python -m heartpole_jax episode --env ${env.name} --seed
-${game.seed}</code>, bit for bit; this page computes in 64-bit floats, Python by default in 32.`],
+${game.seed}</code>, bit for bit; this page computes in 64-bit floats, Python by default in 32.`,
+    ],
     isScore
       ? ["Score", "Work done per half-hour since the start, asleep or awake."]
       : ["Work done", "Productive half-hours since the start."],
     ["Risk", `The probability of a heart attack in the last decision. It rises with blood pressure and is never zero.`],
     ["Expected attacks", "The sum of all risks so far. Attacks that really struck are noise around it."],
-    ["Return so far", `${isScore ? "The score" : "The work done"} less ${number(params.heart_attack_penalty, 0)} for each expected attack. It counts risks, not
-whether an attack struck: so one episode shows how well it was played.`],
+    [
+      "Return so far",
+      `${isScore ? "The score" : "The work done"} less ${number(params.heart_attack_penalty, 0)} for each expected attack. It counts risks, not
+whether an attack struck: so one episode shows how well it was played.`,
+    ],
   ];
   if (words && env.rival === "optimum")
     pairs.push(
-      ["Optimum", `The best policy without drinks, computed here by dynamic programming. ${
-        words.proven ? `With these constants it is proven that no policy at all has a larger expected return${
-          isDefault(env, params) && env.best_return !== null ? ` than its ${number(env.best_return, 5)}` : ""}.`
-          : "With these constants and this length nobody has proven that a drink never pays; in short episodes a coffee can."}`],
-      ["Regret", `What your return lacks of the optimum’s on this noise. ${words.proven
-        ? "In the mean over all noise nobody’s regret is below zero; on a single episode it can be."
-        : "Where the optimum is not proven it is called “behind the best without drinks”, and can be below zero."}`],
+      [
+        "Optimum",
+        `The best policy without drinks, computed here by dynamic programming. ${
+          words.proven
+            ? `With these constants it is proven that no policy at all has a larger expected return${
+                isDefault(env, params) && env.best_return !== null ? ` than its ${number(env.best_return, 5)}` : ""
+              }.`
+            : "With these constants and this length nobody has proven that a drink never pays; in short episodes a coffee can."
+        }`,
+      ],
+      [
+        "Regret",
+        `What your return lacks of the optimum’s on this noise. ${
+          words.proven
+            ? "In the mean over all noise nobody’s regret is below zero; on a single episode it can be."
+            : "Where the optimum is not proven it is called “behind the best without drinks”, and can be below zero."
+        }`,
+      ],
     );
   else if (words && words.name === env.best?.name)
-    pairs.push([capital(words.name), `A network that imitates the best known policy of ${env.name}, whose tables of 174 MB are too large for
+    pairs.push([
+      capital(words.name),
+      `A network that imitates the best known policy of ${env.name}, whose tables of 174 MB are too large for
 a page. On average it has ${number(env.best.expected_return, 1)}, and the best known policy ${number(env.best.teacher_return, 1)}. Nobody has proven that none
-is better. With other constants “${env.rival}” plays instead, the best scripted policy.`]);
+is better. With other constants “${env.rival}” plays instead, the best scripted policy.`,
+    ]);
   else if (words)
-    pairs.push([capital(words.name), `The best scripted policy of ${env.name}: sleep after 12 hours awake, exercise when tense,
-coffee when tired in the first nine hours. It is no optimum: the best known policy is better, and its tables of 190 MB are not on this page.`]);
-  pairs.push([capital(env.agent.name), `A neural network that was trained in Python (${escaped(env.agent.about)}) and runs here.${
-    isDefault(env, params) ? "" : " It has not been trained with your constants, and does not know that they have changed."}`]);
-  pairs.push(["Compared when", isScore ? "All players are compared after the same number of decisions. Sleep takes 17 half-hours and counts as one."
-    : "All players are compared at the same hour; decisions take them different times."]);
+    pairs.push([
+      capital(words.name),
+      `The best scripted policy of ${env.name}: sleep after 12 hours awake, exercise when tense,
+coffee when tired in the first nine hours. It is no optimum: the best known policy is better, and its tables of 190 MB are not on this page.`,
+    ]);
+  pairs.push([
+    capital(env.agent.name),
+    `A neural network that was trained in Python (${escaped(env.agent.about)}) and runs here.${
+      isDefault(env, params)
+        ? ""
+        : " It has not been trained with your constants, and does not know that they have changed."
+    }`,
+  ]);
+  pairs.push([
+    "Compared when",
+    isScore
+      ? "All players are compared after the same number of decisions. Sleep takes 17 half-hours and counts as one."
+      : "All players are compared at the same hour; decisions take them different times.",
+  ]);
   return pairs.map(([name, text]) => `<div><dt>${escaped(name)}</dt><dd>${text}</dd></div>`).join("");
 }

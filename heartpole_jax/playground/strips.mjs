@@ -22,7 +22,8 @@ function nights(view, height) {
   for (let time = view.first - 16; time < view.last; time++) {
     if ((time + 16) % 48 !== 44) continue; // the clock begins at eight
     const [left, right] = [Math.max(view.x(time), 0), Math.min(view.x(time + 16), view.width)];
-    if (right > left) bands += `<rect class="night" x="${round(left)}" y="0" width="${round(right - left)}" height="${height}"/>`;
+    if (right > left)
+      bands += `<rect class="night" x="${round(left)}" y="0" width="${round(right - left)}" height="${height}"/>`;
   }
   return bands;
 }
@@ -47,7 +48,8 @@ function attackLines(view, episode, height, until = Infinity) {
 /** One gauge's course: a line over its area, reference lines, arrows where it leaves the strip. */
 export function gaugeStrip(gauge, episode, view, height) {
   const levels = gauge.levels.map((level) => ({
-    ...level, value: typeof level.at === "number" ? level.at : episode.params[level.at],
+    ...level,
+    value: typeof level.at === "number" ? level.at : episode.params[level.at],
   }));
   const low = gauge.range[0];
   const high = Math.max(gauge.range[1], ...levels.map((level) => level.value * level.headroom));
@@ -68,8 +70,10 @@ export function gaugeStrip(gauge, episode, view, height) {
     .map(({ value, name }, i) => {
       const [x, anchor] = i % 2 ? [view.width - 6, "end"] : [6, "start"];
       const above = y(value) > 15 ? y(value) - 4 : y(value) + 12;
-      return [`<path class="level" d="M0 ${y(value)}H${view.width}"/>`,
-              `<text class="level-name" x="${x}" y="${above}" text-anchor="${anchor}">${escaped(name)}</text>`];
+      return [
+        `<path class="level" d="M0 ${y(value)}H${view.width}"/>`,
+        `<text class="level-name" x="${x}" y="${above}" text-anchor="${anchor}">${escaped(name)}</text>`,
+      ];
     });
   const [left, top] = points.at(-1);
   const inside =
@@ -132,8 +136,12 @@ export function raceChart(lines, width, height, label) {
   const digits = high - low > 20 ? 0 : high - low > 2 ? 1 : high - low > 0.2 ? 2 : 3;
   const ticks = [...new Set([low, 0, high])].filter((value) => value === 0 || Math.abs(y(value) - y(0)) > 18);
   const inside =
-    ticks.map((value) => `<path class="${value === 0 ? "zero" : "level"}" d="M46 ${y(value)}H${width}"/>
-<text class="hour" x="40" y="${y(value) + 4}" text-anchor="end">${number(value, value === 0 ? 0 : digits)}</text>`).join("") +
+    ticks
+      .map(
+        (value) => `<path class="${value === 0 ? "zero" : "level"}" d="M46 ${y(value)}H${width}"/>
+<text class="hour" x="40" y="${y(value) + 4}" text-anchor="end">${number(value, value === 0 ? 0 : digits)}</text>`,
+      )
+      .join("") +
     lines
       .map(({ values, who }) => {
         const path = values.map((value, i) => `${i ? "L" : "M"}${x(i)} ${y(value)}`).join("");

@@ -4,7 +4,10 @@
 export function number(value, decimals = 2) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   if (Math.abs(value) >= 1e10) return value.toExponential(2).replace("-", "−").replace("e+", "e");
-  const text = Math.abs(value).toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  const text = Math.abs(value).toLocaleString("en", {
+    minimumFractionDigits: decimals,
+    maximumFractionDigits: decimals,
+  });
   return value < 0 && Number(text.replace(/,/g, "")) !== 0 ? `−${text}` : text;
 }
 
@@ -25,7 +28,13 @@ export function clockOf(timeElapsed) {
   return { day, hour: rest / 2, text: `${two(rest >> 1)}:${rest % 2 ? "30" : "00"}` };
 }
 
-const ALERTNESS = [[-Infinity, "exhausted"], [0, "tired"], [0.5, "awake"], [0.9, "rested"], [1.8, "wired"]];
+const ALERTNESS = [
+  [-Infinity, "exhausted"],
+  [0, "tired"],
+  [0.5, "awake"],
+  [0.9, "rested"],
+  [1.8, "wired"],
+];
 
 /** How an alertness feels; above the threshold it is anxiety. */
 export function feeling(alertness, anxietyThreshold) {
