@@ -99,3 +99,23 @@ def fits():
         assert not cut, cut
 
     return fits
+
+
+@pytest.fixture(scope="session")
+def playground_html():
+    from heartpole_jax import playground
+
+    return playground.page()
+
+
+@pytest.fixture
+def play(open_page, playground_html):
+    """play(fragment, ...): the playground, once the optimum is there to play against."""
+
+    def play(fragment="", wait=True, **options):
+        page = open_page(playground_html, fragment=fragment, **options)
+        if wait:
+            page.wait_for_function("() => !document.getElementById('board').textContent.includes('…')")
+        return page
+
+    return play
