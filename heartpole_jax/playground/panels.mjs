@@ -68,7 +68,8 @@ export function board(game) {
       ? `<p class="quiet">Computing the best without drinks for these constants …</p>`
       : "";
   return `<table><caption>Players on the same noise, ${after}</caption>
-<thead><tr><th scope="col">${after}</th><th scope="col">${isScore ? "score" : "work"}</th><th scope="col">attacks<br>expected</th><th scope="col">return<br>so far</th></tr></thead>
+<thead><tr><th scope="col">${after}</th><th scope="col">${isScore ? "score" : "work"}</th>
+<th scope="col">attacks<br>expected</th><th scope="col">return<br>so far</th></tr></thead>
 <tbody>${rows.map(row).join("")}</tbody></table>${note}${standing(game, words)}`;
 }
 
@@ -93,7 +94,8 @@ export function advice(game, asked) {
     .map((each, i) => {
       const share = high > low ? Math.round((100 * (values[i] - low)) / (high - low)) : 100;
       return `<li class="${i === action ? "best" : ""}"><span>${icon(each.name, each.label)}${escaped(each.label)}</span>
-<svg class="bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true"><rect width="${Math.max(share, 1)}" height="6" rx="1"/></svg></li>`;
+<svg class="bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
+<rect width="${Math.max(share, 1)}" height="6" rx="1"/></svg></li>`;
     })
     .join("");
   let rival = "";
@@ -148,16 +150,18 @@ export function ending(game) {
       isScore ? 4 : 2,
       `your risks cost <b>${number(Math.abs(risk), isScore ? 4 : 2)}</b> ${risk < 0 ? "less" : "more"}`,
     ];
+    const onlyInTheMean = words.proven ? ", which is the best only in the mean over all noise" : "";
     text = `<p>Against ${the(words.name)}, ${
       isScore
         ? `your score is <b>${number(Math.abs(work), digits)}</b> ${work > 0 ? "lower" : "higher"}`
         : `you did <b>${number(Math.abs(work), digits)}</b> ${work > 0 ? "less" : "more"} work`
     } and ${costs}.
-${gap < 0 ? `Below zero: on this noise you did better than ${the(words.name)}${words.proven ? ", which is the best only in the mean over all noise" : ""}.` : ""}</p>`;
+${gap < 0 ? `Below zero: on this noise you did better than ${the(words.name)}${onlyInTheMean}.` : ""}</p>`;
     facts.push([`Return of ${the(words.name)}`, number(theirs.total, 3)]);
   }
   return `<div><h3 id="end-title">The episode is over</h3>${headline}${text}</div>
-<dl class="headline">${facts.map(([name, value]) => `<div><dt>${escaped(name)}</dt><dd>${value}</dd></div>`).join("")}</dl>
+<dl class="headline">
+${facts.map(([name, value]) => `<div><dt>${escaped(name)}</dt><dd>${value}</dd></div>`).join("")}</dl>
 <div class="row"><button type="button" class="primary" data-end="new">Another seed</button>
 <button type="button" data-end="again">Same seed again</button><button type="button" data-end="undo">Undo</button>
 <button type="button" data-end="share">Copy link</button></div>`;
@@ -211,14 +215,16 @@ whether an attack struck: so one episode shows how well it was played.`,
     pairs.push([
       capital(words.name),
       `A network that imitates the best known policy of ${env.name}, whose tables of 174 MB are too large for
-a page. On average it has ${number(env.best.expected_return, 1)}, and the best known policy ${number(env.best.teacher_return, 1)}. Nobody has proven that none
+a page. On average it has ${number(env.best.expected_return, 1)}, and the best known policy
+${number(env.best.teacher_return, 1)}. Nobody has proven that none
 is better. With other constants “${env.rival}” plays instead, the best scripted policy.`,
     ]);
   else if (words)
     pairs.push([
       capital(words.name),
       `The best scripted policy of ${env.name}: sleep after 12 hours awake, exercise when tense,
-coffee when tired in the first nine hours. It is no optimum: the best known policy is better, and its tables of 190 MB are not on this page.`,
+coffee when tired in the first nine hours. It is no optimum:
+the best known policy is better, and plays with the constants that it was made for.`,
     ]);
   pairs.push([
     capital(env.agent.name),

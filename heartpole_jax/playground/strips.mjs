@@ -107,7 +107,8 @@ export function deedsRow(env, episode, view, height, until) {
 }
 
 const placed = (action, x, y, size) =>
-  `<svg class="deed" x="${round(x - size / 2)}" y="${round(y - size / 2)}" width="${round(size)}" height="${round(size)}" viewBox="0 0 16 16">${picture(action.name, action.label)}</svg>`;
+  `<svg class="deed" x="${round(x - size / 2)}" y="${round(y - size / 2)}" width="${round(size)}"
+height="${round(size)}" viewBox="0 0 16 16">${picture(action.name, action.label)}</svg>`;
 
 /** The clock below the strips. */
 export function clockAxis(view) {
@@ -145,7 +146,8 @@ export function raceChart(lines, width, height, label) {
     lines
       .map(({ values, who }) => {
         const path = values.map((value, i) => `${i ? "L" : "M"}${x(i)} ${y(value)}`).join("");
-        return `<g class="${who}"><path class="line" d="${path}"/><circle class="end" cx="${x(values.length - 1)}" cy="${y(values.at(-1))}" r="3.5"/></g>`;
+        return `<g class="${who}"><path class="line" d="${path}"/>
+<circle class="end" cx="${x(values.length - 1)}" cy="${y(values.at(-1))}" r="3.5"/></g>`;
       })
       .join("");
   return svg(width, height, inside, label);

@@ -21,7 +21,8 @@ export function build(game, current, change) {
     .map((action, i) => {
       const keys = [i < 9 ? String(i + 1) : "", action.key].filter(Boolean);
       const lasts = action.half_hours ? `${number((action.half_hours + 1) / 2, 1).replace(".0", "")} h` : "½ h";
-      return `<button type="button" data-action="${i}" aria-keyshortcuts="${keys.join(" ")}" title="${escaped(capital(action.done))}">
+      return `<button type="button" data-action="${i}" aria-keyshortcuts="${keys.join(" ")}"
+title="${escaped(capital(action.done))}">
 ${icon(action.name, action.label)}<span>${escaped(capital(action.label))}</span><small>${lasts}</small>${
         keys.length ? `<kbd aria-hidden="true">${keys.at(-1).toUpperCase()}</kbd>` : ""
       }</button>`;
@@ -30,7 +31,8 @@ ${icon(action.name, action.label)}<span>${escaped(capital(action.label))}</span>
   find("gauges").innerHTML = env.gauges
     .map(
       (gauge) => `<div class="gauge"><p class="name"><i class="swatch ${gauge.colour}"></i>${escaped(gauge.name)}</p>
-<p class="value" id="value-${gauge.field}"></p><p class="note" id="note-${gauge.field}"></p><div class="strip" id="strip-${gauge.field}"></div></div>`,
+<p class="value" id="value-${gauge.field}"></p><p class="note" id="note-${gauge.field}"></p>
+<div class="strip" id="strip-${gauge.field}"></div></div>`,
     )
     .join("");
   find("keys").innerHTML =
