@@ -20,7 +20,7 @@ _GROUPS = (
 )
 
 
-@arguments.typed(params=lambda name, value: None)
+@arguments.typed()
 def describe(env: Environment, params: Any) -> dict[str, dict[str, Any]]:
     """Each constant by its name: its label and group, the values that its field takes, the range of its slider."""
     return {name: _describe(env, params, name) for name in env_params.defaults(env)}
