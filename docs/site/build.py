@@ -21,6 +21,8 @@ from pathlib import Path
 import links
 import notebooks
 
+from heartpole_jax import playground
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 HERE = Path(__file__).resolve().parent
 OUT = ROOT / "out"
@@ -43,6 +45,9 @@ def lay_out() -> None:
         _write(page, page.relative_to(HERE), sources)
     for name, place in PLACES.items():
         _write(ROOT / name, Path(place), sources)
+    (PAGES / "play.html").write_text(playground.page(), "utf-8")
+    with open(PAGES / "playground.md", "a", encoding="utf-8") as page:
+        page.write("\n[Play it in this browser](play.html).\n")
     notebooks.write_pages(ROOT, PAGES / "notebooks", OUT / "notebooks")
     sources.add(ROOT / "examples" / "ppo.py")
     for source in sorted(sources):

@@ -45,7 +45,7 @@ def day_figure(menu: Menu, params: EnvParams | None = None, title: str = _TITLE)
     figure = style.new_figure((16.0, 7.5))
     figure.text(0.055, 0.945, style.plain(title), fontsize=style.TITLE_SIZE, color=style.INK)
     grid = figure.add_gridspec(2, 4, left=0.055, right=0.985, top=0.86, bottom=0.09, wspace=0.38, hspace=0.42)
-    lines = {}
+    lines: dict[str, style.Line2D] = {}
     for place, (name, heading, unit) in enumerate(_PANELS):
         axes = figure.add_subplot(grid[place])
         nothing = getattr(idle, name)[0]
