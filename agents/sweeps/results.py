@@ -144,7 +144,7 @@ def rank(trials: Sequence[TrialResult]) -> list[Configuration]:
                     env_steps=max(trial.env_steps for trial in own),
                     num_evaluations=max(len(trial.curve["env_steps"]) for trial in own),
                     **{
-                        name: number if metric == "regret" else _negative(number)
+                        name: _negative(number) if metric == "return" else number
                         for name, number in numbers._asdict().items()
                     },
                 )
@@ -180,7 +180,7 @@ def _place(configuration: Configuration) -> tuple:
     value = configuration.interquartile_mean.value
     stage = STATUSES.index(configuration.status)
     trained = -configuration.num_evaluations if stage == 1 else 0
-    return stage, trained, value if configuration.metric == "regret" else -value, configuration.index
+    return stage, trained, -value if configuration.metric == "return" else value, configuration.index
 
 
 def _negative(interval: Interval) -> Interval:

@@ -99,6 +99,13 @@ def test_where_no_best_return_is_known_a_higher_mean_return_ranks_first():
     assert second.worst.value == 10.0
 
 
+def test_what_is_behind_a_best_known_return_that_may_not_be_the_best_keeps_its_sign():
+    trials = [trial(0, 0, 0.5, certified=False), trial(1, 0, 0.2, certified=False), trial(2, 0, -0.1, certified=False)]
+    ranked = results.rank(trials)
+    assert [configuration.metric for configuration in ranked] == 3 * ["behind best known"]
+    assert [(c.index, c.worst.value) for c in ranked] == [(2, -0.1), (1, 0.2), (0, 0.5)]
+
+
 def test_regrets_and_returns_are_never_compared():
     """Two trials whose best return is known, two whose is not: all are reported and ranked by their mean returns."""
     trials = [
