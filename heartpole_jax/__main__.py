@@ -1,7 +1,6 @@
 """The command line, `python -m heartpole_jax`: leaderboard, optimum, episode, dataset, figures, ..."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from heartpole_jax import command_line, disk, evaluation, optimum, playground, policies, validation
-from heartpole_jax.envs import environment, registry
+from heartpole_jax import command_line, command_options, disk, evaluation, optimum, playground, policies, validation
 from heartpole_jax.envs import menu as menus
 from heartpole_jax.envs import params as env_params
 from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.evaluation import literature_tables, menu_report, tables
 from heartpole_jax.gradients.sensitivity import as_text, sensitivity
-from heartpole_jax.policies import saved_policy
 from heartpole_jax.rollout import everything, rollout
 from heartpole_jax.terminal import one_line, printable
 
@@ -50,8 +47,8 @@ def _fail(error: Exception | str, status: int) -> int:
 def _leaderboard(options: argparse.Namespace) -> None:
     if options.literature:
         return _literature(options)
-    env = _environment(options)
-    params = env_params.replaced(env, env_params.read(env, command_line.numbers(options.params, "--params")))
+    env = command_options.environment_of(options)
+    params = env_params.replaced(env, env_params.read(env, command_options.values_of(options.params)))
     chosen = {name: policies.make(name, params, env) for name in options.policies or ()}
     folder = _folder(options)
     board = evaluation.leaderboard(
@@ -68,7 +65,7 @@ def _literature(options: argparse.Namespace) -> None:
     for flag in ("policies", "params"):
         if getattr(options, flag):
             raise ValueError(f"--literature is of the published policies and constants; leave --{flag} out")
-    env, folder = _environment(options), _folder(options)
+    env, folder = command_options.environment_of(options), _folder(options)
     found = evaluation.literature(
         jax.random.key(options.seed), env=env, num_episodes=options.episodes, devices=jax.devices(), progress=_announce
     )
@@ -91,10 +88,8 @@ def _announce(name: str) -> None:
 
 
 def _optimum(options: argparse.Namespace) -> None:
-    out = _picture(options.out) if options.out else None
-    params = env_params.replaced(
-        HEARTPOLE_V0, env_params.read(HEARTPOLE_V0, command_line.numbers(options.params, "--params"))
-    )
+    out = command_options.picture_of(options.out) if options.out else None
+    params = env_params.replaced(HEARTPOLE_V0, env_params.read(HEARTPOLE_V0, command_options.values_of(options.params)))
     solved, proof = optimum.sober_optimum(params), optimum.certificate(params)
     print(f"without drinks       {solved.expected_return:.5f}, a score of {solved.score:.6f}")
     print(f"of all policies      {'the same' if proof.certified else 'unknown'}: {proof.reason}")
@@ -112,54 +107,39 @@ def _optimum(options: argparse.Namespace) -> None:
         print(f"written: {out}")
 
 
-def _environment(options: argparse.Namespace) -> environment.Environment:
-    """The environment that is asked for, with its menu. Raises ValueError where there is none, or it takes no menu."""
-    return registry.make(options.env) if options.menu is None else registry.make(options.env, menu=options.menu)
-
-
 def _episode(options: argparse.Namespace) -> None:
     from heartpole_jax.drawing.charts import style  # here, since matplotlib is an extra
     from heartpole_jax.drawing.charts.strip_chart import draw_episode
+    from heartpole_jax.drawing.charts.versus import draw_versus
 
-    out = _picture(options.out)
-    env, params, name, policy = _policy(options)
-    key = jax.random.key(options.seed)
-    result = rollout(policy, key, params, env=env, num_envs=1, num_steps=options.steps, record=everything)
-    done = np.append(np.asarray(result.records.done[:, 0]), True)
-    records = jax.tree.map(lambda x: x[: np.argmax(done) + 1], result.records)
-    figure = draw_episode(records, params, title=f"{name}, seed {options.seed}", env=env)
+    out = command_options.picture_of(options.out)
+    given = [options.policy] if options.versus is None else [options.policy, options.versus]
+    env, params, chosen = command_options.policies_of(options, *given)
+    key = jax.random.key(options.seed)  # one for both policies: the noise of a step depends on nothing else
+    titles = tuple(f"{name}, seed {options.seed}" for name, _ in chosen)
+    results = [
+        rollout(policy, key, params, env=env, num_envs=1, num_steps=options.steps, record=everything)
+        for _, policy in chosen
+    ]
+    episodes = [_first_episode(result.records) for result in results]
+    if options.versus is None:
+        figure = draw_episode(episodes[0], params, titles[0], env=env)
+    else:
+        figure = draw_versus(episodes[0], episodes[1], params, (titles[0], titles[1]), env=env)
     style.save(figure, out)
-    attacks = int(np.sum(records.info.heart_attack))
-    actions = np.bincount(np.asarray(records.action).ravel(), minlength=env.num_actions)
-    counts = ", ".join(f"{action}: {count}" for action, count in zip(env.action_names, actions, strict=True))
-    text = f"{float(result.totals[0]):.3f}, {len(records.action):,} decisions, heart attacks: {attacks}, {counts}"
-    print(printable(f"{name}, seed {options.seed}: return {text}"))
+    for title, result, records in zip(titles, results, episodes, strict=True):
+        attacks = int(np.sum(records.info.heart_attack))
+        actions = np.bincount(np.asarray(records.action).ravel(), minlength=env.num_actions)
+        counts = ", ".join(f"{action}: {count}" for action, count in zip(env.action_names, actions, strict=True))
+        text = f"{float(result.totals[0]):.3f}, {len(records.action):,} decisions, heart attacks: {attacks}, {counts}"
+        print(printable(f"{title}: return {text}"))
     print(f"written: {out}")
 
 
-def _policy(options: argparse.Namespace) -> tuple[environment.Environment, Any, str, Any]:
-    """The environment, its parameters, and the policy with its name: a scripted one, or that of a folder.
-
-    Raises:
-      ValueError: where there is none, or none for this environment.
-    """
-    folder = disk.as_path(options.policy or "")
-    saved = saved_policy.load(folder) if options.policy and folder.is_dir() else None
-    if saved:
-        env = _environment_of(saved, options)
-    else:
-        options.env = options.env or "HeartPole-v0"
-        env = _environment(options)
-    trained = (saved.provenance.get("params") or {}) if saved else {}
-    params = env_params.replaced(env, trained | env_params.read(env, command_line.numbers(options.params, "--params")))
-    if saved:
-        return env, params, folder.absolute().name, saved.as_policy()
-    if options.policy and os.sep in options.policy:
-        raise ValueError(
-            f"{options.policy} is no folder; name one that `python -m agents train` has written, or a policy"
-        )
-    name = options.policy or env.shown_policy or next(iter(policies.of(env)))
-    return env, params, name, policies.make(name, params, env)
+def _first_episode(records: Any) -> Any:
+    """The records of one patient up to the end of the first episode."""
+    done = np.append(np.asarray(records.done[:, 0]), True)
+    return jax.tree.map(lambda x: x[: np.argmax(done) + 1], records)
 
 
 def _dataset(options: argparse.Namespace) -> None:
@@ -167,7 +147,7 @@ def _dataset(options: argparse.Namespace) -> None:
 
     out = disk.as_path(options.out)
     minari.check_new(out)
-    env, params, name, policy = _policy(options)
+    env, params, ((name, policy),) = command_options.policies_of(options, options.policy)
     targets = minari.write_dataset(
         out, policy, jax.random.key(options.seed), params, env=env, num_episodes=options.episodes,
         epsilon=options.epsilon, name=name, devices=jax.devices(),
@@ -175,15 +155,6 @@ def _dataset(options: argparse.Namespace) -> None:
     )  # fmt: skip
     print(printable(minari.as_text(targets)))
     print(f"\nwritten: {out}; minari.MinariDataset({str(out / 'data')!r}) reads it")
-
-
-def _environment_of(saved: saved_policy.SavedPolicy, options: argparse.Namespace) -> environment.Environment:
-    """The environment that the policy was trained in, with its menu. Raises ValueError where another is asked for."""
-    if options.env not in (None, saved.env, registry.family(saved.env)):
-        raise ValueError(f"{options.policy} is a policy for {saved.env}, got --env {options.env}; leave --env out")
-    if options.menu is not None:
-        raise ValueError(f"{options.policy} is a policy for {saved.env}, whose menu it needs; leave --menu out")
-    return registry.make(saved.env)
 
 
 def _figures(options: argparse.Namespace) -> None:
@@ -199,9 +170,9 @@ def _sensitivity(options: argparse.Namespace) -> None:
     from heartpole_jax.drawing.charts import style  # here, since matplotlib is an extra
     from heartpole_jax.drawing.charts.tornado import draw_tornado
 
-    out = _picture(options.out)
-    env = _environment(options)
-    params = env_params.replaced(env, env_params.read(env, command_line.numbers(options.params, "--params")))
+    out = command_options.picture_of(options.out)
+    env = command_options.environment_of(options)
+    params = env_params.replaced(env, env_params.read(env, command_options.values_of(options.params)))
     name = options.policy or env.shown_policy or next(iter(policies.of(env)))
     key = jax.random.key(options.seed)
     found = sensitivity(policies.make(name, params, env), key, params, env=env, num_episodes=options.episodes)
@@ -212,7 +183,7 @@ def _sensitivity(options: argparse.Namespace) -> None:
 
 
 def _menu(options: argparse.Namespace) -> None:
-    out = _picture(options.out) if options.out else None
+    out = command_options.picture_of(options.out) if options.out else None
     print(menu_report.report(options.file), end="")
     if out:
         from heartpole_jax.drawing.charts import style  # here, since matplotlib is an extra
@@ -225,20 +196,6 @@ def _menu(options: argparse.Namespace) -> None:
 def _playground(options: argparse.Namespace) -> None:
     path = playground.write(options.out, options.policy)
     print(f"written: {path}; open it in a browser")
-
-
-def _picture(out: str) -> Path:
-    """The path of a picture to be drawn. Raises ValueError where none can be written there, before it is drawn."""
-    from heartpole_jax.drawing.charts import style  # here, since matplotlib is an extra
-
-    path = disk.as_path(out)
-    style.check_kind(path)
-    if path.is_dir():
-        raise ValueError(f"--out must be a file, and {out!r} is a folder; name a file in it, as {path / 'a.png'}")
-    if path.exists() and not path.is_file():
-        raise ValueError(f"--out must be a file, and {out!r} is a device; name another")
-    validation.check_folder(path.parent)
-    return path
 
 
 def _coffee(options: argparse.Namespace) -> None:
@@ -280,6 +237,9 @@ def _parser() -> argparse.ArgumentParser:
         "--policy",
         help="its name (default 'reference', of HeartPole-v1 'coffee and exercise'; 'optimal' is the best known), or "
         "the folder of a saved one",
+    )
+    episode.add_argument(
+        "--versus", metavar="POLICY", help="a second policy, on the same noise, below the first: a name or a folder"
     )
     episode.add_argument("--seed", type=command_line.seed, default=0)
     episode.add_argument("--steps", type=command_line.count, help="the most decisions (default: to the time limit)")

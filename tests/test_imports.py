@@ -24,7 +24,7 @@ LEVELS = {
     "evaluation": 6,
     "gradients": 7, "identification": 7,
     "drawing": 8,
-    "interop": 9, "playground": 9,
+    "interop": 9, "playground": 9, "command_options": 9,
     "__main__": 10, "__init__": 10,
 }  # fmt: skip
 CORE = {"jax", "chex", "numpy", "heartpole_jax"}

@@ -59,3 +59,46 @@ def test_a_folder_that_is_not_there_is_not_taken_for_a_policys_name(capsys):
     assert capsys.readouterr().err.startswith(
         "error: runs/nowhere is no folder; name one that `python -m agents train`"
     )
+
+
+def test_two_policies_on_the_same_noise_are_drawn_in_one_picture(folder, capsys):
+    out = folder / "both.png"
+    asked = ["episode", "--policy", str(folder), "--versus", "coffee", "--steps", "20", "--seed", "5"]
+    assert main([*asked, "--out", str(out)]) == 0
+    first, second, written = capsys.readouterr().out.splitlines()
+    for line, name, policy in (
+        (first, folder.name, hp.load_policy(folder)),
+        (second, "coffee", hp.policies.always(hp.Action.COFFEE)),
+    ):
+        total = hp.rollout(policy, jax.random.key(5), hp.EnvParams(max_steps=20), num_envs=1).totals[0]
+        assert line.startswith(f"{name}, seed 5: return {float(total):.3f}, 20 decisions")
+    assert written == f"written: {out}"
+    assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_saved_policy_brings_its_environment_and_parameters_to_the_other(tmp_path, capsys):
+    save(tmp_path, {"max_steps": 10})
+    asked = ["episode", "--policy", "reference", "--versus", str(tmp_path), "--out", str(tmp_path / "episode.png")]
+    assert main(asked) == 0
+    assert capsys.readouterr().out.count(", 10 decisions") == 2
+
+
+def test_two_policies_of_different_parameters_are_refused_unless_these_are_given(tmp_path, capsys):
+    for name, params in (("a", {"max_steps": 10}), ("b", {"max_steps": 20})):
+        (tmp_path / name).mkdir()
+        save(tmp_path / name, params)
+    both = ["episode", "--policy", str(tmp_path / "a"), "--versus", str(tmp_path / "b")]
+    out = tmp_path / "episode.png"
+    assert main([*both, "--out", str(out)]) == 2
+    assert "were trained with different max_steps" in (message := capsys.readouterr().err)
+    assert "give --params max_steps=VALUE" in message
+    assert not out.exists()
+    assert main([*both, "--params", "max_steps=5", "--out", str(out)]) == 0
+    assert capsys.readouterr().out.count(", 5 decisions") == 2
+
+
+def test_a_second_policy_that_is_none_is_refused_before_anything_is_drawn(folder, capsys):
+    assert main(["episode", "--versus", "espresso", "--out", str(folder / "episode.png")]) == 2
+    assert "unknown policy 'espresso'" in capsys.readouterr().err
+    assert main(["episode", "--versus", str(folder / "nothing"), "--out", str(folder / "episode.png")]) == 2
+    assert "is no folder" in capsys.readouterr().err

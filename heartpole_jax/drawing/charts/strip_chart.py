@@ -25,12 +25,16 @@ _HALF_HOURS_A_DAY = 48
 _HEART, _HEART_FONT = "♥", "DejaVu Sans"  # the font that comes with matplotlib, whatever the user's default
 _SHORT = 2.0  # days; below this the axis counts hours, and single half-hours can be distinguished
 _RECORD_IT = "take rollout(policy, key, num_envs=1, record=everything).records"
-_MARGINS = {"left": 0.08, "right": 0.93, "top": 0.875, "bottom": 0.085, "hspace": 0.42}
+_LEFT, _RIGHT, _TOP, _BOTTOM = 1.0664, 0.9331, 0.9375, 0.6375  # margins, in inches
+_HEADING, _BELOW_HEADING = 0.4125, 0.72  # of the two texts at the top, inches from it
+_BETWEEN = 0.42  # strips, that of one being 1
 # Of what is neither sleep nor idling, in the order of the menu.
 _COLOURS = (style.INK, style.ORANGE, style.GREEN, style.BLUE, style.PURPLE, style.GREY)
-_LETTER = 0.0073  # width of a letter of a row's name, that of the figure being 1
+_LETTER = 0.0973  # width of a letter of a row's name, in inches
+_LABEL = 1.246  # inches that "heart attack" takes
 _ROW = 0.35  # height of a row, that of a strip being 1
 _SLIDE_HOLDS = 4 * _ROW + 5  # HeartPole-v0's rows and strips
+_ONE_LINE = 9.0  # inches; in a narrower figure the two texts at the top have a line each
 
 
 class _Strip(NamedTuple):
@@ -48,9 +52,30 @@ class _Row(NamedTuple):
     height: float  # of its blocks
 
 
-@arguments.checked(title=str, env=Environment)
+class Episode(NamedTuple):
+    """What a strip chart shows of one episode."""
+
+    name: str  # of the environment
+    rows: list[_Row]
+    strips: tuple[_Strip, ...]
+    action: np.ndarray  # (num_steps,)
+    days: np.ndarray  # (num_steps + 1,), at every decision and at the end
+    heart_attack: np.ndarray  # (num_steps,) bool
+
+    @property
+    def height(self) -> float:
+        """Of its figure, in inches: a slide's where that holds the environment's rows and strips."""
+        return style.SLIDE[1] * max((_ROW * len(self.rows) + len(self.strips)) / _SLIDE_HOLDS, 1.0)
+
+
+@arguments.checked(title=str, env=Environment, width=float)
 def draw_episode(
-    records: Transition, params: Any = None, title: str | None = None, *, env: Environment = HEARTPOLE_V0
+    records: Transition,
+    params: Any = None,
+    title: str | None = None,
+    *,
+    env: Environment = HEARTPOLE_V0,
+    width: float = style.SLIDE[0],
 ) -> style.Figure:
     """A figure of one episode of one patient: actions, the gauges of the environment, score and return.
 
@@ -63,55 +88,82 @@ def draw_episode(
       params: those of the rollout, for the levels drawn beside the curves; the environment's defaults for None.
       title: a headline.
       env: the environment.
+      width: of the figure, in inches; a phone shows one of 5 so that it can be read.
 
     Raises:
       TypeError: if `records` is not a `Transition`, or `params` are another environment's.
       ValueError: if `records` are of several patients or several episodes, empty, of another environment, or not
-        finite, if an action is unknown, or if the environment has no gauges.
+        finite, if an action is unknown, if the environment has no gauges, or for a width outside of 4 to 40.
       ImportError: on importing this module without matplotlib.
     """
+    if not 4 <= width <= 40:
+        raise ValueError(f"width must be from 4 to 40 inches, got {arguments.shown(width)}")
+    episode = of(records, params, env)
+    figure = style.new_figure((width, episode.height))
+    draw_into(figure, (width, episode.height), episode, f"{env.name}: one episode" if title is None else title)
+    return figure
+
+
+def of(records: Transition, params: Any, env: Environment) -> Episode:
+    """What there is to draw of an episode. Arguments and errors as for `draw_episode`."""
     params = style.scalar_params(params, env)
     if not env.gauges or not env.actions:
         raise ValueError(f"a strip chart shows gauges and actions, and {env.name!r} has none; give it some")
-    rows, name = _rows(env.actions), env.name
     records = _one_patient(records, params, env)
-    days = _course(records, "time_elapsed") / _HALF_HOURS_A_DAY
-    short = days[-1] - days[0] < _SHORT
-    strips = _strips(records, params, env)
+    return Episode(
+        name=env.name,
+        rows=_rows(env.actions),
+        strips=_strips(records, params, env),
+        action=records.action,
+        days=_course(records, "time_elapsed") / _HALF_HOURS_A_DAY,
+        heart_attack=records.info.heart_attack,
+    )
 
-    ratios = [_ROW * len(rows)] + [1.0] * len(strips)
-    taller = max(sum(ratios) / _SLIDE_HOLDS, 1.0)  # than a slide; the margins stay as wide
-    figure = style.new_figure((style.SLIDE[0], style.SLIDE[1] * taller))
-    margins = {
-        **_MARGINS,
-        "left": max(_MARGINS["left"], _LETTER * (2 + max(len(row.action.label) for row in rows))),
-        "top": 1 - (1 - _MARGINS["top"]) / taller,
-        "bottom": _MARGINS["bottom"] / taller,
-    }
-    grid = figure.add_gridspec(1 + len(strips), 1, height_ratios=ratios, **margins)
+
+def draw_into(
+    figure: style.Figure, size: tuple[float, float], episode: Episode, title: str, until: float | None = None
+) -> None:
+    """Draws the episode into an empty figure, or a part of one, of `size` inches.
+
+    Args:
+      until: the day that the axis of time ends with, for two episodes on one; by default that of the episode.
+    """
+    width, height = size
+    days, rows, strips = episode.days, episode.rows, episode.strips
+    short = (days[-1] if until is None else until) - days[0] < _SHORT
+    in_one_line = width >= _ONE_LINE
+    left = max(_LEFT, _LETTER * (2 + max(len(row.action.label) for row in rows)))
+    top = _TOP if in_one_line else _TOP + _BELOW_HEADING - _HEADING
+    grid = figure.add_gridspec(
+        1 + len(strips), 1, height_ratios=[_ROW * len(rows)] + [1.0] * len(strips), left=left / width,
+        right=1 - _RIGHT / width, top=1 - top / height, bottom=_BOTTOM / height, hspace=_BETWEEN,
+    )  # fmt: skip
     # Nights and heart attacks go through all strips, so they are drawn once, behind them.
     backdrop = figure.add_subplot(grid[:, 0], zorder=-1)
     backdrop.set_axis_off()
-    backdrop.set_xlim(days[0], days[-1])
+    backdrop.set_xlim(days[0], days[-1] if until is None else until)
     all_axes = [figure.add_subplot(grid[i], sharex=backdrop, facecolor="none") for i in range(1 + len(strips))]
     for axes in all_axes:
         style.clean(axes)
         axes.tick_params(axis="x", bottom=False, labelbottom=False)
-    _draw_actions(all_axes[0], backdrop, rows, records.action, days[:-1], short)
+    _draw_actions(all_axes[0], backdrop, rows, episode.action, days[:-1], short)
     for axes, strip in zip(all_axes[1:], strips, strict=True):
         _draw_strip(axes, strip, days)
-    _draw_heart_attacks(backdrop, days[1:][records.info.heart_attack])
-    _draw_clock(all_axes[-1], days[-1] - days[0], short)
-    num_attacks = int(np.sum(records.info.heart_attack))
-    title = f"{name}: one episode" if title is None else title
-    heading = 1 - 0.055 / taller
-    figure.text(margins["left"], heading, style.plain(title), fontsize=style.TITLE_SIZE, color=style.INK)
+    _draw_heart_attacks(backdrop, days[1:][episode.heart_attack], room=_LABEL / (width - left - _RIGHT))
+    _draw_clock(all_axes[-1], backdrop.get_xlim()[1] - days[0], short, most=10 if in_one_line else 5)
+    num_attacks = int(np.sum(episode.heart_attack))
+    figure.text(left / width, 1 - _HEADING / height, style.plain(title), fontsize=style.TITLE_SIZE, color=style.INK)
     figure.text(
-        margins["right"], heading, _summary(len(records.action), days[-1] - days[0], num_attacks, short),
+        *((1 - _RIGHT / width, 1 - _HEADING / height) if in_one_line else (left / width, 1 - _BELOW_HEADING / height)),
+        _summary(len(episode.action), days[-1] - days[0], num_attacks, short),
         fontsize=style.TEXT_SIZE, fontfamily=_HEART_FONT, color=style.VERMILLION if num_attacks else style.GREY,
-        horizontalalignment="right",
+        horizontalalignment="right" if in_one_line else "left",
     )  # fmt: skip
-    return figure
+
+
+def action_colours(env: Environment) -> tuple[str, ...]:
+    """The colour of each action, by its number, in strips and in maps of actions."""
+    return tuple(row.colour for row in sorted(_rows(env.actions), key=lambda row: row.number))
 
 
 def _course(records: Transition, name: str) -> np.ndarray:
@@ -242,9 +294,10 @@ def _draw_strip(axes: style.Axes, strip: _Strip, days: np.ndarray) -> None:
     style.beside(axes, strip.values[-1], style.number(strip.values[-1]), style.BLUE)
 
 
-def _draw_heart_attacks(backdrop: style.Axes, days: np.ndarray) -> None:
+def _draw_heart_attacks(backdrop: style.Axes, days: np.ndarray, room: float) -> None:
+    """A mark for each; `room` is what a label takes, the width of the axes being 1."""
     low, high = backdrop.get_xlim()
-    room = 0.11 * (high - low)  # that a label takes
+    room *= high - low
     edges = np.concatenate([[low], days, [high]])
     for day, gap_before, gap_after in zip(days, np.diff(edges)[:-1], np.diff(edges)[1:], strict=True):
         backdrop.axvline(day, color=style.VERMILLION, linewidth=2.0)
@@ -263,14 +316,14 @@ def _draw_heart_attacks(backdrop: style.Axes, days: np.ndarray) -> None:
             )  # fmt: skip
 
 
-def _draw_clock(axes: style.Axes, length: float, short: bool) -> None:
+def _draw_clock(axes: style.Axes, length: float, short: bool, most: int) -> None:
     axes.tick_params(axis="x", bottom=True, labelbottom=True)
     if short:
-        hours = next(step for step in (0.5, 1, 2, 6) if length * 24 <= 13 * step or step == 6)
+        hours = next(step for step in (0.5, 1, 2, 6, 12) if length * 24 <= 1.3 * most * step or step == 12)
         axes.xaxis.set_major_locator(style.MultipleLocator(hours / 24))
         axes.xaxis.set_major_formatter(style.FuncFormatter(lambda day, _: f"{24 * day:g}"))
     else:
-        axes.xaxis.set_major_locator(style.MaxNLocator(10, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_locator(style.MaxNLocator(most, steps=[1, 2, 5, 10]))
     axes.set_xlabel("time (hours)" if short else "time (days)", fontsize=style.TEXT_SIZE, color=style.GREY)
 
 

@@ -23,13 +23,13 @@ try:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator, NullLocator
 except ImportError as error:
     raise ImportError("drawing needs matplotlib: pip install '.[plot]' in the clone") from error
 
 __all__ = [
     "BLUE", "GREEN", "GREY", "INK", "ORANGE", "PALE", "PURPLE", "SKY", "VERMILLION",
-    "Axes", "Figure", "FuncFormatter", "Line2D", "MaxNLocator", "MultipleLocator",
+    "Axes", "Figure", "FuncFormatter", "Line2D", "MaxNLocator", "MultipleLocator", "NullLocator",
 ]  # fmt: skip
 
 SLIDE = (13.33, 7.5)  # inches, 16:9
