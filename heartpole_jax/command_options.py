@@ -46,8 +46,8 @@ def policies_of(
     """
     saved = [_saved(name) for name in given]
     loaded = [(str(name), policy) for name, policy in zip(given, saved, strict=True) if policy]
-    for name, policy in loaded:
-        _check_environment(name, policy, options)
+    for folder, own in loaded:
+        _check_environment(folder, own, options)
     if loaded:
         env = registry.make(loaded[0][1].env)
     else:

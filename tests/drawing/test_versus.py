@@ -55,7 +55,8 @@ def test_a_narrow_episode_has_all_of_its_texts_inside():
     assert title.get_window_extent().y0 > summary.get_window_extent().y1
     for artist in (*figure.texts, *(label for axes in figure.axes for label in axes.get_yticklabels())):
         box = artist.get_window_extent()
-        assert 0 <= box.x0 and box.x1 <= figure.bbox.width
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.width
 
 
 @pytest.mark.parametrize("width", [3.9, 41.0, float("nan")])
