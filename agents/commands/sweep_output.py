@@ -38,10 +38,7 @@ def write(
         "checkpoint_seconds": round(checkpoint_s, 1),
         "slice_size": record.slice_size,
     }
-    summary = results.Summary(
-        name=study.name, env=study.env, num_steps=sweep.num_steps(study), seeds=study.seeds, swept=tuple(study.space),
-        log_scaled=studies.log_scaled(study), keep=study.keep, info=info,
-    )  # fmt: skip
+    summary = sweep.summary(study, info)
     result_files.write(folder, outcome.trials, summary)
     estimated = f", estimated {clock(progress.estimate_s)}" if progress.estimate_s else ""
     print(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jinja2
 
+from agents.reports import table_width
 from agents.reports.sweep_axes import short_steps
 from agents.sweeps import result_text
 from heartpole_jax.drawing.charts import style
@@ -67,8 +68,13 @@ def _svg(figure: style.Figure) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(style.as_svg(figure)).decode()}"
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def _csv(content: str) -> str:
+    """The address of a CSV file that the page itself holds."""
+    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(content.encode()).decode()}"
+
+
+def _counted(number: int, what: str, several: str | None = None) -> str:
+    return f"{number:,} {what if number == 1 else several or what + 's'}"
 
 
 _ENVIRONMENT = jinja2.Environment(
@@ -81,11 +87,17 @@ _ENVIRONMENT = jinja2.Environment(
 _ENVIRONMENT.filters |= {
     "commas": "{:,}".format,
     "counted": _counted,
+    "csv": _csv,
     "interval": result_text.interval_text,
     "number": result_text.number_text,
     "shell": shlex.join,
     "steps": short_steps,
     "svg": _svg,
     "value": result_text.value_text,
+}
+_ENVIRONMENT.globals |= {
+    "breakpoint_of": table_width.breakpoint_of,
+    "breakpoints": table_width.BREAKPOINTS,
+    "spans_of": table_width.spans,
 }
 _ENVIRONMENT.tests["link"] = lambda value: isinstance(value, Link)

@@ -1,13 +1,15 @@
 """The page about a single training run: the policy's evaluation, how it came about, and how it was run."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.reports import html_page, learning_curve
+from agents.reports import curve_table, html_page, run_figures
 from agents.runs import checkpoints, run_folder
 from agents.sweeps import result_text
 from heartpole_jax import documents
+from heartpole_jax.drawing.charts import style
 from heartpole_jax.evaluation import Estimate, format_estimate, gap_name
 
 _FILES = {
@@ -20,8 +22,11 @@ _FILES = {
 _LAST = ("regret", "greedy_return", "loss")  # of the last record, for those who cannot see the curve
 
 
-def build(folder: Path, beside: Path) -> str:
+def build(folder: Path, beside: Path, refresh: int | None = None) -> str:
     """The page, whose links lead from the folder `beside` to files in `folder`.
+
+    Args:
+      refresh: seconds after which a browser loads the page again; None: never.
 
     Raises:
       ValueError: where the run has no results yet, or its files are damaged.
@@ -33,7 +38,7 @@ def build(folder: Path, beside: Path) -> str:
         _check_complete(folder, config, records, evaluation is not None)
         if not records:
             raise LookupError
-        return _page(folder, beside, config, records, evaluation)
+        return _page(folder, beside, config, records, evaluation, refresh)
     except LookupError as error:
         if error.args:
             raise ValueError(f"{folder} has not what a run has written: {error} is missing") from error
@@ -56,25 +61,76 @@ def _check_complete(folder: Path, config: Mapping[str, Any], records: list[dict]
 
 
 def _page(
-    folder: Path, beside: Path, config: Mapping[str, Any], records: list[dict], evaluation: Mapping[str, Any] | None
+    folder: Path,
+    beside: Path,
+    config: Mapping[str, Any],
+    records: list[dict],
+    evaluation: Mapping[str, Any] | None,
+    refresh: int | None,
 ) -> str:
     done = int(records[-1]["env_steps"])
     nested = {"config": "Configuration", "hyperparams": "Hyperparameters"}
     facts = {"The run": html_page.flattened({name: value for name, value in config.items() if name not in nested})}
     for name, title in nested.items():
         facts[title] = {key: result_text.value_text(value) for key, value in dict(config.get(name, {})).items()}
+    own = None if evaluation is None else _own(folder, evaluation)
+    regret_name = gap_name(bool(records[-1].get("certified")))
+    behaviour, no_behaviour = _behaviour(folder, finished=evaluation is not None)
     return html_page.render(
         "run.html",
-        **{name: config[name] for name in ("env", "recipe", "seed", "num_steps")},
+        **{name: config[name] for name in ("env", "recipe", "seed", "num_steps", "evaluation_episodes")},
         folder=folder,
         name=folder.resolve().name,
+        refresh=refresh,
         done=done,
         last={name: value for name, value in records[-1].items() if name in _LAST and value is not None},
-        curve=learning_curve.draw(records, f"{config['env']}, {done:,} steps", config["evaluation_episodes"]),
+        curves=run_figures.curves(records, regret_name, {} if own is None else _levels(own, evaluation or {})),
+        lowest_regret=run_figures.LOWEST_REGRET,
+        lost=_not_finite(records),
+        csv=curve_table.of_run(records),
         evaluation=None if evaluation is None else _evaluated(folder, evaluation),
+        behaviour=behaviour,
+        no_behaviour=no_behaviour,
         tables=facts,
         links=html_page.links(folder, beside, _FILES),
     )
+
+
+def _behaviour(folder: Path, finished: bool) -> tuple[Any, str]:
+    """How the policy behaves; where that cannot be shown None, and why."""
+    if not finished:
+        return None, "The policy is saved when the run is finished."
+    from agents.reports import behaviour  # here, since JAX compiles for it
+
+    try:
+        return behaviour.of(folder), ""
+    except (ValueError, ImportError) as error:
+        return None, f"There are no pictures of the policy: {error}."
+
+
+def _levels(own: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[str, list[run_figures.Level]]:
+    """What the final evaluation found, as lines beside the curves."""
+    found = {"return": [_level(own, "expected_return", "expected return")]}
+    if (best := evaluation.get("best_known_return")) is not None:
+        name = "optimal" if own["certified"] else "best known"
+        found["return"].append(run_figures.Level(best, f"{name} {best:.3f}", style.INK))
+    if "regret" in own:
+        found["regret"] = [_level(own, "regret", gap_name(own["certified"]))]
+    return found
+
+
+def _level(own: Mapping[str, Any], key: str, name: str) -> run_figures.Level:
+    return run_figures.Level(own[key], f"{name} {_estimate(own, key)}", style.BLUE)
+
+
+def _not_finite(records: Sequence[Mapping[str, float | None]]) -> list[str]:
+    """The names of what is drawn that has values which are no numbers; a missing value is none of them."""
+    drawn = ("regret", "greedy_return", "episode_return", "loss", "epsilon", "learning_rate")
+    return [
+        name.replace("_", " ")
+        for name in drawn
+        if any((value := record.get(name)) is not None and not abs(value) < math.inf for record in records)
+    ]
 
 
 def _evaluated(folder: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:

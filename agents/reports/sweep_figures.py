@@ -4,11 +4,10 @@ Each is small, so that it can be read on a phone; a page sets several of them si
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from agents.reports import sweep_axes
+from agents.reports import sweep_axes, value_axis
 from agents.sweeps import result_text, results, statistics
 from agents.sweeps.results import Configuration, Summary, TrialResult
 from heartpole_jax.drawing.charts import style
@@ -45,7 +44,7 @@ def marginals(trials: Sequence[TrialResult], summary: Summary) -> dict[str, styl
     in other colours: what a few came to after sixteen times the steps does not hold for the others.
     """
     ranked = results.rank(trials)
-    early = _at_budget(trials, ranked)
+    early = at_budget(trials, ranked)
     short = result_text.short_names(summary.swept)
     return {name: _marginal(ranked, early, name, short[name], name in summary.log_scaled) for name in summary.swept}
 
@@ -72,7 +71,7 @@ def overview(trials: Sequence[TrialResult], most: int = 30) -> style.Figure:
     figure = style.new_figure((5.6, 1.3 + 0.24 * max(len(shown), 3)))
     axes = figure.add_axes(sweep_axes.inside(figure, left=0.7, right=0.35, top=0.5, bottom=0.65))
     style.clean(axes)
-    log = _is_log(ranked[0], [configuration.interquartile_mean.value for configuration in shown])
+    log = is_log(ranked[0], [configuration.interquartile_mean.value for configuration in shown])
     ends = [b for c in shown for b in (*c.interquartile_mean, c.worst.value) if np.isfinite(b)]
     axes.set_xlim(*sweep_axes.limits(ends, log))
     low, high = axes.get_xlim()
@@ -106,12 +105,15 @@ def _marginal(
 ) -> style.Figure:
     known = [configuration for configuration in ranked if configuration.values.get(name) is not None]
     halved = is_halved(ranked)
-    log = _is_log(ranked[0], list(early.values()))
+    log = is_log(ranked[0], list(early.values()))
     figure = style.new_figure(PANEL)
-    axes = figure.add_axes(sweep_axes.inside(figure, left=0.95, right=0.2, top=0.42, bottom=0.42))
+    axes = figure.add_axes(sweep_axes.inside(figure, left=1.05, right=0.2, top=0.42, bottom=0.42))
     style.clean(axes)
-    places, numeric = _places(axes, [configuration.values[name] for configuration in known], log_scaled)
-    x, y = np.array(places), np.array([_drawn(early[configuration.index], log) for configuration in known])
+    along = value_axis.of([configuration.values[name] for configuration in known], log_scaled)
+    _set_up(axes, along)
+    y = np.array([_drawn(early[configuration.index], log) for configuration in known])
+    spread = 0.0 if along.ordered else 0.22  # so that dots of one choice lie beside one another
+    x = along.places + np.random.default_rng(0).uniform(-spread, spread, len(y))
     finite = np.isfinite(y)
     axes.set_ylim(*sweep_axes.limits(y, log))
     for kind, chosen in _kinds(known, common_evaluations(ranked), halved).items():
@@ -124,13 +126,13 @@ def _marginal(
     edge = 0.015 if ranked[0].metric == "return" else 0.985
     axes.plot(x[~finite], np.full(int((~finite).sum()), edge), "x", color=COLOURS["diverged"], markersize=5,
               transform=axes.get_xaxis_transform(), clip_on=False)  # fmt: skip
-    _draw_medians(axes, x, y, numeric, log_scaled and numeric)
+    _draw_medians(axes, x, y, along)
     sweep_axes.scale(axes, "y", log)
     axes.grid(axis="y", color=style.PALE, linewidth=0.5, alpha=0.7)
     axes.set_axisbelow(True)
     axes.set_title(style.plain(title), loc="left", fontsize=style.TEXT_SIZE + 1, color=style.INK, pad=8)
     score = ranked[0].metric if halved else results.metric_name(ranked[0].metric)
-    after = f" after {sweep_axes.short_steps(common_steps(ranked))} steps" if halved else ""
+    after = f"\nafter {sweep_axes.short_steps(common_steps(ranked))} steps" if halved else ""
     axes.set_ylabel(f"{score}{after}", fontsize=style.TICK_SIZE, color=style.GREY)
     return figure
 
@@ -145,41 +147,25 @@ def _kinds(known: Sequence[Configuration], evaluations: int, halved: bool) -> di
     return {"stopped": ~longer & ~finished, "went on": longer & ~finished, "end": finished}
 
 
-def _places(axes: style.Axes, values: Sequence[Any], log_scaled: bool) -> tuple[list[float], bool]:
-    """Where the values lie along x, which is set up for them; and whether they are numbers."""
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        numbers = [float(value) for value in values]
-        if log_scaled and min(numbers, default=1.0) > 0:
-            axes.set_xlim(*sweep_axes.limits(numbers, log=True, lowest=0.0))
-            sweep_axes.scale(axes, "x", True)
-        else:
-            axes.xaxis.set_major_locator(style.MaxNLocator(5))
-            axes.xaxis.set_major_formatter(style.FuncFormatter(sweep_axes.tick))
-        return numbers, True
-    texts = [result_text.value_text(value) for value in values]
-    kinds = sorted(
-        set(texts), key=lambda text: next(_order(v) for v, t in zip(values, texts, strict=True) if t == text)
-    )
-    jitter = np.random.default_rng(0).uniform(-0.22, 0.22, len(texts))
-    crowded = sum(map(len, kinds)) > 36
+def _set_up(axes: style.Axes, along: value_axis.ValueAxis) -> None:
+    """The axis along x, for the values that it was made for."""
+    axes.set_xlim(*along.limits)
+    if along.ticks is None:
+        sweep_axes.scale(axes, "x", along.log)
+        return
+    if along.log:
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(style.NullLocator())
+    crowded = sum(map(len, along.labels)) > 36
     axes.set_xticks(
-        range(len(kinds)), map(style.plain, kinds), rotation=20 if crowded else 0, ha="right" if crowded else "center"
+        along.ticks, map(style.plain, along.labels), rotation=20 if crowded else 0, ha="right" if crowded else "center"
     )
-    axes.set_xlim(-0.6, len(kinds) - 0.4)
-    return [kinds.index(text) + shift for text, shift in zip(texts, jitter, strict=True)], False
 
 
-def _order(value: Any) -> tuple:
-    """Sorts bools, numbers and lists by themselves, texts by name."""
-    if isinstance(value, list | tuple):
-        return (1, tuple(value))
-    return (0, value) if isinstance(value, int | float) else (2, str(value))
-
-
-def _draw_medians(axes: style.Axes, x: np.ndarray, y: np.ndarray, numeric: bool, log_x: bool) -> None:
+def _draw_medians(axes: style.Axes, x: np.ndarray, y: np.ndarray, along: value_axis.ValueAxis) -> None:
     """A line of medians over numbers; a median and the middle half for each of several choices."""
     y = np.where(np.isnan(y), np.inf, y)
-    if not numeric:
+    if not along.ordered:
         for choice in np.unique(np.round(x)):
             low, middle, high = np.quantile(y[np.round(x) == choice], [0.25, 0.5, 0.75], method="inverted_cdf")
             top = axes.get_ylim()[1]
@@ -193,9 +179,8 @@ def _draw_medians(axes: style.Axes, x: np.ndarray, y: np.ndarray, numeric: bool,
     elif len(x) >= 12:
         order, width = np.argsort(x), max(7, len(x) // 5)
         windows = [order[i : i + width] for i in np.unique(np.linspace(0, len(x) - width, 15).astype(int))]
-        along = np.log(x) if log_x else x
-        at = np.array([np.mean(along[window]) for window in windows])
-        at, middle = np.exp(at) if log_x else at, np.array([_median(y[window]) for window in windows])
+        at = np.array([np.mean(np.log(x[window]) if along.log else x[window]) for window in windows])
+        at, middle = np.exp(at) if along.log else at, np.array([_median(y[window]) for window in windows])
     else:
         return
     axes.plot(at, np.where(np.isfinite(middle), middle, np.nan), color=style.INK, linewidth=2.2, solid_capstyle="round")
@@ -208,7 +193,7 @@ def _curve(
     values: np.ndarray,
     middles: Mapping[int, tuple[np.ndarray, np.ndarray]],
 ) -> style.Figure:
-    log = _is_log(configuration, [float(v) for _, middle in middles.values() for v in middle])
+    log = is_log(configuration, [float(v) for _, middle in middles.values() for v in middle])
     figure = style.new_figure(PANEL)
     axes = figure.add_axes(sweep_axes.inside(figure, left=0.95, right=0.3, top=0.42, bottom=0.62))
     style.clean(axes)
@@ -242,7 +227,7 @@ def _curve(
     return figure
 
 
-def _at_budget(trials: Sequence[TrialResult], ranked: Sequence[Configuration]) -> dict[int, float]:
+def at_budget(trials: Sequence[TrialResult], ranked: Sequence[Configuration]) -> dict[int, float]:
     """The interquartile mean of each configuration after the budget that all have; the final one where all are as long.
 
     Infinite (minus infinity for returns) where so many seeds had diverged by then that it is.
@@ -297,7 +282,7 @@ def _median(values: np.ndarray) -> float:
     return float(np.quantile(values, 0.5, method="inverted_cdf"))
 
 
-def _is_log(configuration: Configuration, values: Sequence[float]) -> bool:
+def is_log(configuration: Configuration, values: Sequence[float]) -> bool:
     """Whether a logarithmic axis fits: regrets that spread over more than a factor of ten."""
     finite = [value for value in values if np.isfinite(value)]
     return configuration.metric != "return" and bool(finite) and max(finite) > 10 * max(min(finite), sweep_axes.LOWEST)

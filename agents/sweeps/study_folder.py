@@ -83,8 +83,11 @@ def prepare(folder: Path, study: Study, command: str, slice_size: int, checkpoin
     return record
 
 
-def read(folder: Path) -> SweepRecord:
+def read(folder: Path, *, to_go_on: bool = True) -> SweepRecord:
     """How the sweep in `folder` was begun.
+
+    Args:
+      to_go_on: whether it must be one that can go on here: begun with these versions, devices and floats.
 
     Raises:
       ValueError: where that is missing or damaged, or was with another version of JAX, on another kind of device,
@@ -100,13 +103,13 @@ def read(folder: Path) -> SweepRecord:
     if content.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"{path} is of another version of this project, and this reads {SCHEMA_VERSION}")
     try:
-        return _record(content, folder)
+        return _record(content, folder, to_go_on)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} has not what a study has, {type(error).__name__}: {error}") from error
 
 
-def _record(content: Mapping[str, Any], folder: Path) -> SweepRecord:
-    for name, now in versions().items():
+def _record(content: Mapping[str, Any], folder: Path, to_go_on: bool) -> SweepRecord:
+    for name, now in versions().items() if to_go_on else ():
         if name in SAME and content["versions"].get(name) != now:
             raise ValueError(
                 f"{folder} was begun with {name} {content['versions'].get(name)}, and this is {now}: results would not "

@@ -62,10 +62,10 @@ def train(study: Study, runtime: Runtime) -> SweepResult:
             configurations = _batch(batch, study, runtime.folder, searcher)
             first = batch * studies.batch_size(study)
             settings = {first + i: studies.resolve(study, values) for i, values in enumerate(configurations)}
-            groups = _groups(batch, settings, study, runtime.slice_size)
-            trained = _train_groups(groups, settings, study, digest, metric, num_batches - batch - 1, runtime)
+            own = groups(batch, settings, study, runtime.slice_size)
+            trained = _train_groups(own, settings, study, digest, metric, num_batches - batch - 1, runtime)
             values = dict(zip(settings, configurations, strict=True))
-            trials = _trials(trained, values, settings, study)
+            trials = trial_results(trained, values, settings, study)
             searcher.tell(batch, configurations, [_objective(i, trials, metric) for i in settings])
             outcome.trials.extend(trials)
             for _, result in trained:  # a later rung's weights take the place of an earlier's
@@ -85,17 +85,30 @@ def num_steps(study: Study) -> int:
     return study.num_evaluations * iterations * config.env_steps_per_iteration
 
 
+def summary(study: Study, info: Mapping[str, Any]) -> results.Summary:
+    """What was swept, with `info` for the report."""
+    return results.Summary(
+        name=study.name, env=study.env, num_steps=num_steps(study), seeds=study.seeds, swept=tuple(study.space),
+        log_scaled=studies.log_scaled(study), keep=study.keep, info=info,
+    )  # fmt: skip
+
+
+def batch_file(folder: Path, batch: int) -> Path:
+    """Where the configurations of a batch lie in a run folder."""
+    return folder / "batches" / f"{batch:04}.json"
+
+
 def _batch(batch: int, study: Study, folder: Path, searcher: search.Searcher) -> list[dict[str, Any]]:
     """The configurations of a batch: as the folder has them, or proposed by the search, and written there."""
-    path = folder / "batches" / f"{batch:04}.json"
+    path = batch_file(folder, batch)
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
         content = {"study": study_file.digest(study), "batch": batch, "configurations": searcher.ask(batch)}
         documents.write(path, content)
-    return _read_batch(path, batch, study)
+    return read_batch(path, batch, study)
 
 
-def _read_batch(path: Path, batch: int, study: Study) -> list[dict[str, Any]]:
+def read_batch(path: Path, batch: int, study: Study) -> list[dict[str, Any]]:
     """The configurations in a batch's file. Raises ValueError where it is damaged, or of another study or batch."""
     try:
         written = documents.read(path)
@@ -127,19 +140,20 @@ _RESTORE = "restore it from a backup, or begin the study again in another folder
 
 
 @dataclasses.dataclass(frozen=True)
-class _Group:
+class Group:
     """Trials that share a program, and what there is to do for them."""
 
     config: Config
     tasks: list[RungSlice]
 
 
-def _groups(batch: int, settings: Mapping[int, ResolvedConfig], study: Study, slice_size: int) -> list[_Group]:
+def groups(batch: int, settings: Mapping[int, ResolvedConfig], study: Study, slice_size: int) -> list[Group]:
+    """What there is to do for the configurations of a batch, by their index: a group for each program."""
     trials: dict[Config, list[Trial]] = {}
     for i, setting in settings.items():
         trials.setdefault(setting.config, []).extend(Trial(i, seed) for seed in study.seeds)
     return [
-        _Group(config, _plan(f"batch-{batch:04}-program-{g:02}", trials, study, slice_size))
+        Group(config, _plan(f"batch-{batch:04}-program-{g:02}", trials, study, slice_size))
         for g, (config, trials) in enumerate(trials.items())
     ]
 
@@ -163,7 +177,7 @@ def _setup(study: Study, config: Config, slice_size: int) -> slices.Setup:
 
 
 def _train_groups(
-    groups: Sequence[_Group],
+    groups: Sequence[Group],
     settings: Mapping[int, ResolvedConfig],
     study: Study,
     digest: str,
@@ -218,7 +232,7 @@ def _env_params(env, setting: ResolvedConfig) -> Any:
     return env_params.replaced(env, setting.params)
 
 
-def _trials(
+def trial_results(
     trained: Sequence[tuple[RungSlice, Result]],
     values: Mapping[int, Mapping],
     settings: Mapping[int, ResolvedConfig],

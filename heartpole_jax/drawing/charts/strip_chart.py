@@ -27,6 +27,7 @@ _SHORT = 2.0  # days; below this the axis counts hours, and single half-hours ca
 _RECORD_IT = "take rollout(policy, key, num_envs=1, record=everything).records"
 _LEFT, _RIGHT, _TOP, _BOTTOM = 1.0664, 0.9331, 0.9375, 0.6375  # margins, in inches
 _HEADING, _BELOW_HEADING = 0.4125, 0.72  # of the two texts at the top, inches from it
+_EDGE = 0.15  # inches, of texts that begin at the edge of a narrow figure
 _BETWEEN = 0.42  # strips, that of one being 1
 # Of what is neither sleep nor idling, in the order of the menu.
 _COLOURS = (style.INK, style.ORANGE, style.GREEN, style.BLUE, style.PURPLE, style.GREY)
@@ -68,7 +69,7 @@ class Episode(NamedTuple):
         return style.SLIDE[1] * max((_ROW * len(self.rows) + len(self.strips)) / _SLIDE_HOLDS, 1.0)
 
 
-@arguments.checked(title=str, env=Environment, width=float)
+@arguments.checked(title=str, env=Environment, width=(int, float))
 def draw_episode(
     records: Transition,
     params: Any = None,
@@ -152,12 +153,16 @@ def draw_into(
     _draw_heart_attacks(backdrop, days[1:][episode.heart_attack], room=_LABEL / (width - left - _RIGHT))
     _draw_clock(all_axes[-1], backdrop.get_xlim()[1] - days[0], short, most=10 if in_one_line else 5)
     num_attacks = int(np.sum(episode.heart_attack))
-    figure.text(left / width, 1 - _HEADING / height, style.plain(title), fontsize=style.TITLE_SIZE, color=style.INK)
+    summary = _summary(len(episode.action), days[-1] - days[0], num_attacks, short)
+    colour = style.VERMILLION if num_attacks else style.GREY
+    if in_one_line:
+        heading, below, beside, aligned = left, _HEADING, width - _RIGHT, "right"
+    else:  # from the edge on, where the longest summary fits
+        heading, below, beside, aligned = _EDGE, _BELOW_HEADING, _EDGE, "left"
+    figure.text(heading / width, 1 - _HEADING / height, style.plain(title), fontsize=style.TITLE_SIZE, color=style.INK)
     figure.text(
-        *((1 - _RIGHT / width, 1 - _HEADING / height) if in_one_line else (left / width, 1 - _BELOW_HEADING / height)),
-        _summary(len(episode.action), days[-1] - days[0], num_attacks, short),
-        fontsize=style.TEXT_SIZE, fontfamily=_HEART_FONT, color=style.VERMILLION if num_attacks else style.GREY,
-        horizontalalignment="right" if in_one_line else "left",
+        beside / width, 1 - below / height, summary, fontsize=style.TEXT_SIZE, fontfamily=_HEART_FONT, color=colour,
+        horizontalalignment=aligned,
     )  # fmt: skip
 
 

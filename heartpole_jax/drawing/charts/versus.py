@@ -6,8 +6,6 @@ figure = draw_versus(first, second, titles=("reference", "optimal"))
 
 from typing import Any
 
-import numpy as np
-
 from heartpole_jax import arguments
 from heartpole_jax.drawing.charts import strip_chart, style
 from heartpole_jax.envs.environment import Environment
@@ -41,7 +39,8 @@ def draw_versus(
     size = (style.SLIDE[0], episodes[0].height)
     figure = style.new_figure((size[0], 2 * size[1]))
     until = max(float(episode.days[-1]) for episode in episodes)
-    for part, episode, title in zip(np.ravel(figure.subfigures(2, 1)), episodes, titles, strict=True):
+    parts: Any = figure.subfigures(2, 1)
+    for part, episode, title in zip(parts, episodes, titles, strict=True):
         part.set_facecolor("white")
         strip_chart.draw_into(part, size, episode, title, until)
     return figure

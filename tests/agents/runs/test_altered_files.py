@@ -137,7 +137,7 @@ READERS = {
     "run/policy.json": saved_policy.load,
     "run/policy.safetensors": saved_policy.load,
     "sweep/study.json": study_folder.read,
-    "sweep/batches/0000.json": lambda folder: sweep._read_batch(folder / "batches" / "0000.json", 0, _study(0)),
+    "sweep/batches/0000.json": lambda folder: sweep.read_batch(folder / "batches" / "0000.json", 0, _study(0)),
     f"sweep/slices/{TASK}.safetensors": lambda folder: slice_files.read(folder, TASK, study_file.digest(_study(0))),
     "sweep/manifest.json": result_files.read,
     "sweep/results.parquet": result_files.read,

@@ -200,7 +200,7 @@ def test_a_trial_diverged_where_it_was_frozen_first():
         (RungSlice("b", 1, 2, 4, parents=("a",)), result(6144, [-1, 6144])),
     ]
     values = {"learning_rate": 1e-4, "discount": 0.9}
-    trials = sweep._trials(trained, {0: values}, {0: studies.resolve(study, values)}, study)
+    trials = sweep.trial_results(trained, {0: values}, {0: studies.resolve(study, values)}, study)
     assert [(trial.status, trial.diverged_at) for trial in trials] == [("finished", None), ("diverged", 2048)]
     assert list(trials[1].curve["env_steps"]) == [2048, 4096, 6144, 8192]
 
