@@ -15,6 +15,7 @@ from heartpole_jax import arguments, disk, validation
 
 _FILE = "report.html"
 _EVERY_S = 5  # between two looks at the folder, and two loads of the page
+_PAUSES = 4  # times what a page takes to be made: the run has the processors most of the time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Report:
     out: Annotated[str | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: RUN/report.html)")] = None
     """where the page goes"""
     watch: bool = False
-    """write it again whenever there are new results, until the run is finished or Ctrl-C; the page loads itself again"""
+    """write it again at new results, until the run is finished or Ctrl-C; a browser loads the page again by itself"""
 
 
 def report(options: Report) -> int:
@@ -59,31 +60,39 @@ def watch(
       ValueError, OSError, ImportError: as `write`, for the first page; a later one that cannot be made is announced.
     """
     path = folder / _FILE if out is None else out
-    seen, shown = _results(folder), None
-    write(folder, out, refresh=None if _is_finished(folder) else every)
+    seen, problem = _results(folder), None
+    took = _write_watched(folder, out, every)
     print(f"written: {path}", flush=True)
     try:
         while not _is_finished(folder) or _results(folder) != seen:
-            sleep(every)
-            if (now := _results(folder)) == seen:
+            sleep(max(every, _PAUSES * took))
+            now, finished = _results(folder), _is_finished(folder)
+            if now == seen:
                 continue
             try:
-                write(folder, out, refresh=None if _is_finished(folder) else every)
-            except ValueError as error:  # a file in the middle of being replaced; or a damaged one, said once
-                if str(error) != shown:
-                    print(f"not written: {error}", file=sys.stderr, flush=True)
-                shown = str(error)
-                if _is_finished(folder):
+                took = _write_watched(folder, out, every)
+            except ValueError as error:  # damage, or a file that is being replaced just now
+                if finished:
                     raise
+                if str(error) != problem:
+                    print(f"not written: {error}", file=sys.stderr, flush=True)
+                problem = str(error)
                 continue
             seen = now
             print(f"written again: {path}", flush=True)
     except KeyboardInterrupt:
-        write(folder, out)
+        write(folder, out)  # without what makes a browser load it again
         print(f"\nno longer watched; the page stays as it is: {path}", file=sys.stderr)
         return path
     print("the run is finished")
     return path
+
+
+def _write_watched(folder: Path, out: Path | None, every: int) -> float:
+    """Writes the page, which loads itself again while the run is unfinished; returns the seconds it took."""
+    began = time.monotonic()
+    write(folder, out, refresh=None if _is_finished(folder) else every)
+    return time.monotonic() - began
 
 
 @arguments.typed()

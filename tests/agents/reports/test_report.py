@@ -1,7 +1,9 @@
 """The page about a run: well-formed, by itself, harmless, and with the numbers in it."""
 
+import base64
 import dataclasses
 import html.parser
+import importlib.util
 import re
 
 import jinja2
@@ -17,7 +19,8 @@ from agents.runs import records, run_folder
 from agents.sweeps import result_files, result_text, results
 from heartpole_jax import documents
 
-VOID = {"meta", "img", "br", "link"}
+VOID = {"meta", "img", "br", "link", "source"}
+HAS_IMPORTANCE = importlib.util.find_spec("sklearn") is not None
 EVIL = "<script>alert('&\"')</script>{{ 7 * 7 }}{% raw %}"
 RATE = "hyperparams.learning_rate"
 RECORD = {
@@ -106,9 +109,9 @@ def test_the_page_of_a_sweep_has_the_answer_first(sweep, page):
 
 
 def test_the_page_has_all_its_parts_in_order_and_its_numbers_explained(page):
-    parts = ["The configurations in order", "What each value does", "Learning curves",
+    parts = ["The configurations in order", "What each value does", "All names together", "Learning curves",
              "Trials that diverged or were stopped", "How it was run"]  # fmt: skip
-    assert [tag for tag, _ in page.tags if tag in ("h1", "h2", "h3")] == ["h1"] + 6 * ["h2"]
+    assert [tag for tag, _ in page.tags if tag in ("h1", "h2", "h3")] == ["h1"] + 7 * ["h2"]
     assert [page.text.index(part) for part in parts] == sorted(page.text.index(part) for part in parts)
     assert "Regret is what a policy's expected return lacks of the optimum's, so 0 is optimal" in page.text
     for text in ("python -m agents sweep study.toml", "jax 0.10.2", "slice size 16", "seconds 1,234.5"):
@@ -119,7 +122,8 @@ def test_the_page_needs_nothing_else_and_links_only_files_that_are_there(sweep, 
     assert "script" not in {tag for tag, _ in page.tags}
     assert "link" not in {tag for tag, _ in page.tags}
     for address in page.addresses():
-        assert address.startswith("data:image/svg+xml;base64,") or (sweep / address).exists()
+        held = ("data:image/svg+xml;base64,", "data:text/csv;charset=utf-8;base64,")
+        assert address.startswith(held) or (sweep / address).exists()
     (css,) = re.findall(r"<style>(.*?)</style>", (sweep / "report.html").read_text(), re.S)
     assert "url(" not in css
     assert "@import" not in css
@@ -127,7 +131,8 @@ def test_the_page_needs_nothing_else_and_links_only_files_that_are_there(sweep, 
 
 def test_every_figure_has_a_text_in_its_place_and_every_table_headers(page):
     pictures = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(pictures) == 4 + 4 + 1  # swept names, best configurations, overview
+    # Swept names, best configurations, overview, parallel coordinates, importance.
+    assert len(pictures) == 4 + 4 + 1 + 1 + HAS_IMPORTANCE
     assert all(len(attributes["alt"]) > 20 for attributes in pictures)
     assert all(attributes["scope"] in ("col", "row") for tag, attributes in page.tags if tag == "th")
     assert ("html", {"lang": "en"}) in page.tags
@@ -164,7 +169,7 @@ def test_no_template_takes_a_text_as_html_or_loads_anything(path):
 
 def test_what_a_template_asks_for_and_is_not_given_is_an_error():
     with pytest.raises(jinja2.UndefinedError, match="'name' is undefined"):
-        html_page.render("run.html")
+        html_page.render("run.html", refresh=None)
 
 
 def test_diverged_trials_are_reported_with_their_values(tmp_path):
@@ -268,7 +273,52 @@ def test_an_evaluation_that_lacks_something_is_named_with_it(run, without, missi
 
 
 def test_an_unfinished_training_run_is_reported_to_be_one(run):
-    assert "It is unfinished, and its policy not evaluated yet." in Page(report.write(run).read_text()).text
+    text = Page(report.write(run).read_text()).text
+    assert "It is unfinished, and its policy not evaluated yet." in text
+    assert "The policy is saved when the run is finished." in text
+
+
+def test_a_finished_run_without_its_policy_says_what_is_missing_and_shows_all_else(run):
+    evaluation = {"evaluated": "a<b", "best_known_return": -123.304, "policies": [_row("a<b", 0.0162)]}
+    run_folder.write_evaluation(run, evaluation)
+    found = Page(report.write(run).read_text())
+    assert f"There are no pictures of the policy: no saved policy in {run}: policy.json is missing; name" in found.text
+    assert len([tag for tag, _ in found.tags if tag == "img"]) == 4  # return, regret, loss, schedules
+
+
+def test_the_curve_of_a_run_is_there_as_csv(run):
+    found = Page(report.write(run).read_text())
+    (link,) = [own for tag, own in found.tags if tag == "a" and "download" in own]
+    assert link["download"] == "a<b-curve.csv"
+    lines = base64.b64decode(link["href"].split(",")[1]).decode().splitlines()
+    assert lines[0].split(",")[:3] == ["env_steps", "certified", "episode_return"]
+    rows = [dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in lines[1:]]
+    assert [(row["env_steps"], row["regret"], row["loss"]) for row in rows] == [
+        ("4096", "1.6957", "1.25"), ("8192", "0.5", ""),
+    ]  # fmt: skip
+
+
+def test_every_cell_of_a_table_has_its_columns_name_for_the_cards_of_a_phone(page):
+    cells = [own for tag, own in page.tags if tag == "td" and "data-name" in own]
+    names = ["interquartile mean [95 %]", "median", "worst", "learning_rate", "discount", "hidden_sizes", "double_q",
+             "seeds", "steps"]  # fmt: skip
+    assert [own["data-name"] for own in cells[: len(names)]] == names
+
+
+@pytest.mark.parametrize("number", [1, 6, 14])
+def test_a_study_has_a_picture_and_a_column_for_each_of_any_number_of_names(number, tmp_path):
+    swept = tuple(f"hyperparams.name_{i}" for i in range(number))
+    trials = [
+        trial(i, s, 1.0 + i, values={name: 0.001 * (i + j) for j, name in enumerate(swept)})
+        for i in range(9)
+        for s in range(2)
+    ]
+    summary = dataclasses.replace(SUMMARY, swept=swept, log_scaled=frozenset())
+    found = Page(report.write(_sweep(tmp_path / "run", trials, summary)).read_text())
+    names = [own["data-name"] for tag, own in found.tags if tag == "td" and "data-name" in own][: 3 + number + 2]
+    assert names[3:-2] == [f"name_{i}" for i in range(number)]
+    figures = number + 4 + 1 + (1 + HAS_IMPORTANCE if number > 1 else 0)
+    assert len([tag for tag, _ in found.tags if tag == "img"]) == figures
 
 
 def test_the_command_writes_the_page_where_it_is_reported(sweep, tmp_path, capsys):
@@ -291,10 +341,7 @@ def test_what_is_no_run_or_has_no_results_is_an_error(tmp_path, capsys):
     for folder, message in (
         ("", "is no run: it has neither config.json nor study.json; name a run's folder"),
         ("nowhere", "nowhere is no folder; name the folder of a run, as in runs/"),
-        (
-            "sweep",
-            f"results.parquet is missing: the sweep is not finished; go on with `python -m agents resume {tmp_path}/",
-        ),
+        ("sweep", "sweep/study.json is damaged: it has no checksum, and was written with one; restore it from a"),
         ("train", "train has no results yet: no chunk is finished; go on with `python -m agents resume"),
         ("odd", "odd has not what a run has written: 'env' is missing"),
     ):

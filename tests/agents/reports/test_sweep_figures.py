@@ -41,7 +41,7 @@ def test_with_halving_all_are_compared_after_the_first_rung_in_colours_of_how_fa
     assert _points(figure, sweep_figures.COLOURS["went on"]) == [(0.002, 9.0)]
     assert _points(figure, sweep_figures.COLOURS["stopped"]) == [(0.003, 70.0)]
     (axes,) = figure.axes
-    assert axes.get_ylabel() == "regret after 100 steps"
+    assert axes.get_ylabel() == "regret\nafter 100 steps"
     (crosses,) = [line for line in axes.lines if line.get_marker() == "x"]
     assert crosses.get_xdata().tolist() == [0.004]  # who diverged is not left out
 
@@ -67,6 +67,18 @@ def test_choices_have_a_place_each_and_lists_are_named():
         "[16, 16]", "[64, 64]", "[256]",
     ]  # fmt: skip
     assert [label.get_text() for label in figures["config.double_q"].axes[0].get_xticklabels()] == ["false", "true"]
+
+
+GRID = [1e-4, 1e-3, 3e-3, 1e-2]
+
+
+def test_the_values_of_a_grid_have_a_place_and_a_tick_each():
+    trials = [trial(4 * k + i, 0, 1.0 + i, values={RATE: value}) for i, value in enumerate(GRID) for k in range(2)]
+    (axes,) = sweep_figures.marginals(trials, dataclasses.replace(ONE_NAME, log_scaled=frozenset()))[RATE].axes
+    assert axes.get_xticks().tolist() == [0, 1, 2, 3]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.0001", "0.001", "0.003", "0.01"]
+    dots = {(x, y) for line in axes.lines if line.get_marker() == "o" for x, y in zip(*line.get_data(), strict=True)}
+    assert dots == {(0, 1.0), (1, 2.0), (2, 3.0), (3, 4.0)}
 
 
 def test_the_best_curves_show_the_median_over_seeds():
