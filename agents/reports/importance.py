@@ -4,6 +4,7 @@ A random forest is fitted to the scores, and its variance over the ranges is spl
 by itself. What is left to 1 is what names do together. The forest's own random numbers are fixed.
 """
 
+import importlib.util
 import math
 from collections.abc import Mapping, Sequence
 
@@ -34,11 +35,10 @@ def shares(
       ImportError: without Optuna or scikit-learn.
       ValueError: for fewer than `FEWEST` configurations, equal scores, or fewer than two names that vary.
     """
-    try:
-        import optuna
-        import sklearn  # noqa: F401, which Optuna imports only later
-    except ImportError as error:
-        raise ImportError(f"parameter importance needs Optuna and scikit-learn: {INSTALL}") from error
+    if any(importlib.util.find_spec(name) is None for name in ("optuna", "sklearn")):  # Optuna's forest is the latter's
+        raise ImportError(f"parameter importance needs Optuna and scikit-learn: {INSTALL}")
+    import optuna
+
     known = [one for one in ranked if all(one.values.get(name) is not None for name in summary.swept)]
     names = [name for name in summary.swept if len({str(one.values[name]) for one in known}) > 1]
     if len(known) < FEWEST or len(names) < 2:
