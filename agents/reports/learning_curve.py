@@ -7,7 +7,7 @@ import numpy as np
 from heartpole_jax.drawing.charts import style
 from heartpole_jax.evaluation import gap_name
 
-_LOWEST_REGRET = 1e-3  # what the few episodes after a chunk can distinguish from 0
+LOWEST_REGRET = 1e-3  # what the few episodes after a chunk can distinguish from 0
 _LARGEST = 1e300  # beyond which an axis overflows
 _MARGINS = {"left": 0.085, "right": 0.9, "top": 0.87, "bottom": 0.095, "hspace": 0.42}
 
@@ -24,7 +24,7 @@ def draw(records: Sequence[Mapping[str, float | None]], title: str, evaluation_e
     """
     if not records:
         raise ValueError("a learning curve needs at least one record, got none")
-    steps = _column(records, "env_steps")
+    steps = column(records, "env_steps")
     if not np.all(np.isfinite(steps)) or steps[-1] <= 0:
         raise ValueError(f"a learning curve needs records after steps that are known, got {steps[-1]}")
     figure = style.new_figure(style.SLIDE)
@@ -38,34 +38,34 @@ def draw(records: Sequence[Mapping[str, float | None]], title: str, evaluation_e
         axes.xaxis.set_major_locator(style.MaxNLocator(10, steps=[1, 2, 5, 10]))
     for axes in (score, loss):
         axes.tick_params(axis="x", labelbottom=False)
-    if np.any(np.isfinite(_column(records, "regret"))):
+    if np.any(np.isfinite(column(records, "regret"))):
         name = gap_name(bool(records[-1]["certified"]))
-        _draw_regret(score, steps, _column(records, "regret"), f"{name} of the greedy policy", evaluation_episodes)
+        _draw_regret(score, steps, column(records, "regret"), f"{name} of the greedy policy", evaluation_episodes)
     else:
-        _draw_returns(score, steps, _column(records, "greedy_return"), _column(records, "episode_return"))
-    _plot(loss, "loss: Huber, mean over a chunk's updates", steps, _column(records, "loss"), style.BLUE)
-    _logarithmic(loss, _column(records, "loss"))
-    _draw_schedules(schedule, steps, _column(records, "epsilon"), _column(records, "learning_rate"))
+        _draw_returns(score, steps, column(records, "greedy_return"), column(records, "episode_return"))
+    _plot(loss, "loss: Huber, mean over a chunk's updates", steps, column(records, "loss"), style.BLUE)
+    _logarithmic(loss, column(records, "loss"))
+    _draw_schedules(schedule, steps, column(records, "epsilon"), column(records, "learning_rate"))
     figure.text(_MARGINS["left"], 0.945, style.plain(title), fontsize=style.TITLE_SIZE, color=style.INK)
-    if lost := _not_finite(records):
+    if lost := not_finite(records):
         text = f"left out, since not finite: {', '.join(lost)}"
         figure.text(_MARGINS["left"], 0.015, text, fontsize=style.TICK_SIZE, color=style.VERMILLION)
     return figure
 
 
-def _not_finite(records: Sequence[Mapping[str, float | None]]) -> list[str]:
+def not_finite(records: Sequence[Mapping[str, float | None]]) -> list[str]:
     """The names of what is drawn that have values which are no numbers; a missing value is none of them."""
     drawn = ("regret", "greedy_return", "episode_return", "loss", "epsilon", "learning_rate")
     return [
         name.replace("_", " ")
         for name in drawn
-        if any(record[name] is not None and not abs(record[name] or 0.0) <= _LARGEST for record in records)
+        if any((value := record.get(name)) is not None and not abs(value) <= _LARGEST for record in records)
     ]
 
 
 def _draw_regret(axes: style.Axes, steps: np.ndarray, regret: np.ndarray, name: str, episodes: int) -> None:
-    shown = np.where(np.isfinite(regret), np.maximum(regret, _LOWEST_REGRET), np.nan)
-    text = f"{name}, {episodes:,} episodes after each chunk (below {_LOWEST_REGRET:g} drawn there)"
+    shown = np.where(np.isfinite(regret), np.maximum(regret, LOWEST_REGRET), np.nan)
+    text = f"{name}, {episodes:,} episodes after each chunk (below {LOWEST_REGRET:g} drawn there)"
     _plot(axes, text, steps, shown, style.VERMILLION)
     _logarithmic(axes, shown)
     axes.grid(axis="y", color=style.PALE, linewidth=0.6)
@@ -109,9 +109,9 @@ def _logarithmic(axes: style.Axes, values: np.ndarray) -> None:
     axes.tick_params(axis="y", which="minor", labelsize=style.TICK_SIZE, labelcolor=style.GREY, color=style.PALE)
 
 
-def _column(records: Sequence[Mapping[str, float | None]], name: str) -> np.ndarray:
+def column(records: Sequence[Mapping[str, float | None]], name: str) -> np.ndarray:
     """The values, NaN where there is none, or none that can be drawn: axes have no place for infinity."""
-    values = np.array([record[name] if record[name] is not None else np.nan for record in records], np.float64)
+    values = np.array([np.nan if (value := record.get(name)) is None else value for record in records], np.float64)
     return np.where(np.abs(values) <= _LARGEST, values, np.nan)
 
 

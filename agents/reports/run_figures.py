@@ -6,13 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.reports import sweep_axes
+from agents.reports.learning_curve import LOWEST_REGRET, column
 from agents.reports.sweep_figures import PANEL
 from heartpole_jax.drawing.charts import style
 
 Records = Sequence[Mapping[str, float | None]]
-LOWEST_REGRET = 1e-3  # what the few episodes after a chunk can distinguish from 0
 _ROOM = 0.13  # of an axis, for the text of a level
-_LARGEST = 1e300  # beyond which an axis overflows
 
 
 class Level(NamedTuple):
@@ -44,12 +43,6 @@ def curves(records: Records, regret_name: str, levels: Mapping[str, Sequence[Lev
         found["loss"] = _panel(steps, {style.BLUE: loss}, "loss, mean over a chunk", log=_is_wide(loss))
     found["schedules"] = _schedules(steps, column(records, "epsilon"), column(records, "learning_rate"))
     return found
-
-
-def column(records: Records, name: str) -> np.ndarray:
-    """The values, NaN where there is none, or none that can be drawn: axes have no place for infinity."""
-    values = np.array([np.nan if (value := record.get(name)) is None else value for record in records], np.float64)
-    return np.where(np.abs(values) <= _LARGEST, values, np.nan)
 
 
 def _returns(steps: np.ndarray, greedy: np.ndarray, exploring: np.ndarray, levels: Sequence[Level]) -> style.Figure:

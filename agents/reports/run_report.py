@@ -1,11 +1,10 @@
 """The page about a single training run: the policy's evaluation, how it came about, and how it was run."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.reports import curve_table, html_page, run_figures
+from agents.reports import curve_table, html_page, learning_curve, run_figures
 from agents.runs import checkpoints, run_folder
 from agents.sweeps import result_text
 from heartpole_jax import documents
@@ -85,8 +84,8 @@ def _page(
         done=done,
         last={name: value for name, value in records[-1].items() if name in _LAST and value is not None},
         curves=run_figures.curves(records, regret_name, {} if own is None else _levels(own, evaluation or {})),
-        lowest_regret=run_figures.LOWEST_REGRET,
-        lost=_not_finite(records),
+        lowest_regret=learning_curve.LOWEST_REGRET,
+        lost=learning_curve.not_finite(records),
         csv=curve_table.of_run(records),
         evaluation=None if evaluation is None else _evaluated(folder, evaluation),
         behaviour=behaviour,
@@ -121,16 +120,6 @@ def _levels(own: Mapping[str, Any], evaluation: Mapping[str, Any]) -> dict[str, 
 
 def _level(own: Mapping[str, Any], key: str, name: str) -> run_figures.Level:
     return run_figures.Level(own[key], f"{name} {_estimate(own, key)}", style.BLUE)
-
-
-def _not_finite(records: Sequence[Mapping[str, float | None]]) -> list[str]:
-    """The names of what is drawn that has values which are no numbers; a missing value is none of them."""
-    drawn = ("regret", "greedy_return", "episode_return", "loss", "epsilon", "learning_rate")
-    return [
-        name.replace("_", " ")
-        for name in drawn
-        if any((value := record.get(name)) is not None and not abs(value) < math.inf for record in records)
-    ]
 
 
 def _evaluated(folder: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:

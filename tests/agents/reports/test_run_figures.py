@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from agents.reports import run_figures
+from agents.reports.learning_curve import LOWEST_REGRET
 from agents.reports.run_figures import Level
 from heartpole_jax.drawing.charts import style
 
@@ -27,7 +28,7 @@ def test_the_curves_are_the_records():
     found = run_figures.curves(RECORDS, "regret", {})
     assert list(found) == ["return", "regret", "loss", "schedules"]
     assert _line(found["return"], style.VERMILLION) == [-130.0, -123.5]
-    assert _line(found["regret"], style.VERMILLION) == [6.7, run_figures.LOWEST_REGRET]  # below it, drawn there
+    assert _line(found["regret"], style.VERMILLION) == [6.7, LOWEST_REGRET]  # below it, drawn there
     assert _line(found["loss"], style.BLUE) == [2.0, 0.1]
     assert _line(found["schedules"], style.INK) == [0.5, 0.1]
     assert _line(found["schedules"], style.ORANGE) == [0.001, 0.0005]
