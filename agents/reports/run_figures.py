@@ -36,7 +36,7 @@ def curves(records: Records, regret_name: str, levels: Mapping[str, Sequence[Lev
     found = {"return": _returns(steps, greedy, exploring, levels.get("return", ()))}
     if np.any(np.isfinite(regret)):
         found[regret_name] = _panel(
-            steps, {style.VERMILLION: np.maximum(regret, LOWEST_REGRET)}, f"{regret_name} of the greedy policy",
+            steps, {style.VERMILLION: np.maximum(regret, LOWEST_REGRET)}, regret_name,
             log=_is_wide(regret), levels=levels.get("regret", ()),
         )  # fmt: skip
     if np.any(np.isfinite(loss)):

@@ -75,6 +75,8 @@ def _page(
     own = None if evaluation is None else _own(folder, evaluation)
     regret_name = gap_name(bool(records[-1].get("certified")))
     behaviour, no_behaviour = _behaviour(folder, finished=evaluation is not None)
+    levels = {} if own is None else _levels(own, evaluation or {})
+    curves = run_figures.curves(records, regret_name, levels)
     return html_page.render(
         "run.html",
         **{name: config[name] for name in ("env", "recipe", "seed", "num_steps", "evaluation_episodes")},
@@ -83,7 +85,8 @@ def _page(
         refresh=refresh,
         done=done,
         last={name: value for name, value in records[-1].items() if name in _LAST and value is not None},
-        curves=run_figures.curves(records, regret_name, {} if own is None else _levels(own, evaluation or {})),
+        curves=curves,
+        has_regret=regret_name in curves,
         lowest_regret=learning_curve.LOWEST_REGRET,
         lost=learning_curve.not_finite(records),
         csv=curve_table.of_run(records),
@@ -97,7 +100,7 @@ def _page(
 
 def _behaviour(folder: Path, finished: bool) -> tuple[Any, str]:
     """How the policy behaves; where that cannot be shown None, and why."""
-    if not finished:
+    if not finished and not (folder / "policy.json").exists():
         return None, "The policy is saved when the run is finished."
     from agents.reports import behaviour  # here, since JAX compiles for it
 
