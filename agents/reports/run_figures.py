@@ -11,7 +11,7 @@ from agents.reports.sweep_figures import PANEL
 from heartpole_jax.drawing.charts import style
 
 Records = Sequence[Mapping[str, float | None]]
-_ROOM = 0.13  # of an axis, for the text of a level
+_LINE = 0.19  # inches, of the text of a level
 
 
 class Level(NamedTuple):
@@ -64,30 +64,27 @@ def _panel(
 ) -> style.Figure:
     """Lines, by their colours, over the steps; `shown` is what the axis holds, all of the lines by default."""
     figure = style.new_figure(PANEL)
-    axes = figure.add_axes(sweep_axes.inside(figure, left=0.95, right=0.3, top=0.42, bottom=0.62))
+    top = 0.42 + _LINE * len(levels)
+    axes = figure.add_axes(sweep_axes.inside(figure, left=0.95, right=0.3, top=top, bottom=0.62))
     style.clean(axes)
     everything = [float(value) for values in lines.values() for value in values] if shown is None else shown
     low, high = sweep_axes.limits([*everything, *(level.value for level in levels)], log, lowest=LOWEST_REGRET)
-    if levels:  # room for the texts above the highest and below the lowest of them
-        room = (high / low) ** _ROOM if log else _ROOM * (high - low)
-        low, high = (low / room, high * room) if log else (low - room, high + room)
     axes.set_ylim(low, high)
     sweep_axes.scale(axes, "y", log)
-    for place, level in enumerate(sorted(levels, key=lambda level: level.value)):
-        _draw_level(axes, level._replace(value=max(level.value, LOWEST_REGRET)) if log else level, above=place > 0)
+    for place, level in enumerate(levels):
+        _draw_level(axes, level._replace(value=max(level.value, LOWEST_REGRET)) if log else level, len(levels) - place)
     for colour, values in lines.items():
         axes.plot(steps, values, color=colour, linewidth=2.0, marker="o" if len(steps) < 3 else None, zorder=3)
-    _finish(axes, steps, title)
+    _finish(axes, steps, title, above=72 * _LINE * len(levels))
     return figure
 
 
-def _draw_level(axes: style.Axes, level: Level, above: bool) -> None:
-    """A dashed line with its text above or below it."""
+def _draw_level(axes: style.Axes, level: Level, line: int) -> None:
+    """A dashed line, and its text above the axes, in the `line`-th line from them: curves cross what lies in them."""
     axes.axhline(level.value, color=level.colour, linewidth=1.3, linestyle=(0, (4, 3)), zorder=2)
     axes.annotate(
-        level.text, (1, level.value), xycoords=("axes fraction", "data"), xytext=(0, 3 if above else -3),
-        textcoords="offset points", fontsize=style.TICK_SIZE - 1, color=level.colour, horizontalalignment="right",
-        verticalalignment="bottom" if above else "top", bbox=style.OVER_LINES, zorder=4,
+        f"- -  {level.text}", (0, 1), xycoords="axes fraction", xytext=(0, 72 * _LINE * (line - 1) + 5),
+        textcoords="offset points", fontsize=style.TICK_SIZE - 1, color=level.colour,
     )  # fmt: skip
 
 
@@ -107,14 +104,15 @@ def _schedules(steps: np.ndarray, epsilon: np.ndarray, learning_rate: np.ndarray
     return figure
 
 
-def _finish(axes: style.Axes, steps: np.ndarray, title: str) -> None:
+def _finish(axes: style.Axes, steps: np.ndarray, title: str, above: float = 0.0) -> None:
+    """The axis of steps and the title, `above` points higher than usual."""
     axes.set_xlim(0, steps[-1])
     axes.xaxis.set_major_locator(style.MaxNLocator(5))
     axes.xaxis.set_major_formatter(style.FuncFormatter(lambda value, _: sweep_axes.short_steps(value)))
     axes.grid(axis="y", color=style.PALE, linewidth=0.5, alpha=0.7)
     axes.set_axisbelow(True)
     axes.set_xlabel("steps, of all environments together", fontsize=style.TICK_SIZE, color=style.GREY)
-    axes.set_title(title, loc="left", fontsize=style.TEXT_SIZE + 1, color=style.INK, pad=8)
+    axes.set_title(title, loc="left", fontsize=style.TEXT_SIZE + 1, color=style.INK, pad=8 + above)
 
 
 def _is_wide(values: np.ndarray) -> bool:

@@ -131,6 +131,7 @@ def _evaluated(folder: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "num_episodes": own["num_episodes"],
         "name": gap_name(own["certified"]),
+        "certified": own["certified"] if evaluation.get("best_known_return") is not None else None,
         "numbers": _numbers(own, evaluation),
         "table": _table(own, evaluation["policies"]),
     }

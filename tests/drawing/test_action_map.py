@@ -19,19 +19,19 @@ OBS = (1.0, 0.25, 0.0, 4.0, 100.0, 30.0)
 
 
 def coffee_when_tired(obs):
-    """A coffee below an alertness of 0.5, sleep above a hypertension of 3, else nothing."""
+    """A coffee below an alertness of 0.5, sleep above a hypertension of 0.8, else nothing."""
     tired = np.where(obs[:, 0] < 0.5, hp.Action.COFFEE, hp.Action.NOTHING)
-    return np.where(obs[:, 1] > 3, hp.Action.SLEEP, tired)
+    return np.where(obs[:, 1] > 0.8, hp.Action.SLEEP, tired)
 
 
 def test_the_map_is_the_rule_at_every_point_with_the_other_numbers_held():
     seen = []
     found = action_map(lambda obs: (seen.append(obs), coffee_when_tired(obs))[1], OBS, num_points=11)
-    assert found.alertness.tolist() == pytest.approx(np.linspace(-1, 4, 11).tolist())
-    assert found.hypertension.tolist() == pytest.approx(np.linspace(0, 9, 11).tolist())
+    assert found.alertness.tolist() == pytest.approx(np.linspace(-0.5, 1.5, 11).tolist())
+    assert found.hypertension.tolist() == pytest.approx(np.linspace(0, 1.5, 11).tolist())
     for row, hypertension in enumerate(found.hypertension):
         for column, alertness in enumerate(found.alertness):
-            expected = hp.Action.SLEEP if hypertension > 3 else hp.Action.COFFEE if alertness < 0.5 else 0
+            expected = hp.Action.SLEEP if hypertension > 0.8 else hp.Action.COFFEE if alertness < 0.5 else 0
             assert found.action[row, column] == expected
     assert np.all(seen[0][:, 2:] == OBS[2:])
     assert found.others == {"intoxication": 0.0, "time_since_slept": 4.0, "time_elapsed": 100.0, "work_done": 30.0}
@@ -39,8 +39,8 @@ def test_the_map_is_the_rule_at_every_point_with_the_other_numbers_held():
 
 def test_the_ranges_hold_what_was_visited():
     found = action_map(coffee_when_tired, OBS, visited=[(-3.0, 12.0, *OBS[2:]), OBS], num_points=5)
-    assert (found.alertness[0], found.alertness[-1]) == (-3.0, 4.0)
-    assert (found.hypertension[0], found.hypertension[-1]) == (0.0, 12.0)
+    assert (found.alertness[0], found.alertness[-1]) == (-5.0, 3.0)
+    assert (found.hypertension[0], found.hypertension[-1]) == (0.0, 18.0)
 
 
 def test_the_picture_has_the_colour_of_each_action_and_a_dot_for_each_visit():
@@ -55,7 +55,7 @@ def test_the_picture_has_the_colour_of_each_action_and_a_dot_for_each_visit():
         assert np.all(drawn[found.action == action] == colours[action])
     (dots,) = axes.lines
     assert dots.get_data()[0].tolist() == [1.0, 2.0]
-    assert image.get_extent() == pytest.approx((-1.25, 4.25, -0.45, 9.45))  # half a step around the points
+    assert image.get_extent() == pytest.approx((-0.6, 1.6, -0.075, 1.575))  # half a step around the points
 
 
 def test_a_saved_policys_map_is_how_it_acts_in_jax(tmp_path):

@@ -38,13 +38,13 @@ def action_map(
     visited: Any = None,
     num_points: int = 81,
 ) -> ActionMap:
-    """The actions over alertness and hypertension, in the ranges that frames show, and where the patient has been.
+    """The actions over alertness and hypertension, where a patient has been and half as far again.
 
     Args:
       act: observations, floats of shape (n, *env.obs_shape), to actions (n,); as `SavedPolicy.act`.
       obs: one observation of `env`: its other numbers are held.
       env: the environment.
-      visited: observations (n, *env.obs_shape) that the ranges hold as well; None for none.
+      visited: observations (n, *env.obs_shape) that the ranges hold, beside what charts always show; None for none.
       num_points: of either axis.
 
     Raises:
@@ -59,8 +59,12 @@ def action_map(
         [obs[None], np.zeros((0, size)) if visited is None else _numbers("visited", visited, (size,))]
     )
     places = [env.obs_names.index(name) for name in (X, Y)]
-    frames = {gauge.field: gauge.frame for gauge in env.gauges}
-    x, y = (_axis(frames.get(env.obs_names[place], (0.0, 1.0)), seen[:, place], num_points) for place in places)
+    shown = {gauge.field: gauge.chart for gauge in env.gauges}
+    lowest = env.observation_space().low
+    x, y = (
+        _axis(shown.get(env.obs_names[place], (0.0, 1.0)), seen[:, place], float(lowest[place]), num_points)
+        for place in places
+    )
     grid = np.tile(obs, (num_points, num_points, 1))
     grid[..., places[0]], grid[..., places[1]] = x[None, :], y[:, None]
     action = np.asarray(act(grid.reshape(-1, size)))
@@ -109,8 +113,11 @@ def draw_action_map(
     return figure
 
 
-def _axis(shown: tuple[float, float], seen: np.ndarray, num_points: int) -> np.ndarray:
-    return np.linspace(min(shown[0], seen.min()), max(shown[1], seen.max()), num_points)
+def _axis(shown: tuple[float, float], seen: np.ndarray, lowest: float, num_points: int) -> np.ndarray:
+    """Numbers over what is shown and seen, and half as far again on either side, from `lowest` on."""
+    low, high = min(shown[0], float(seen.min())), max(shown[1], float(seen.max()))
+    room = 0.5 * (high - low)
+    return np.linspace(max(low - room, lowest), high + room, num_points)
 
 
 def _rgb(colour: str) -> tuple[float, ...]:

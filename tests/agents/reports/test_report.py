@@ -230,6 +230,7 @@ def test_the_page_of_a_training_run_has_its_regret_and_its_place(run):
     found = Page(report.write(run).read_text())
     assert "Regret 0.01620 ± 0.00010 0 is optimal" in found.text
     assert "a<b (this one)" in found.text
+    assert "It is certified: no policy has more than the best known return." in found.text
     assert f"python -m agents evaluate '{run}'" in found.text
     assert "recipe heartpole-v0, seed 3, 8,192 of 8,192 steps" in found.text
     for text in ("hidden_sizes [64, 64]", "learning_rate 0.001", "python -m agents train --seed 3"):
@@ -257,6 +258,7 @@ def test_the_page_of_a_run_whose_menu_cannot_be_solved_says_that_regret_is_unkno
     run_folder.write_evaluation(run, {"evaluated": run.name, "best_known_return": None, "policies": [row]})
     found = Page(report.write(run).read_text())
     assert "Behind best known unknown no best return is known" in found.text
+    assert "certified" not in found.text
     assert "Expected return 512.50 ± 0.25" in found.text
 
 

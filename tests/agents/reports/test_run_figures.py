@@ -1,5 +1,7 @@
 """A run's figures: the records' own numbers, and the final evaluation beside them."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -36,15 +38,19 @@ def test_the_curves_are_the_records():
 
 def test_the_evaluation_is_a_line_beside_the_curve_with_its_number():
     levels = {"return": [Level(-123.32, "expected return -123.32", style.BLUE), Level(-123.3, "optimal", style.INK)]}
-    axes = run_figures.curves(RECORDS, "regret", levels)["return"].axes[0]
+    figure = run_figures.curves(RECORDS, "regret", levels)["return"]
+    axes = figure.axes[0]
     dashed = {line.get_color(): line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == "--"}
     assert dashed == {style.BLUE: -123.32, style.INK: -123.3}
-    assert {text.get_text() for text in axes.texts} == {"expected return -123.32", "optimal"}
+    assert [text.get_text() for text in axes.texts] == ["- -  expected return -123.32", "- -  optimal"]
     low, high = axes.get_ylim()
     assert low < -130
     assert high > -123.3
-    by_height = sorted(axes.texts, key=lambda text: text.get_window_extent().y0)
-    assert by_height[0].get_window_extent().y1 <= by_height[1].get_window_extent().y0  # neither lies on the other
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in (axes.title, axes._left_title, *axes.texts) if text.get_text()]
+    assert all(upper.y0 >= lower.y1 for upper, lower in itertools.pairwise(boxes))  # none lies on another
+    assert boxes[-1].y0 >= axes.get_window_extent().y1  # nor on the curve
+    assert boxes[0].y1 <= figure.bbox.height
 
 
 def test_a_run_of_an_environment_without_a_best_return_has_no_regret():
