@@ -1,9 +1,11 @@
 """The page about a run: well-formed, by itself, harmless, and with the numbers in it."""
 
 import base64
+import csv
 import dataclasses
 import html.parser
 import importlib.util
+import io
 import re
 
 import jinja2
@@ -127,6 +129,38 @@ def test_the_page_needs_nothing_else_and_links_only_files_that_are_there(sweep, 
     (css,) = re.findall(r"<style>(.*?)</style>", (sweep / "report.html").read_text(), re.S)
     assert "url(" not in css
     assert "@import" not in css
+
+
+def test_the_csv_of_a_sweep_has_the_curves_of_the_best_as_its_files_have_them(sweep, page):
+    (link,) = [own for tag, own in page.tags if tag == "a" and "download" in own]
+    rows = list(csv.DictReader(io.StringIO(base64.b64decode(link["href"].split(",")[1]).decode())))
+    trials = result_files.read(sweep)[0]
+    best = [configuration.index for configuration in results.rank(trials)[:4]]
+    assert {int(row["configuration"]) for row in rows} == set(best)
+    for own in trials:
+        if own.configuration in best:
+            found = [
+                row for row in rows if (int(row["configuration"]), int(row["seed"])) == (own.configuration, own.seed)
+            ]
+            for name in ("env_steps", *results.CURVES):
+                values = [float(row[name] or "nan") for row in found]
+                np.testing.assert_array_equal(values, own.curve[name], err_msg=name)
+
+
+def test_the_table_of_configurations_is_that_of_the_files(sweep, page):
+    cells = [" ".join(text.split()) for text in page.texts if text.strip()]
+    first = cells.index("steps", cells.index("The configurations in order")) + 1
+    ranked = results.rank(result_files.read(sweep)[0])
+    width = 3 + 1 + 4 + 2  # rank, three numbers, four names, seeds and steps
+    for place, one in enumerate(ranked[:20]):
+        row = cells[first + place * width : first + (place + 1) * width]
+        assert row[:4] == [
+            str(place + 1),
+            result_text.interval_text(one.interquartile_mean),
+            result_text.number_text(one.median.value),
+            result_text.number_text(one.worst.value),
+        ]
+        assert row[4:8] == [result_text.value_text(one.values[name]) for name in SUMMARY.swept]
 
 
 def test_every_figure_has_a_text_in_its_place_and_every_table_headers(page):

@@ -40,6 +40,7 @@ def cut(finished, folder, *slices):
     return folder
 
 
+SEARCH = 'search = "optuna"\nnum_configurations = 4\nbatch_configurations = 2'
 FIRST, SECOND, LAST = "rung-0-slice-0000", "rung-0-slice-0001", "rung-1-slice-0000"
 
 
@@ -113,3 +114,23 @@ def test_a_sweep_of_another_machine_can_be_read(finished, tmp_path):
     content = documents.read(folder / "study.json")
     documents.write(folder / "study.json", content | {"versions": content["versions"] | {"jax": "0.0.1"}})
     assert unfinished.read(folder).slices_done == 1
+
+
+def test_batches_that_a_search_has_not_proposed_yet_are_counted(tmp_path, monkeypatch):
+    pytest.importorskip("optuna")
+    monkeypatch.setenv("XLA_FLAGS", "")
+    content = tiny_study.TOML.replace('search = "grid"', SEARCH).replace(
+        "{grid = [1e-4, 3e-3]}", "{log_uniform = [1e-4, 1e-2]}"
+    )
+    (tmp_path / "tiny.toml").write_text(content)
+    assert main(["sweep", f"{tmp_path}/tiny.toml", "--slice-size", "4", "--out", f"{tmp_path}/run"]) == 0
+    folder = tmp_path / "run"
+    for path in [
+        folder / "batches" / "0001.json",
+        *(folder / "slices").glob("batch-0001*"),
+        *(folder / n for n in TABLES),
+    ]:
+        path.unlink()
+    found = unfinished.read(folder)
+    assert ({trial.configuration for trial in found.trials}, found.batches_left) == ({0, 1}, 1)
+    assert "and 1 batch of configurations not proposed yet" in " ".join(sweep_report.build(folder, folder).split())
