@@ -7,6 +7,7 @@ import html.parser
 import importlib.util
 import io
 import re
+import sys
 
 import jinja2
 import numpy as np
@@ -161,6 +162,19 @@ def test_the_table_of_configurations_is_that_of_the_files(sweep, page):
             result_text.number_text(one.worst.value),
         ]
         assert row[4:8] == [result_text.value_text(one.values[name]) for name in SUMMARY.swept]
+
+
+def test_without_scikit_learn_the_page_says_how_to_get_the_importance(sweep, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    found = Page(report.write(sweep, tmp_path / "page.html").read_text())
+    line = "Parameter importance needs Optuna and scikit-learn: pip install '.[optuna]' in the clone."
+    assert found.text.count(line) == 1
+    assert "fANOVA" not in found.text
+    assert len([tag for tag, _ in found.tags if tag == "img"]) == 4 + 4 + 1 + 1
+
+
+def test_of_more_configurations_than_rows_the_rest_is_named_with_its_file(page):
+    assert "Regret over seeds, the best 20 of 24; the others are in configurations.csv" in page.text
 
 
 def test_every_figure_has_a_text_in_its_place_and_every_table_headers(page):

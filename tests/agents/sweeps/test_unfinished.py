@@ -99,6 +99,7 @@ def test_the_page_of_an_unfinished_sweep_says_what_is_missing(finished, tmp_path
     assert "There is no best configuration yet" in text
     assert "0 finished, 0 stopped early by halving, 0 diverged, 4 between rungs" in text
     assert text.count(">2 between rungs</td>") == 2
+    assert "configurations.csv" not in text  # which is written at the end
 
 
 def test_a_damaged_slice_is_named_with_what_to_do(finished, tmp_path):
