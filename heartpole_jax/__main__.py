@@ -48,7 +48,7 @@ def _leaderboard(options: argparse.Namespace) -> None:
     if options.literature:
         return _literature(options)
     env = command_options.environment_of(options)
-    params = env_params.replaced(env, env_params.read(env, command_options.values_of(options.params)))
+    params = env_params.replaced(env, env_params.read(env, command_line.numbers(options.params, "--params")))
     chosen = {name: policies.make(name, params, env) for name in options.policies or ()}
     folder = _folder(options)
     board = evaluation.leaderboard(
@@ -89,7 +89,9 @@ def _announce(name: str) -> None:
 
 def _optimum(options: argparse.Namespace) -> None:
     out = command_options.picture_of(options.out) if options.out else None
-    params = env_params.replaced(HEARTPOLE_V0, env_params.read(HEARTPOLE_V0, command_options.values_of(options.params)))
+    params = env_params.replaced(
+        HEARTPOLE_V0, env_params.read(HEARTPOLE_V0, command_line.numbers(options.params, "--params"))
+    )
     solved, proof = optimum.sober_optimum(params), optimum.certificate(params)
     print(f"without drinks       {solved.expected_return:.5f}, a score of {solved.score:.6f}")
     print(f"of all policies      {'the same' if proof.certified else 'unknown'}: {proof.reason}")
@@ -172,7 +174,7 @@ def _sensitivity(options: argparse.Namespace) -> None:
 
     out = command_options.picture_of(options.out)
     env = command_options.environment_of(options)
-    params = env_params.replaced(env, env_params.read(env, command_options.values_of(options.params)))
+    params = env_params.replaced(env, env_params.read(env, command_line.numbers(options.params, "--params")))
     name = options.policy or env.shown_policy or next(iter(policies.of(env)))
     key = jax.random.key(options.seed)
     found = sensitivity(policies.make(name, params, env), key, params, env=env, num_episodes=options.episodes)

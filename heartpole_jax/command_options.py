@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from heartpole_jax import disk, policies, validation
+from heartpole_jax import command_line, disk, policies, validation
 from heartpole_jax.envs import environment, registry
 from heartpole_jax.envs import params as env_params
 from heartpole_jax.policies import saved_policy
@@ -15,22 +15,6 @@ from heartpole_jax.policies import saved_policy
 def environment_of(options: argparse.Namespace) -> environment.Environment:
     """The environment that is asked for, with its menu. Raises ValueError where there is none, or it takes no menu."""
     return registry.make(options.env) if options.menu is None else registry.make(options.env, menu=options.menu)
-
-
-def values_of(given: list[str]) -> dict[str, int | float]:
-    """The parameters of "name=value" by name. Raises ValueError for another form, and for a name given twice."""
-    values: dict[str, int | float] = {}
-    for text in given:
-        name, _, number = text.partition("=")
-        if not number:
-            raise ValueError(f"--params must be name=value, got {text!r}; as in --params max_steps=200")
-        if name in values:
-            raise ValueError(f"--params names {name} twice; give it once")
-        try:
-            values[name] = int(number) if number.lstrip("+-").isdigit() else float(number)
-        except ValueError:
-            raise ValueError(f"--params {name} must be a number, got {number!r}") from None
-    return values
 
 
 def policies_of(
@@ -53,7 +37,7 @@ def policies_of(
     else:
         options.env = options.env or "HeartPole-v0"
         env = environment_of(options)
-    asked = env_params.read(env, values_of(options.params))
+    asked = env_params.read(env, command_line.numbers(options.params, "--params"))
     params = env_params.replaced(env, _trained_params(loaded, asked) | asked)
     chosen = []
     for name, policy in zip(given, saved, strict=True):
