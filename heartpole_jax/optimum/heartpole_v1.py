@@ -99,7 +99,7 @@ def plain(params: EnvParams | None) -> tuple[tuple[float, ...], Any]:
 @functools.lru_cache(maxsize=2)  # each holds the policy's tables
 def _solve(leaves: tuple[float, ...], treedef: Any, resolution: float, drunk: bool) -> Solution:
     params = jax.tree.unflatten(treedef, leaves)
-    rows = _choices(params, drunk)
+    rows = choices(params, drunk)
     first = _on_grid(params, rows, grid_of(params, list(rows.values()), min(resolution, _FIRST)))
     visited = _visited(first.policy, params)
     return _on_grid(params, rows, grid_of(params, list(rows.values()), resolution, visited))
@@ -200,7 +200,7 @@ def _advantages(values: _Values, left, operators, decisions: tuple[int, ...]) ->
     return jnp.maximum(found - jnp.max(found, axis=-1, keepdims=True), _LEAST).astype(jnp.float16)
 
 
-def _choices(params: EnvParams, drunk: bool) -> dict[int, Row]:
+def choices(params: EnvParams, drunk: bool) -> dict[int, Row]:
     """The rows to consider by their numbers: without those that are plainly worse than idling, and the drinks that
     intoxicate unless `drunk`."""
     idle = next((row for row in params.menu.actions if menu.idles(row)), None)

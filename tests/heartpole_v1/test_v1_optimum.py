@@ -242,7 +242,7 @@ BRIEFLY_HAZARDOUS = pill(impairment=(0.0, 0.5), hazard=4.8)
 def test_actions_are_left_out_that_cannot_pay(row, left_out):
     """Impairing ones where they cost more than they can gain, by hand: 100 * 3.8 * 0.00124 = 0.47 a half-hour, against
     0.48 of productivity for each unit and half-hour, 0.25 * 6.3 half-hours of them."""
-    choices = optimum_v1._choices(EnvParams(menu=menu.Menu((PARAMS.menu.actions[0], row))), drunk=False)
+    choices = optimum_v1.choices(EnvParams(menu=menu.Menu((PARAMS.menu.actions[0], row))), drunk=False)
     assert (1 not in choices) == left_out
 
 

@@ -1,0 +1,169 @@
+"""An upper bound on the expected return of every policy of HeartPole-v1 that drinks no alcohol.
+
+U_t, for t half-hours left, is a multilinear function on a lattice (see `lattice`) with U_t >= T U_{t-1}, .. in whole
+cells, T being Bellman's operator: so U_t is nowhere below the optimal value, history and randomness allowed. The proof:
+docs/development/heartpole_v1.md.
+
+Half-hour by half-hour the computation goes back as far as it must. T is monotone, and T (f + c) = T f + c where no
+decision outlasts the episode. So once U_{t+P} <= U_t + c at all points of the lattice, for as many half-hours in a row
+as a decision looks back, U_{t + k P} <= U_t + k c for all k.
+"""
+
+import dataclasses
+from collections import deque
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from chex import Array
+
+from heartpole_jax import arguments, validation
+from heartpole_jax.arguments import shown
+from heartpole_jax.envs.heartpole_v1 import EnvParams
+from heartpole_jax.envs.menu import Row
+from heartpole_jax.optimum.grid import interpolation
+from heartpole_jax.optimum.heartpole_v1 import choices, plain
+from heartpole_jax.optimum.heartpole_v1_bound import lattice as lattices
+from heartpole_jax.optimum.heartpole_v1_bound.actions import Action, action_of, body_of
+from heartpole_jax.optimum.heartpole_v1_bound.backwards import half_hour
+from heartpole_jax.optimum.heartpole_v1_bound.covered import NoBound as NoBound
+from heartpole_jax.optimum.heartpole_v1_bound.covered import check, late_returns
+from heartpole_jax.optimum.heartpole_v1_bound.lattice import Lattice
+from heartpole_jax.optimum.heartpole_v1_bound.sleep import Sleep, sleep_of
+
+ROUNDING = 1e-6  # added each half-hour. Sums of 100 products at 1e2 in float64 err by 1e-12; in float32 see `actions`
+_EVERY = 24  # half-hours between the U that are kept to be compared with
+_KEPT = 12  # of them
+_CLOSE = 0.02  # the computation ends once a day improves the bound by no more
+
+
+@dataclasses.dataclass(frozen=True)
+class UpperBound:
+    """No policy without the actions `not_covered` has an expected return above `bound`."""
+
+    bound: float
+    half_hours: int  # that were computed one by one
+    period: int  # by which the rest follows: U_{t + period} <= U_t + increment; 0 if none was needed
+    increment: float
+    covered: tuple[str, ...]  # actions on the lattice
+    never_pay: tuple[str, ...]  # actions that idling beats in every state
+    not_covered: tuple[str, ...]  # actions that intoxicate
+
+
+@arguments.typed()
+def upper_bound(params: EnvParams | None = None, *, resolution: float = 1.0) -> UpperBound:
+    """What no policy exceeds that uses none of the actions that intoxicate. Any `resolution` is a bound, finer ones lower.
+
+    Args:
+      params: plain numbers. `expected_penalty` is ignored: it changes no expectation.
+      resolution: of the lattice. Work and memory grow with its cube.
+
+    Raises:
+      ValueError: for parameters that are not plain numbers, a resolution outside [0.1, 4].
+      NoBound: for parameters or a menu that the proof does not cover.
+    """
+    leaves, treedef = plain(params)
+    if not (type(resolution) in (int, float) and 0.1 <= resolution <= 4):
+        raise ValueError(f"resolution must be a number in [0.1, 4], got {shown(resolution)}")
+    params = jax.tree.unflatten(treedef, leaves)
+    with jax.enable_x64(True):
+        return computed(params, lattices.lattice_of(params, list(rows_of(params).values()), float(resolution)))
+
+
+def rows_of(params: EnvParams) -> dict[int, Row]:
+    """The rows of the menu that the lattice has, by their numbers."""
+    return choices(params, drunk=False)
+
+
+class Problem(NamedTuple):
+    """The actions on a lattice."""
+
+    actions: tuple[Action, ...]  # but for sleep
+    breaks: tuple[int, ...]  # of them, half-hours
+    sleep: Sleep
+    night: int  # half-hours of the decision to sleep
+    late: tuple[float, ...]  # at most what an action that never pays earns with 1, 2, .. half-hours left
+
+
+def problem_of(params: EnvParams, grid: Lattice) -> Problem:
+    """The covered actions of a menu on a lattice. Raises `NoBound`."""
+    rows = rows_of(params)
+    check(params, list(rows.values()), grid)
+    body = body_of(params, grid)
+    awake = [row for row in rows.values() if not row.wakes_up]
+    (bed,) = (row for row in rows.values() if row.wakes_up)
+    others = [row for number, row in enumerate(params.menu.actions) if number not in rows and row.intoxication is None]
+    return Problem(
+        actions=tuple(action_of(row, body) for row in awake),
+        breaks=tuple(row.half_hours for row in awake),
+        sleep=sleep_of(bed, params, body),
+        night=bed.half_hours + 1,
+        late=late_returns(params, others, body),
+    )
+
+
+class Values(NamedTuple):
+    """U with t, t - 1, .. half-hours left, as far as decisions look back; 0 after the end."""
+
+    awake: tuple[Array, ...]  # (s, x, w, h) each, the latest first
+    woken: tuple[Array, ...]  # (x, w, h) each, half an hour after waking up
+
+
+def no_values(problem: Problem, grid: Lattice) -> Values:
+    """Those after the end."""
+    zeros = jnp.zeros(grid.shape)
+    return Values((zeros,) * (max(problem.breaks) + 1), (zeros[0],) * problem.night)
+
+
+def earlier(values: Values, left: int, problem: Problem) -> Values:
+    """The values with one half-hour more, `left`."""
+    late = problem.late[left - 1] if left <= len(problem.late) else -np.inf
+    found = half_hour(problem.actions, problem.sleep, values.awake, values.woken[-1], late, problem.breaks)
+    found = found + ROUNDING
+    return Values((found, *values.awake[:-1]), (found[1], *values.woken[:-1]))
+
+
+def at_start(found: Array, params: EnvParams, grid: Lattice) -> float:
+    """The mean of U, (s, x, w, h), over the patients that an episode begins with: rested, calm, nothing drunk."""
+    low, high = np.array([params.wake_up_alertness_low]), np.array([params.wake_up_alertness_high])
+    weights = lattices.average(grid.wakefulness, low, high, 1.0)[0]
+    return float(interpolation(grid.stimulation, np.zeros(1), cubic=False)[0] @ np.asarray(found[0, :, :, 0]) @ weights)
+
+
+def computed(params: EnvParams, grid: Lattice) -> UpperBound:
+    """The bound on one lattice, in float64. Raises `NoBound`."""
+    problem, horizon = problem_of(params, grid), int(params.max_half_hours)
+    values, starts = no_values(problem, grid), [0.0]
+    kept: deque[tuple[int, Values]] = deque(maxlen=_KEPT)
+    best, previous = (np.inf, 0, 0, 0.0), np.inf
+    for left in range(1, horizon + 1):
+        values = earlier(values, left, problem)
+        if float(jnp.min(values.awake[0][..., -1] - values.awake[0][..., 0])) < -params.heart_attack_penalty:
+            raise NoBound("hypertension costs more than a heart attack on this lattice: take a finer one")
+        starts.append(at_start(values.awake[0], params, grid))
+        if left == horizon:
+            best = min(best, (starts[-1], left, 0, 0.0))
+        elif left % _EVERY == 0:
+            for base, then in kept:
+                increment = max(float(jnp.max(a - b)) for a, b in zip(values[0] + values[1], then[0] + then[1], strict=True))
+                period = left - base
+                times = -(-(horizon - left) // period)
+                best = min(best, (starts[horizon - times * period] + times * increment, left, period, increment))
+            if left >= problem.night:
+                kept.append((left, values))
+            if len(kept) == _KEPT and previous - best[0] < _CLOSE:
+                break
+            previous = best[0]
+    bound, left, period, increment = best
+    named = {row.name for row in rows_of(params).values()}
+    rows = params.menu.actions
+    return UpperBound(
+        bound=bound,
+        half_hours=left,
+        period=period,
+        increment=increment,
+        covered=tuple(row.name for row in rows if row.name in named),
+        never_pay=tuple(row.name for row in rows if row.name not in named and row.intoxication is None),
+        not_covered=tuple(row.name for row in rows if row.intoxication is not None),
+    )

@@ -1,0 +1,74 @@
+"""What the proof of the upper bound assumes of parameters, menu and lattice."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from heartpole_jax.envs import physiology
+from heartpole_jax.envs.heartpole_v1 import EnvParams
+from heartpole_jax.envs.menu import Row
+from heartpole_jax.optimum.heartpole_v1_bound.actions import Body, dose_of
+from heartpole_jax.optimum.heartpole_v1_bound.body import Risk
+from heartpole_jax.optimum.heartpole_v1_bound.lattice import Lattice
+
+
+class NoBound(ValueError):
+    """Parameters or a menu that the proof does not cover."""
+
+
+def check(params: EnvParams, rows: Sequence[Row], grid: Lattice) -> None:
+    """Raises `NoBound` with the first assumption that fails."""
+    tired = float(physiology.alertness_decay(grid.awake, params.fatigue_onset, params.fatigue_width))
+    asleep = [row for row in rows if row.wakes_up]
+    if len(asleep) != 1 or any(getattr(asleep[0], name) for name in ("hypertension", "stimulation", "impairment")):
+        raise NoBound("the menu must have one action that wakes up, and it no doses")
+    for row in rows:
+        alertness, stimulation = dose_of(row.alertness), dose_of(row.stimulation)
+        if row.impairment is not None or float(row.hazard) != 1.0:
+            raise NoBound(f"{row.name} impairs or changes the hazard, which is not covered; leave it out")
+        if stimulation[0] < 0 or alertness[0] < 0:
+            raise NoBound(f"{row.name} makes drowsy, which is not covered; leave it out")
+        if row.alertness is not None and (row.stimulation is not None or row.half_hours * tired < alertness[1]):
+            raise NoBound(f"{row.name} has a dose of alertness that is not covered; leave it out")
+    if not 0 < params.hypertension_decay < 1 or not 0 < params.stimulation_decay < 1:
+        raise NoBound("hypertension_decay and stimulation_decay must be below 1 and above 0")
+    if params.bedtime_stimulation_cost < 0:
+        raise NoBound("bedtime_stimulation_cost must not be negative")
+    _check_ends(params, rows, grid)
+
+
+def _check_ends(params: EnvParams, rows: Sequence[Row], grid: Lattice) -> None:
+    """That no patient leaves the lattice where its values are not held."""
+    dose = max(dose_of(row.stimulation)[1] for row in rows)
+    if grid.stimulation[0] != 0 or grid.hypertension[0] != 0 or grid.stimulation[-1] < most_stimulation(params, dose):
+        raise NoBound("the lattice of hypertension and of stimulation must begin at 0, and hold all stimulation")
+    naps = [(dose_of(row.alertness)[1], row.half_hours + 1) for row in rows if row.alertness is not None]
+    gained = max((dose * ((grid.awake - 1) // time) for dose, time in naps), default=0.0)
+    dose = max((dose for dose, _ in naps), default=0.0)
+    w = grid.wakefulness
+    last = np.searchsorted(w, params.wake_up_alertness_high + gained - 1e-9)
+    if last >= len(w) or w[last] + dose > w[-1] + 1e-9 or w[0] > params.wake_up_alertness_low:
+        raise NoBound("the lattice of wakefulness must hold all naps of a day")
+
+
+def most_stimulation(params: EnvParams, dose: float) -> float:
+    """The level that doses of at most `dose` keep below, before each."""
+    decay = float(params.stimulation_decay)
+    return dose * decay / (1.0 - decay)
+
+
+def late_returns(params: EnvParams, rows: Sequence[Row], body: Body) -> tuple[float, ...]:
+    """At most what `rows` earn with 1, 2, .. half-hours left, as long as their breaks outlast the episode.
+
+    Such a row never pays where idling has as many half-hours. With fewer left it works later than idling could: at the
+    best productivity, at the risk of a calm patient.
+    """
+    found = []
+    for left in range(1, 1 + max((row.half_hours for row in rows), default=0)):
+        risks = [
+            float(Risk(row.half_hours + 1, min(body.proclivity * float(row.hazard), 1.0), body.threshold, body.tension_decay).value(np.zeros(())))
+            for row in rows
+            if row.half_hours >= left
+        ]
+        found.append(float(body.work.value(np.array(body.work.best))) - body.penalty * min(risks))
+    return tuple(found)
