@@ -235,13 +235,13 @@ def _reward(row: Row, body: Body) -> np.ndarray:
     bends = (np.diff(grid.wakefulness)[:, None] ** 2 + np.diff(x) ** 2) / 8.0
     for s in range(grid.awake + 1):
         now = min(s + breaks, grid.awake)
-        capped, a = now == grid.awake, w - body.fatigue[now] + x
-        if s == grid.awake and row.alertness is not None:  # tiredness takes more than the dose
-            found[s] = body.work.mean(a, 0.0, 0.0, True)
-        else:
-            found[s] = body.work.mean(a, low, high, capped)
-            found[s, 0] = body.work.mean(a[0], low, high, True)
-        found[s] += around(bends * body.work.most_curved(a[:-1, :-1], a[1:, 1:], low, high, capped))
+        capped, doses = now >= grid.tired, (low, high)
+        if s >= grid.tired and row.alertness is not None:  # as if half an hour less tired instead
+            now, doses = max(now - 1, s), (0.0, 0.0)
+        a = w - body.fatigue[now] + x
+        found[s] = body.work.mean(a, *doses, capped)
+        found[s, 0] = body.work.mean(a[0], *doses, True)
+        found[s] += around(bends * body.work.most_curved(a[:-1, :-1], a[1:, 1:], *doses, capped))
     return np.swapaxes(found, 1, 2)
 
 

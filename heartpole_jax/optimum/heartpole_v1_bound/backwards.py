@@ -96,7 +96,7 @@ def sleep_value(sleep: Sleep, woken: Array) -> Array:
     return found + (added + sleep.reward)[:, None] - sleep.penalty
 
 
-@functools.partial(jax.jit, static_argnames="breaks")
+@functools.partial(jax.jit, static_argnames=("breaks", "tired"))
 def half_hour(
     actions: tuple[Action, ...],
     sleep: Sleep,
@@ -104,25 +104,47 @@ def half_hour(
     woken: Array,
     late: float,
     breaks: tuple[int, ...],
+    tired: int,
 ) -> Array:
     """U with t half-hours left.
 
     Args:
       actions: all but sleep, with `breaks` of so many half-hours.
       before: U with t - 1, t - 2, ... left.
-      late: what other actions earn at most, -inf once their breaks do not outlast the episode.
       woken: (x, w, h), U half an hour after waking up from a sleep that begins now.
+      late: what other actions earn at most, -inf once their breaks do not outlast the episode.
+      tired: the lattice's.
     """
-    asleep = sleep_value(sleep, woken)[:, None, :]
+    asleep = jnp.maximum(sleep_value(sleep, woken)[:, None, :], late)
     last = before[0].shape[0] - 1
 
-    def awake(s, actions):
-        found = jnp.broadcast_to(jnp.maximum(asleep, late), before[0].shape[1:])
+    def best(s, actions, afterwards):
+        found = jnp.broadcast_to(asleep, before[0].shape[1:])
         for action, half_hours in zip(actions, breaks, strict=True):
-            after = before[half_hours][jnp.minimum(s + half_hours + 1, last)]
+            after = afterwards(action, before[half_hours], half_hours)
             found = jnp.maximum(found, action_value(action, action.reward[s], after))
         return jax.lax.cummax(found, axis=2, reverse=True)
 
-    tired = tuple(action._replace(wakefulness=None) for action in actions)
-    found = jax.lax.map(lambda s: awake(s, actions), jnp.arange(last))
-    return jnp.concatenate([found, awake(last, tired)[None]])
+    def fresh(s):
+        return best(s, actions, lambda _, values, half_hours: values[jnp.minimum(s + half_hours + 1, last)])
+
+    # A nap leads to wakefulness as before, and half an hour less awake: tiredness takes more than the nap gives.
+    unrefreshed = tuple(action._replace(wakefulness=None) for action in actions)
+    naps = [action.wakefulness is not None for action in actions]
+    time = {id(action): nap for action, nap in zip(unrefreshed, naps, strict=True)}
+
+    def weary(s):
+        return best(
+            s,
+            unrefreshed,
+            lambda action, values, half_hours: values[jnp.minimum(s + half_hours + 1 - time[id(action)], last)],
+        )
+
+    # The last one stands for all later ones: each decision costs one cell of wakefulness.
+    lower = lambda _, values, __: jnp.concatenate([values[last, :, :1], values[last, :, :-1]], axis=1)
+    parts = [
+        jax.lax.map(fresh, jnp.arange(tired)),
+        jax.lax.map(weary, jnp.arange(tired, last)),
+        best(last, unrefreshed, lower)[None],
+    ]
+    return jnp.concatenate(parts)

@@ -11,6 +11,7 @@ as a decision looks back, U_{t + k P} <= U_t + k c for all k.
 
 import dataclasses
 from collections import deque
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
@@ -82,6 +83,7 @@ class Problem(NamedTuple):
     actions: tuple[Action, ...]  # but for sleep
     breaks: tuple[int, ...]  # of them, half-hours
     sleep: Sleep
+    tired: int  # the lattice's
     night: int  # half-hours of the decision to sleep
     late: tuple[float, ...]  # at most what an action that never pays earns with 1, 2, .. half-hours left
 
@@ -98,6 +100,7 @@ def problem_of(params: EnvParams, grid: Lattice) -> Problem:
         actions=tuple(action_of(row, body) for row in awake),
         breaks=tuple(row.half_hours for row in awake),
         sleep=sleep_of(bed, params, body),
+        tired=grid.tired,
         night=bed.half_hours + 1,
         late=late_returns(params, others, body),
     )
@@ -119,9 +122,9 @@ def no_values(problem: Problem, grid: Lattice) -> Values:
 def earlier(values: Values, left: int, problem: Problem) -> Values:
     """The values with one half-hour more, `left`."""
     late = problem.late[left - 1] if left <= len(problem.late) else -np.inf
-    found = half_hour(problem.actions, problem.sleep, values.awake, values.woken[-1], late, problem.breaks)
+    found = half_hour(problem.actions, problem.sleep, values.awake, values.woken[-1], late, problem.breaks, problem.tired)
     found = found + ROUNDING
-    return Values((found, *values.awake[:-1]), (found[1], *values.woken[:-1]))
+    return Values((found, *values.awake[:-1]), (found[min(1, len(found) - 1)], *values.woken[:-1]))
 
 
 def at_start(found: Array, params: EnvParams, grid: Lattice) -> float:
@@ -133,37 +136,72 @@ def at_start(found: Array, params: EnvParams, grid: Lattice) -> float:
 
 def computed(params: EnvParams, grid: Lattice) -> UpperBound:
     """The bound on one lattice, in float64. Raises `NoBound`."""
-    problem, horizon = problem_of(params, grid), int(params.max_half_hours)
-    values, starts = no_values(problem, grid), [0.0]
+    horizon, starts = int(params.max_half_hours), [0.0]
+    problem, values = problem_of(params, grid), None
+    for values in last_day(params, grid, min(horizon, lattices.LAST_DAY)):
+        starts.append(at_start(values.awake[0], params, grid))
     kept: deque[tuple[int, Values]] = deque(maxlen=_KEPT)
-    best, previous = (np.inf, 0, 0, 0.0), np.inf
-    for left in range(1, horizon + 1):
+    best, previous = (starts[-1] if horizon < len(starts) else np.inf, horizon, 0, 0.0), np.inf
+    for left in range(len(starts), horizon + 1):
         values = earlier(values, left, problem)
-        if float(jnp.min(values.awake[0][..., -1] - values.awake[0][..., 0])) < -params.heart_attack_penalty:
-            raise NoBound("hypertension costs more than a heart attack on this lattice: take a finer one")
+        check_regret(values, params)
         starts.append(at_start(values.awake[0], params, grid))
         if left == horizon:
             best = min(best, (starts[-1], left, 0, 0.0))
         elif left % _EVERY == 0:
             for base, then in kept:
-                increment = max(float(jnp.max(a - b)) for a, b in zip(values[0] + values[1], then[0] + then[1], strict=True))
-                period = left - base
+                increment, period = largest_increment(values, then), left - base
                 times = -(-(horizon - left) // period)
                 best = min(best, (starts[horizon - times * period] + times * increment, left, period, increment))
-            if left >= problem.night:
+            if left >= lattices.LAST_DAY + problem.night:
                 kept.append((left, values))
             if len(kept) == _KEPT and previous - best[0] < _CLOSE:
                 break
             previous = best[0]
     bound, left, period, increment = best
-    named = {row.name for row in rows_of(params).values()}
-    rows = params.menu.actions
+    solved, rows = rows_of(params), params.menu.actions
     return UpperBound(
         bound=bound,
         half_hours=left,
         period=period,
         increment=increment,
-        covered=tuple(row.name for row in rows if row.name in named),
-        never_pay=tuple(row.name for row in rows if row.name not in named and row.intoxication is None),
+        covered=tuple(row.name for row in solved.values()),
+        never_pay=tuple(
+            row.name for number, row in enumerate(rows) if number not in solved and row.intoxication is None
+        ),
         not_covered=tuple(row.name for row in rows if row.intoxication is not None),
     )
+
+
+def last_day(params: EnvParams, grid: Lattice, half_hours: int) -> Iterator[Values]:
+    """The values with 1, 2, .. half-hours left, of the last ones.
+
+    With the end near a patient may well stay awake for longer than `grid` knows, so this lattice has more half-hours
+    awake. Its values with `grid.awake` are replaced by those of a patient who is as tired for ever: what they stand for
+    in `grid`.
+    """
+    longer = dataclasses.replace(grid, awake=max(half_hours, grid.awake + 1))
+    problem, shorter = problem_of(params, longer), problem_of(params, grid)
+    weary = shorter._replace(actions=tuple(each._replace(reward=each.reward[-1:]) for each in shorter.actions), tired=0)
+    values, tired = no_values(problem, longer), no_values(problem, dataclasses.replace(grid, awake=0, tired=0))
+    for left in range(1, half_hours + 1):
+        asleep = values.woken
+        values = earlier(values, left, problem)
+        tired = earlier(tired._replace(woken=asleep), left, weary)
+        check_regret(values, params)
+        yield Values(
+            tuple(jnp.concatenate([a[:-1][: grid.awake], b]) for a, b in zip(values.awake, tired.awake, strict=True)),
+            values.woken,
+        )
+
+
+def check_regret(values: Values, params: EnvParams) -> None:
+    """Raises `NoBound` unless a heart attack costs something with whatever hypertension, on the lattice."""
+    if float(jnp.min(values.awake[0][..., -1] - values.awake[0][..., 0])) < -params.heart_attack_penalty:
+        raise NoBound("hypertension costs more than a heart attack on this lattice: take a finer one")
+
+
+def largest_increment(values: Values, then: Values) -> float:
+    """The largest difference at any point, for all half-hours that a decision looks back."""
+    pairs = zip(values.awake + values.woken, then.awake + then.woken, strict=True)
+    return max(float(jnp.max(now - before)) for now, before in pairs)

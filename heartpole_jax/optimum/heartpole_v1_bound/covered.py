@@ -18,7 +18,7 @@ class NoBound(ValueError):
 
 def check(params: EnvParams, rows: Sequence[Row], grid: Lattice) -> None:
     """Raises `NoBound` with the first assumption that fails."""
-    tired = float(physiology.alertness_decay(grid.awake, params.fatigue_onset, params.fatigue_width))
+    tired = float(physiology.alertness_decay(grid.tired, params.fatigue_onset, params.fatigue_width))
     asleep = [row for row in rows if row.wakes_up]
     if len(asleep) != 1 or any(getattr(asleep[0], name) for name in ("hypertension", "stimulation", "impairment")):
         raise NoBound("the menu must have one action that wakes up, and it no doses")
@@ -28,8 +28,10 @@ def check(params: EnvParams, rows: Sequence[Row], grid: Lattice) -> None:
             raise NoBound(f"{row.name} impairs or changes the hazard, which is not covered; leave it out")
         if stimulation[0] < 0 or alertness[0] < 0:
             raise NoBound(f"{row.name} makes drowsy, which is not covered; leave it out")
-        if row.alertness is not None and (row.stimulation is not None or row.half_hours * tired < alertness[1]):
+        if row.alertness is not None and (row.stimulation is not None or row.half_hours == 0 or tired < alertness[1]):
             raise NoBound(f"{row.name} has a dose of alertness that is not covered; leave it out")
+        if np.max(np.diff(grid.wakefulness)) > (row.half_hours + 1) * tired - alertness[1] + 1e-9:
+            raise NoBound("the lattice of wakefulness is too coarse for how tired patients are at its end of the day")
     if not 0 < params.hypertension_decay < 1 or not 0 < params.stimulation_decay < 1:
         raise NoBound("hypertension_decay and stimulation_decay must be below 1 and above 0")
     if params.bedtime_stimulation_cost < 0:
@@ -43,7 +45,7 @@ def _check_ends(params: EnvParams, rows: Sequence[Row], grid: Lattice) -> None:
     if grid.stimulation[0] != 0 or grid.hypertension[0] != 0 or grid.stimulation[-1] < most_stimulation(params, dose):
         raise NoBound("the lattice of hypertension and of stimulation must begin at 0, and hold all stimulation")
     naps = [(dose_of(row.alertness)[1], row.half_hours + 1) for row in rows if row.alertness is not None]
-    gained = max((dose * ((grid.awake - 1) // time) for dose, time in naps), default=0.0)
+    gained = max((dose * ((grid.tired - 1) // time) for dose, time in naps), default=0.0)
     dose = max((dose for dose, _ in naps), default=0.0)
     w = grid.wakefulness
     last = np.searchsorted(w, params.wake_up_alertness_high + gained - 1e-9)

@@ -14,7 +14,8 @@ from heartpole_jax.envs.menu import Row
 from heartpole_jax.optimum.grid import interpolation
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
-_AWAKE = 40  # half-hours: later ones count as that one
+_AWAKE = 36  # half-hours: later ones count as that one
+LAST_DAY = 60  # half-hours at the end of an episode, in which patients may stay awake for longer
 _TOUCH = 1e-9  # relative: landing ranges that only touch a cell by so much do not count as in it
 
 
@@ -23,6 +24,7 @@ class Lattice:
     """Increasing points of each axis; values between them are multilinear."""
 
     awake: int  # half-hours awake are 0 .. awake, and the last stands for all later ones
+    tired: int  # from so many on a nap refreshes by less than patients tire, and counts for less
     wakefulness: np.ndarray
     stimulation: np.ndarray
     hypertension: np.ndarray
@@ -39,10 +41,10 @@ def lattice_of(params: EnvParams, rows: Sequence[Row], resolution: float) -> Lat
     root = round(resolution) if resolution >= 1 else resolution  # ever so many points a half-hour
     dose = max((row.stimulation[1] for row in rows if row.stimulation is not None), default=0.0)
     top = max(dose * kept / (1.0 - kept), 5.0)
-    x = np.linspace(0.0, 0.6, max(round(4 * resolution), 2) + 1)
+    x = np.linspace(0.0, 0.6, max(round(6 * resolution), 2) + 1)
     x = _on(_on(_on(x, 1.3, kept ** (1.0 / root)), 4.2, kept ** (0.5 / root)), top, kept ** (1.0 / root))
     h = np.linspace(0.0, 0.72, max(round(18 * resolution), 3) + 1)
-    h = _on(_on(h, 1.6, calmed ** (1.0 / root)), 2.5, calmed ** (2.0 / root))
+    h = _on(_on(h, 1.6, calmed ** (1.0 / root)), 3.0, calmed ** (2.0 / root))
     low, high = float(params.wake_up_alertness_low), float(params.wake_up_alertness_high)
     naps = [(row.alertness[1], row.half_hours + 1) for row in rows if row.alertness is not None]
     most = max((dose * ((_AWAKE - 1) // time) for dose, time in naps), default=0.0)
@@ -55,7 +57,7 @@ def lattice_of(params: EnvParams, rows: Sequence[Row], resolution: float) -> Lat
     if most > 0:
         nap = max(dose for dose, _ in naps)
         w = np.concatenate([w, high + 0.25 * np.arange(1, 7), high + 1.5 + 0.4 * np.arange(1, int(max(most + nap - 1.5, 0.0) / 0.4) + 3)])
-    return Lattice(_AWAKE, w, x, h)
+    return Lattice(_AWAKE, _AWAKE, w, x, h)
 
 
 def _on(points: np.ndarray, stop: float, ratio: float) -> np.ndarray:
