@@ -251,5 +251,7 @@ def around(cells: np.ndarray) -> np.ndarray:
         wide = [(0, 0)] * cells.ndim
         wide[axis] = (1, 1)
         cells = np.pad(cells, wide, mode="edge")
-        cells = np.maximum(np.take(cells, range(cells.shape[axis] - 1), axis), np.take(cells, range(1, cells.shape[axis]), axis))
+        cells = np.maximum(
+            np.take(cells, range(cells.shape[axis] - 1), axis), np.take(cells, range(1, cells.shape[axis]), axis)
+        )
     return cells

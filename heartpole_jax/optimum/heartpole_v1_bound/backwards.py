@@ -58,22 +58,25 @@ def beside(cells: Array, axis: int) -> Array:
 
 def action_value(action: Action, reward: Array, values: Array) -> Array:
     """The value of an action, (x, w, h), from its reward, (x, w), and the values after it; excesses included."""
-    after = values @ action.hypertension.T + beside(cells_of(action.tension_excess, values, 2), 2)
+    after = jnp.tensordot(values, action.hypertension, (2, 1)) + beside(cells_of(action.tension_excess, values, 2), 2)
     after = jnp.tensordot(action.stimulation, after, 1)
     # Whatever the hypertension.
     added = beside(cells_of(action.stimulation_excess, values, 0).max(axis=-1), 0)
     if action.wakefulness is not None:
+        # The lowest point stands for all lower wakefulness: a dose leads from there to anywhere in the first cell.
+        lowest = jnp.maximum(after[:, :1], after[:, 1:2])
         after = jnp.einsum("vw,xwh->xvh", action.wakefulness, after)
+        after = jnp.concatenate([jnp.maximum(after[:, :1], lowest), after[:, 1:]], axis=1)
         lacking = beside(cells_of(action.wakefulness_excess, values, 1).max(axis=-1), 1)
         # A dose of alertness leads to other cells of w.
         added = added.max(axis=-1, keepdims=True) + jnp.tensordot(action.stimulation, lacking, 1)
-    return after + (reward + added)[..., None] - action.penalty
+    return after + (reward + added)[..., None] - _along(action.penalty, 3, 2)
 
 
 def sleep_value(sleep: Sleep, woken: Array) -> Array:
     """The value of sleep, (x, h), from that of patients half an hour awake after it, (x, w, h)."""
     small = woken.astype(jnp.float32)
-    after = woken @ sleep.hypertension.T + beside(cells_of(sleep.tension_excess, woken, 2), 2)
+    after = jnp.tensordot(woken, sleep.hypertension, (2, 1)) + beside(cells_of(sleep.tension_excess, woken, 2), 2)
     found = jnp.einsum("kw,kx,xwh->kh", sleep.woken, sleep.worn, after)
     # Along w.
     around = jnp.einsum("cjx,xwh->cjwh", sleep.between, small)
@@ -93,7 +96,7 @@ def sleep_value(sleep: Sleep, woken: Array) -> Array:
     across = both(low, high) + both(high, low) - both(low, low) - both(high, high)
     lacking = lacking + 0.25 * jnp.maximum(across, 0.0)
     added = beside(lacking.max(axis=-1), 0)
-    return found + (added + sleep.reward)[:, None] - sleep.penalty
+    return found + (added + sleep.reward)[:, None] - sleep.penalty[None]
 
 
 @functools.partial(jax.jit, static_argnames=("breaks", "tired"))
@@ -116,35 +119,25 @@ def half_hour(
       tired: the lattice's.
     """
     asleep = jnp.maximum(sleep_value(sleep, woken)[:, None, :], late)
-    last = before[0].shape[0] - 1
+    last, naps = before[0].shape[0] - 1, [action.wakefulness is not None for action in actions]
+    unrefreshed = tuple(action._replace(wakefulness=None) for action in actions)
 
-    def best(s, actions, afterwards):
+    def best(s, actions, after):
         found = jnp.broadcast_to(asleep, before[0].shape[1:])
-        for action, half_hours in zip(actions, breaks, strict=True):
-            after = afterwards(action, before[half_hours], half_hours)
-            found = jnp.maximum(found, action_value(action, action.reward[s], after))
+        for action, half_hours, nap in zip(actions, breaks, naps, strict=True):
+            value = action_value(action, action.reward[s], after(before[half_hours], half_hours, nap))
+            found = jnp.maximum(found, value)
         return jax.lax.cummax(found, axis=2, reverse=True)
 
     def fresh(s):
-        return best(s, actions, lambda _, values, half_hours: values[jnp.minimum(s + half_hours + 1, last)])
+        return best(s, actions, lambda values, half_hours, _: values[jnp.minimum(s + half_hours + 1, last)])
 
-    # A nap leads to wakefulness as before, and half an hour less awake: tiredness takes more than the nap gives.
-    unrefreshed = tuple(action._replace(wakefulness=None) for action in actions)
-    naps = [action.wakefulness is not None for action in actions]
-    time = {id(action): nap for action, nap in zip(unrefreshed, naps, strict=True)}
-
+    # A nap leads to the wakefulness before, and to half an hour less awake: tiredness takes more than the nap gives.
     def weary(s):
-        return best(
-            s,
-            unrefreshed,
-            lambda action, values, half_hours: values[jnp.minimum(s + half_hours + 1 - time[id(action)], last)],
-        )
+        later = lambda values, half_hours, nap: values[jnp.minimum(s + half_hours + (0 if nap else 1), last)]
+        return best(s, unrefreshed, later)
 
     # The last one stands for all later ones: each decision costs one cell of wakefulness.
-    lower = lambda _, values, __: jnp.concatenate([values[last, :, :1], values[last, :, :-1]], axis=1)
-    parts = [
-        jax.lax.map(fresh, jnp.arange(tired)),
-        jax.lax.map(weary, jnp.arange(tired, last)),
-        best(last, unrefreshed, lower)[None],
-    ]
-    return jnp.concatenate(parts)
+    lower = lambda values, *_: jnp.concatenate([values[last, :, :1], values[last, :, :-1]], axis=1)
+    parts = [jax.lax.map(fresh, jnp.arange(tired)), jax.lax.map(weary, jnp.arange(tired, last))]
+    return jnp.concatenate([*parts, best(last, unrefreshed, lower)[None]])

@@ -122,9 +122,11 @@ def no_values(problem: Problem, grid: Lattice) -> Values:
 def earlier(values: Values, left: int, problem: Problem) -> Values:
     """The values with one half-hour more, `left`."""
     late = problem.late[left - 1] if left <= len(problem.late) else -np.inf
-    found = half_hour(problem.actions, problem.sleep, values.awake, values.woken[-1], late, problem.breaks, problem.tired)
+    found = half_hour(
+        problem.actions, problem.sleep, values.awake, values.woken[-1], late, problem.breaks, problem.tired
+    )
     found = found + ROUNDING
-    return Values((found, *values.awake[:-1]), (found[min(1, len(found) - 1)], *values.woken[:-1]))
+    return Values((found, *values.awake[:-1]), (found[1], *values.woken[:-1]))
 
 
 def at_start(found: Array, params: EnvParams, grid: Lattice) -> float:
@@ -177,22 +179,15 @@ def last_day(params: EnvParams, grid: Lattice, half_hours: int) -> Iterator[Valu
     """The values with 1, 2, .. half-hours left, of the last ones.
 
     With the end near a patient may well stay awake for longer than `grid` knows, so this lattice has more half-hours
-    awake. Its values with `grid.awake` are replaced by those of a patient who is as tired for ever: what they stand for
-    in `grid`.
+    awake. Its values with `grid.tired` are also those of a patient who is awake for longer, and no more alert.
     """
     longer = dataclasses.replace(grid, awake=max(half_hours, grid.awake + 1))
-    problem, shorter = problem_of(params, longer), problem_of(params, grid)
-    weary = shorter._replace(actions=tuple(each._replace(reward=each.reward[-1:]) for each in shorter.actions), tired=0)
-    values, tired = no_values(problem, longer), no_values(problem, dataclasses.replace(grid, awake=0, tired=0))
+    problem = problem_of(params, longer)
+    values = no_values(problem, longer)
     for left in range(1, half_hours + 1):
-        asleep = values.woken
         values = earlier(values, left, problem)
-        tired = earlier(tired._replace(woken=asleep), left, weary)
         check_regret(values, params)
-        yield Values(
-            tuple(jnp.concatenate([a[:-1][: grid.awake], b]) for a, b in zip(values.awake, tired.awake, strict=True)),
-            values.woken,
-        )
+        yield Values(tuple(each[: grid.awake + 1] for each in values.awake), values.woken)
 
 
 def check_regret(values: Values, params: EnvParams) -> None:

@@ -51,6 +51,8 @@ def _check_ends(params: EnvParams, rows: Sequence[Row], grid: Lattice) -> None:
     last = np.searchsorted(w, params.wake_up_alertness_high + gained - 1e-9)
     if last >= len(w) or w[last] + dose > w[-1] + 1e-9 or w[0] > params.wake_up_alertness_low:
         raise NoBound("the lattice of wakefulness must hold all naps of a day")
+    if w[1] - w[0] < dose or any(np.min(np.diff(points)) <= 0 for points in (w, grid.stimulation, grid.hypertension)):
+        raise NoBound("the points of the lattice must increase, those of wakefulness by a dose of it at first")
 
 
 def most_stimulation(params: EnvParams, dose: float) -> float:
@@ -68,7 +70,14 @@ def late_returns(params: EnvParams, rows: Sequence[Row], body: Body) -> tuple[fl
     found = []
     for left in range(1, 1 + max((row.half_hours for row in rows), default=0)):
         risks = [
-            float(Risk(row.half_hours + 1, min(body.proclivity * float(row.hazard), 1.0), body.threshold, body.tension_decay).value(np.zeros(())))
+            float(
+                Risk(
+                    row.half_hours + 1,
+                    min(body.proclivity * float(row.hazard), 1.0),
+                    body.threshold,
+                    body.tension_decay,
+                ).value(np.zeros(()))
+            )
             for row in rows
             if row.half_hours >= left
         ]

@@ -40,9 +40,11 @@ def lattice_of(params: EnvParams, rows: Sequence[Row], resolution: float) -> Lat
     kept, calmed = float(params.stimulation_decay), float(params.hypertension_decay)
     root = round(resolution) if resolution >= 1 else resolution  # ever so many points a half-hour
     dose = max((row.stimulation[1] for row in rows if row.stimulation is not None), default=0.0)
-    top = max(dose * kept / (1.0 - kept), 5.0)
+    top = dose * kept / (1.0 - kept)
     x = np.linspace(0.0, 0.6, max(round(6 * resolution), 2) + 1)
-    x = _on(_on(_on(x, 1.3, kept ** (1.0 / root)), 4.2, kept ** (0.5 / root)), top, kept ** (1.0 / root))
+    if top > 0.6:
+        x = _on(_on(x, min(1.3, top), kept ** (1.0 / root)), min(5.5, top), kept ** (0.5 / root))
+        x = _on(x, top, kept ** (1.0 / root)) if x[-1] < top else x
     h = np.linspace(0.0, 0.72, max(round(18 * resolution), 3) + 1)
     h = _on(_on(h, 1.6, calmed ** (1.0 / root)), 3.0, calmed ** (2.0 / root))
     low, high = float(params.wake_up_alertness_low), float(params.wake_up_alertness_high)
@@ -56,7 +58,13 @@ def lattice_of(params: EnvParams, rows: Sequence[Row], resolution: float) -> Lat
     )
     if most > 0:
         nap = max(dose for dose, _ in naps)
-        w = np.concatenate([w, high + 0.25 * np.arange(1, 7), high + 1.5 + 0.4 * np.arange(1, int(max(most + nap - 1.5, 0.0) / 0.4) + 3)])
+        w = np.concatenate(
+            [
+                w,
+                high + 0.25 * np.arange(1, 7),
+                high + 1.5 + 0.4 * np.arange(1, int(max(most + nap - 1.5, 0.0) / 0.4) + 3),
+            ]
+        )
     return Lattice(_AWAKE, _AWAKE, w, x, h)
 
 
@@ -136,7 +144,9 @@ def slopes(points: np.ndarray, dose: float, rate: float, origins: np.ndarray) ->
     return padded([[slope_row(points, cell) for cell, *_ in each] for each in met])
 
 
-def inside(points: np.ndarray, expectation: Callable[[np.ndarray], np.ndarray], shares: Sequence[np.ndarray]) -> np.ndarray:
+def inside(
+    points: np.ndarray, expectation: Callable[[np.ndarray], np.ndarray], shares: Sequence[np.ndarray]
+) -> np.ndarray:
     """(j, cells, ...): an expectation in cells less its linear interpolation from the ends, at some shares of each cell.
 
     `expectation(v)` has the expectations at v, (len(v), ...).
