@@ -3,8 +3,8 @@
     python benchmarks/v1_bound.py [--resolution 1.0] [--half-hours 1344] [--corrections]
 
 Prints the bound, how it came about and the time that it took. With --corrections also what the corrections of each axis
-add: the same computation without them, which bounds nothing, as long again for each. A quarter of an hour and GIGABYTES GB at
-resolution 1.0; a fraction of that with --half-hours 24.
+add: the same computation without them, which bounds nothing and takes as long again for each axis. Shorter episodes,
+--half-hours 24, take seconds or minutes.
 """
 
 import argparse

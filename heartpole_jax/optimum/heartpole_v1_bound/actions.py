@@ -26,12 +26,11 @@ from heartpole_jax.optimum.heartpole_v1_bound import lattice as lattices
 from heartpole_jax.optimum.heartpole_v1_bound.body import Risk, Work, sigmoid
 from heartpole_jax.optimum.heartpole_v1_bound.lattice import Lattice
 
-
 QUARTERS = [np.array(share) for share in (0.25, 0.5, 0.75)]
 
 
 class Excess(NamedTuple):
-    """max(0, max_j (inside U + ..)) + scale * max(0, max_k (most U + ..) - min_l (least U + ..)) + curved U + .., by cell.
+    """max(0, max_j (inside U)) + scale * max(0, max_k (most U) - min_l (least U)) + curved U, each plus its constant.
 
     The matrices are (.., cells, n), of U along the axis, and with constants of (.., cells). What is None is 0.
     """

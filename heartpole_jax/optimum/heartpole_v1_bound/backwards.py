@@ -36,7 +36,7 @@ def cells_of(excess: Excess, values: Array, axis: int) -> Array:
         most = along(excess.most, excess.most_const, small, jnp.maximum)
         least = along(excess.least, excess.least_const, small, jnp.minimum)
         found = found + _along(excess.scale, len(shape), axis) * jnp.maximum(most - least, 0.0)
-    if excess.curved is not None:
+    if excess.curved is not None and excess.curved_const is not None:
         found = found + along(excess.curved[None], excess.curved_const[None], small, jnp.maximum)
     return found
 
@@ -62,7 +62,7 @@ def action_value(action: Action, reward: Array, values: Array) -> Array:
     after = jnp.tensordot(action.stimulation, after, 1)
     # Whatever the hypertension.
     added = beside(cells_of(action.stimulation_excess, values, 0).max(axis=-1), 0)
-    if action.wakefulness is not None:
+    if action.wakefulness is not None and action.wakefulness_excess is not None:
         # The lowest point stands for all lower wakefulness: a dose leads from there to anywhere in the first cell.
         lowest = jnp.maximum(after[:, :1], after[:, 1:2])
         after = jnp.einsum("vw,xwh->xvh", action.wakefulness, after)

@@ -126,8 +126,8 @@ class Work:
         return _range_maximum(table, begin, end)
 
     def _curvature(self, low: float, high: float, capped: bool) -> np.ndarray:
-        """At least -q'' in each cell of the grid. The kink at 0 is convex and only lowers -q''; p'' and p''' are at most
-        b (1 + max(c, 0))."""
+        """At least -q'' in each cell of the grid. The kink at 0 is convex and only lowers -q''; p'' and p''' are at
+        most b (1 + max(c, 0))."""
         margin = self.ballmer * (1.0 + max(self.threshold, 0.0)) * _STEP
         if low == high:
             a = np.maximum(self._grid + low, 0.0)

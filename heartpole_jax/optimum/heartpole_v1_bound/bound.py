@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from chex import Array
 
-from heartpole_jax import arguments, validation
+from heartpole_jax import arguments
 from heartpole_jax.arguments import shown
 from heartpole_jax.envs.heartpole_v1 import EnvParams
 from heartpole_jax.envs.menu import Row
@@ -54,7 +54,7 @@ class UpperBound:
 
 @arguments.typed()
 def upper_bound(params: EnvParams | None = None, *, resolution: float = 1.0) -> UpperBound:
-    """What no policy exceeds that uses none of the actions that intoxicate. Any `resolution` is a bound, finer ones lower.
+    """What no policy exceeds that never intoxicates itself. Any resolution gives a bound, a finer one a lower bound.
 
     Args:
       params: plain numbers. `expected_penalty` is ignored: it changes no expectation.
@@ -139,7 +139,8 @@ def at_start(found: Array, params: EnvParams, grid: Lattice) -> float:
 def computed(params: EnvParams, grid: Lattice) -> UpperBound:
     """The bound on one lattice, in float64. Raises `NoBound`."""
     horizon, starts = int(params.max_half_hours), [0.0]
-    problem, values = problem_of(params, grid), None
+    problem = problem_of(params, grid)
+    values = no_values(problem, grid)
     for values in last_day(params, grid, min(horizon, lattices.LAST_DAY)):
         starts.append(at_start(values.awake[0], params, grid))
     kept: deque[tuple[int, Values]] = deque(maxlen=_KEPT)

@@ -47,7 +47,7 @@ def lattice_of(params: EnvParams, rows: Sequence[Row], resolution: float) -> Lat
         x = _on(x, top, kept ** (1.0 / root)) if x[-1] < top else x
     h = np.linspace(0.0, 0.72, max(round(18 * resolution), 3) + 1)
     h = _on(_on(h, 1.6, calmed ** (1.0 / root)), 3.0, calmed ** (2.0 / root))
-    low, high = float(params.wake_up_alertness_low), float(params.wake_up_alertness_high)
+    high = float(params.wake_up_alertness_high)
     naps = [(row.alertness[1], row.half_hours + 1) for row in rows if row.alertness is not None]
     most = max((dose * ((_AWAKE - 1) // time) for dose, time in naps), default=0.0)
     w = np.concatenate(
@@ -147,7 +147,7 @@ def slopes(points: np.ndarray, dose: float, rate: float, origins: np.ndarray) ->
 def inside(
     points: np.ndarray, expectation: Callable[[np.ndarray], np.ndarray], shares: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """(j, cells, ...): an expectation in cells less its linear interpolation from the ends, at some shares of each cell.
+    """(j, cells, ...): an expectation less its linear interpolation from the ends of a cell, at some shares of each.
 
     `expectation(v)` has the expectations at v, (len(v), ...).
     """
