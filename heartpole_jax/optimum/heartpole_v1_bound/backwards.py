@@ -105,7 +105,7 @@ def half_hour(
     sleep: Sleep,
     before: tuple[Array, ...],
     woken: Array,
-    late: float,
+    late: Array,
     breaks: tuple[int, ...],
     tired: int,
 ) -> Array:
@@ -115,10 +115,10 @@ def half_hour(
       actions: all but sleep, with `breaks` of so many half-hours.
       before: U with t - 1, t - 2, ... left.
       woken: (x, w, h), U half an hour after waking up from a sleep that begins now.
-      late: what other actions earn at most, -inf once their breaks do not outlast the episode.
+      late: (h,), what other actions earn at most, -inf once their breaks do not outlast the episode.
       tired: the lattice's.
     """
-    asleep = jnp.maximum(sleep_value(sleep, woken)[:, None, :], late)
+    asleep = jnp.maximum(sleep_value(sleep, woken), late[None])[:, None, :]
     last, naps = before[0].shape[0] - 1, [action.wakefulness is not None for action in actions]
     unrefreshed = tuple(action._replace(wakefulness=None) for action in actions)
 

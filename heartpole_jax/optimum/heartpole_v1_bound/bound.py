@@ -29,7 +29,7 @@ from heartpole_jax.optimum.heartpole_v1_bound import lattice as lattices
 from heartpole_jax.optimum.heartpole_v1_bound.actions import Action, action_of, body_of
 from heartpole_jax.optimum.heartpole_v1_bound.backwards import half_hour
 from heartpole_jax.optimum.heartpole_v1_bound.covered import NoBound as NoBound
-from heartpole_jax.optimum.heartpole_v1_bound.covered import check, late_returns
+from heartpole_jax.optimum.heartpole_v1_bound.covered import check, late_returns, within_reach
 from heartpole_jax.optimum.heartpole_v1_bound.lattice import Lattice
 from heartpole_jax.optimum.heartpole_v1_bound.sleep import Sleep, sleep_of
 
@@ -85,7 +85,7 @@ class Problem(NamedTuple):
     sleep: Sleep
     tired: int  # the lattice's
     night: int  # half-hours of the decision to sleep
-    late: tuple[float, ...]  # at most what an action that never pays earns with 1, 2, .. half-hours left
+    late: tuple[Array, ...]  # (h,) each: at most what an action that never pays earns with 1, 2, .. half-hours left
 
 
 def problem_of(params: EnvParams, grid: Lattice) -> Problem:
@@ -121,7 +121,7 @@ def no_values(problem: Problem, grid: Lattice) -> Values:
 
 def earlier(values: Values, left: int, problem: Problem) -> Values:
     """The values with one half-hour more, `left`."""
-    late = problem.late[left - 1] if left <= len(problem.late) else -np.inf
+    late = problem.late[left - 1] if left <= len(problem.late) else jnp.full(values.awake[0].shape[-1], -jnp.inf)
     found = half_hour(
         problem.actions, problem.sleep, values.awake, values.woken[-1], late, problem.breaks, problem.tired
     )
@@ -143,6 +143,7 @@ def computed(params: EnvParams, grid: Lattice) -> UpperBound:
     values = no_values(problem, grid)
     for values in last_day(params, grid, min(horizon, lattices.LAST_DAY)):
         starts.append(at_start(values.awake[0], params, grid))
+    reachable = jnp.asarray(within_reach(params, list(rows_of(params).values()), grid))
     kept: deque[tuple[int, Values]] = deque(maxlen=_KEPT)
     best, previous = (starts[-1] if horizon < len(starts) else np.inf, horizon, 0, 0.0), np.inf
     for left in range(len(starts), horizon + 1):
@@ -153,7 +154,7 @@ def computed(params: EnvParams, grid: Lattice) -> UpperBound:
             best = min(best, (starts[-1], left, 0, 0.0))
         elif left % _EVERY == 0:
             for base, then in kept:
-                increment, period = largest_increment(values, then), left - base
+                increment, period = largest_increment(values, then, reachable), left - base
                 times = -(-(horizon - left) // period)
                 best = min(best, (starts[horizon - times * period] + times * increment, left, period, increment))
             if left >= lattices.LAST_DAY + problem.night:
@@ -197,7 +198,10 @@ def check_regret(values: Values, params: EnvParams) -> None:
         raise NoBound("hypertension costs more than a heart attack on this lattice: take a finer one")
 
 
-def largest_increment(values: Values, then: Values) -> float:
-    """The largest difference at any point, for all half-hours that a decision looks back."""
-    pairs = zip(values.awake + values.woken, then.awake + then.woken, strict=True)
-    return max(float(jnp.max(now - before)) for now, before in pairs)
+def largest_increment(values: Values, then: Values, reachable: Array) -> float:
+    """The largest difference at any point that matters, for all half-hours that a decision looks back."""
+    awake = zip(values.awake, then.awake, strict=True)
+    woken = zip(values.woken, then.woken, strict=True)
+    within = lambda difference, where: float(jnp.max(jnp.where(where[..., None], difference, -jnp.inf)))
+    everywhere = max(within(now - before, reachable[:, None]) for now, before in awake)
+    return max(everywhere, *(within(now - before, reachable[1][None]) for now, before in woken))

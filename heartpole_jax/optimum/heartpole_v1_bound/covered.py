@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+import jax.numpy as jnp
 import numpy as np
+from chex import Array
 
 from heartpole_jax.envs import physiology
 from heartpole_jax.envs.heartpole_v1 import EnvParams
@@ -55,31 +57,39 @@ def _check_ends(params: EnvParams, rows: Sequence[Row], grid: Lattice) -> None:
         raise NoBound("the points of the lattice must increase, those of wakefulness by a dose of it at first")
 
 
+def within_reach(params: EnvParams, rows: Sequence[Row], grid: Lattice) -> np.ndarray:
+    """(s, w): whether a patient may be in one of the cells beside a point, by the naps that a day has had time for."""
+    naps = [(dose_of(row.alertness)[1], row.half_hours + 1) for row in rows if row.alertness is not None]
+    awake = np.minimum(np.arange(grid.awake + 1), grid.tired + 1)
+    most = params.wake_up_alertness_high + max(
+        (dose * (awake // time) for dose, time in naps), default=0.0 * awake, key=max
+    )
+    below = np.append(-np.inf, grid.wakefulness[:-1])
+    return below <= most[:, None] + 1e-9
+
+
 def most_stimulation(params: EnvParams, dose: float) -> float:
     """The level that doses of at most `dose` keep below, before each."""
     decay = float(params.stimulation_decay)
     return dose * decay / (1.0 - decay)
 
 
-def late_returns(params: EnvParams, rows: Sequence[Row], body: Body) -> tuple[float, ...]:
-    """At most what `rows` earn with 1, 2, .. half-hours left, as long as their breaks outlast the episode.
+def late_returns(params: EnvParams, rows: Sequence[Row], body: Body) -> tuple[Array, ...]:
+    """At most what `rows` earn with 1, 2, .. half-hours left, as long as their breaks outlast the episode: (h,) each.
 
     Such a row never pays where idling has as many half-hours. With fewer left it works later than idling could: at the
-    best productivity, at the risk of a calm patient.
+    best productivity, at the risk of its hypertension.
     """
-    found = []
+    h, found = body.lattice.hypertension, []
+    highest = float(body.work.value(np.array(body.work.best)))
     for left in range(1, 1 + max((row.half_hours for row in rows), default=0)):
-        risks = [
-            float(
-                Risk(
-                    row.half_hours + 1,
-                    min(body.proclivity * float(row.hazard), 1.0),
-                    body.threshold,
-                    body.tension_decay,
-                ).value(np.zeros(()))
-            )
-            for row in rows
-            if row.half_hours >= left
-        ]
-        found.append(float(body.work.value(np.array(body.work.best))) - body.penalty * min(risks))
+        costs = []
+        for row in rows:
+            if row.half_hours >= left:
+                hazard = min(body.proclivity * float(row.hazard), 1.0)
+                risk = Risk(row.half_hours + 1, hazard, body.threshold, body.tension_decay)
+                lacking = np.diff(h) ** 2 / 8.0 * risk.most_curved(h[1:])
+                lacking = np.maximum(np.append(lacking, 0.0), np.append(0.0, lacking))
+                costs.append(risk.value(h) - lacking)
+        found.append(jnp.asarray(highest - body.penalty * np.min(costs, axis=0)))
     return tuple(found)
