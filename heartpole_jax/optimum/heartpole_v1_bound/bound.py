@@ -35,6 +35,7 @@ from heartpole_jax.optimum.heartpole_v1_bound.sleep import Sleep, sleep_of
 
 ROUNDING = 1e-6  # added each half-hour. Sums of 100 products at 1e2 in float64 err by 1e-12; in float32 see `actions`
 _EVERY = 24  # half-hours between the U that are kept to be compared with
+_COMPARED = 4  # half-hours between those that are compared with them; a divisor of _EVERY
 _KEPT = 12  # of them
 _CLOSE = 0.02  # the computation ends once a day improves the bound by no more
 
@@ -152,16 +153,17 @@ def computed(params: EnvParams, grid: Lattice) -> UpperBound:
         starts.append(at_start(values.awake[0], params, grid))
         if left == horizon:
             best = min(best, (starts[-1], left, 0, 0.0))
-        elif left % _EVERY == 0:
+        elif left % _COMPARED == 0:  # days have a length of their own: the increments are least over whole days
             for base, then in kept:
                 increment, period = largest_increment(values, then, reachable), left - base
                 times = -(-(horizon - left) // period)
                 best = min(best, (starts[horizon - times * period] + times * increment, left, period, increment))
-            if left >= lattices.LAST_DAY + problem.night:
-                kept.append((left, values))
+        if left % _EVERY == 0:
             if len(kept) == _KEPT and previous - best[0] < _CLOSE:
                 break
             previous = best[0]
+            if left >= lattices.LAST_DAY + problem.night:
+                kept.append((left, values))
     bound, left, period, increment = best
     solved, rows = rows_of(params), params.menu.actions
     return UpperBound(
