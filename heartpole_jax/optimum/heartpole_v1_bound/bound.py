@@ -37,7 +37,7 @@ ROUNDING = 1e-6  # added each half-hour. Sums of 100 products at 1e2 in float64 
 _EVERY = 24  # half-hours between the U that are kept to be compared with
 _COMPARED = 4  # half-hours between those that are compared with them; a divisor of _EVERY
 _KEPT = 12  # of them
-_CLOSE = 0.02  # the computation ends once a day improves the bound by no more
+_CLOSE, _DAYS = 0.02, 8  # the computation ends once so many times _EVERY improve the bound by no more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +146,8 @@ def computed(params: EnvParams, grid: Lattice) -> UpperBound:
         starts.append(at_start(values.awake[0], params, grid))
     reachable = jnp.asarray(within_reach(params, list(rows_of(params).values()), grid))
     kept: deque[tuple[int, Values]] = deque(maxlen=_KEPT)
-    best, previous = (starts[-1] if horizon < len(starts) else np.inf, horizon, 0, 0.0), np.inf
+    best = (starts[-1] if horizon < len(starts) else np.inf, horizon, 0, 0.0)
+    bests: deque[float] = deque(maxlen=_DAYS)
     for left in range(len(starts), horizon + 1):
         values = earlier(values, left, problem)
         check_regret(values, params)
@@ -159,9 +160,9 @@ def computed(params: EnvParams, grid: Lattice) -> UpperBound:
                 times = -(-(horizon - left) // period)
                 best = min(best, (starts[horizon - times * period] + times * increment, left, period, increment))
         if left % _EVERY == 0:
-            if len(kept) == _KEPT and previous - best[0] < _CLOSE:
+            if len(bests) == _DAYS and bests[0] - best[0] < _CLOSE:
                 break
-            previous = best[0]
+            bests.append(best[0])
             if left >= lattices.LAST_DAY + problem.night:
                 kept.append((left, values))
     bound, left, period, increment = best
