@@ -87,7 +87,7 @@ def write(out: str | Path, folder: str | Path | None = None) -> Path:
 
 
 def _read(name: str) -> str:
-    return (FOLDER / name).read_text("utf-8")
+    return (FOLDER / name).read_text(encoding="utf-8")
 
 
 def _colours() -> str:
