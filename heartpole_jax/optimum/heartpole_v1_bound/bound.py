@@ -37,7 +37,7 @@ ROUNDING = 1e-6  # added each half-hour. Sums of 100 products at 1e2 in float64 
 _EVERY = 24  # half-hours between the U that are kept to be compared with
 _COMPARED = 4  # half-hours between those that are compared with them; a divisor of _EVERY
 _KEPT = 12  # of them
-_CLOSE, _DAYS = 0.02, 8  # the computation ends once so many times _EVERY improve the bound by no more
+_CLOSE, _DAYS = 0.02, 8  # the computation ends once so many half-days improve the bound by no more
 
 
 @dataclasses.dataclass(frozen=True)
