@@ -19,7 +19,7 @@ import numpy as np
 import optax
 
 import heartpole_jax as hp
-from heartpole_jax import policies, threefry
+from heartpole_jax import command_line, policies, threefry, validation
 from heartpole_jax.policies import policy_files, q_network
 from heartpole_jax.policies.transforms import TRANSFORMS
 from heartpole_jax.policy import Policy
@@ -104,8 +104,12 @@ def evaluate(policy, num_envs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="the folder to write the policy to")
-    parser.add_argument("--episodes", type=int, default=16_384, help="of the evaluation")
+    parser.add_argument("--episodes", type=command_line.count, default=16_384, help="of the evaluation")
     options = parser.parse_args()
+    try:
+        validation.check_folder(options.out)
+    except ValueError as error:
+        parser.error(str(error))
     start, keys = time.time(), iter(jax.random.split(jax.random.key(SEED), 1 + 2 * ROUNDS))
     best, weights = policies.make("optimal", env=ENV), initial(next(keys))
     data = []

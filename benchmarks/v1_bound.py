@@ -29,8 +29,12 @@ def main() -> None:
     parser.add_argument("--corrections", action="store_true")
     options = parser.parse_args()
     use_all_cores()
-    params, started = EnvParams(max_half_hours=options.half_hours), time.monotonic()
-    found = upper_bound(params, resolution=options.resolution)
+    started = time.monotonic()
+    try:
+        params = EnvParams(max_half_hours=options.half_hours)
+        found = upper_bound(params, resolution=options.resolution)
+    except ValueError as error:
+        parser.error(str(error))
     print(f"no policy of {', '.join(found.covered)} exceeds {found.bound:.2f} in {options.half_hours} half-hours")
     print(f"never pays: {', '.join(found.never_pay)}; not covered: {', '.join(found.not_covered)}")
     print(f"{found.half_hours} half-hours one by one", end="")

@@ -15,7 +15,8 @@ import numpy as np
 
 import heartpole_jax as hp
 from agents import dqn
-from heartpole_jax.drawing.frames.animation import save_animation
+from heartpole_jax import command_line, validation
+from heartpole_jax.drawing.frames import animation
 
 DAY = 72  # half-hours: a frame shows 36
 CONFIG = dqn.DQNConfig(
@@ -38,9 +39,14 @@ def a_day(policy, seed: int):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, default=0, help="default %(default)s")
+    parser.add_argument("--seed", type=command_line.seed, default=0, help="default %(default)s")
     parser.add_argument("--out", type=Path, default=Path("first-and-last-day.webp"), help="default %(default)s")
     options = parser.parse_args()
+    try:
+        animation.check_kind(options.out)
+        validation.check_folder(options.out.absolute().parent)
+    except ValueError as error:
+        parser.error(str(error))
     trained = dqn.train(
         jax.random.key(options.seed), HYPERPARAMS, CONFIG, num_chunks=16, iterations_per_chunk=512,
         evaluation_episodes=16,
@@ -50,7 +56,7 @@ def main() -> None:
         "A DQN's first day of training: it acts at random": a_day(hp.policies.uniformly_random(), options.seed),
         f"Its last, {decisions:,} decisions later": a_day(dqn.greedy(trained.best_weights, CONFIG), options.seed),
     }
-    save_animation(days, options.out)
+    animation.save_animation(days, options.out)
     print(f"written: {options.out}, {options.out.stat().st_size / 1e6:.2f} MB")
 
 

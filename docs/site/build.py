@@ -93,10 +93,15 @@ def _relative(page: Path, target: Path) -> str:
     return "../" * (len(page.parts) - 1) + target.as_posix()
 
 
-def serve(port: int) -> None:
-    """Serves the built site on 127.0.0.1 until Ctrl-C."""
+def server_on(port: int) -> http.server.ThreadingHTTPServer:
+    """A server of the site on a port of 127.0.0.1. Raises OSError or OverflowError where that cannot be had."""
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=SITE)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+    return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+
+
+def serve(server: http.server.ThreadingHTTPServer) -> None:
+    """Serves the built site until Ctrl-C."""
+    with server:
         print(f"http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)", flush=True)
         try:
             server.serve_forever()
@@ -109,6 +114,10 @@ def main() -> int:
     parser.add_argument("--serve", action="store_true", help="serve the site afterwards, on 127.0.0.1")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     options = parser.parse_args()
+    try:
+        server = server_on(options.port) if options.serve else None
+    except (OSError, OverflowError) as error:
+        parser.error(f"cannot serve on port {options.port}: {error}; --port 0 takes a free one")
     lay_out()
     command = [str(Path(sys.executable).parent / "zensical"), "build", "--strict", "--clean"]
     built = subprocess.run(command, cwd=PAGES.parent)
@@ -118,8 +127,8 @@ def main() -> int:
     print("\n".join(broken) or f"{len(list(SITE.rglob('*.html')))} pages in {SITE.relative_to(ROOT)}, no broken link")
     if broken:
         return 1
-    if options.serve:
-        serve(options.port)
+    if server:
+        serve(server)
     return 0
 
 

@@ -7,12 +7,11 @@
 import argparse
 import sys
 import warnings
-from pathlib import Path
 
 import jax
 import numpy as np
 
-from heartpole_jax import command_line, disk, identification, validation
+from heartpole_jax import command_line, command_options, identification, validation
 from heartpole_jax.envs import params as env_params
 from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0
 from heartpole_jax.identification import csv_files
@@ -39,9 +38,7 @@ def _fail(error: Exception, status: int) -> int:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    out = disk.as_path(options.out) if options.out else None
-    if out:
-        _check_picture(out)
+    out = command_options.picture_of(options.out) if options.out else None
     traces = csv_files.read_csv(options.file)
     params = env_params.replaced(
         HEARTPOLE_V0, env_params.read(HEARTPOLE_V0, command_line.numbers(options.params, "--params"))
@@ -72,13 +69,6 @@ def _fit(options: argparse.Namespace) -> None:
         name, trace = next(iter(traces.items()))
         style.save(fit.draw_fit(trace, found.params, found.observation_noise, f"{name}: seen and expected"), out)
         print(f"written: {out}", file=sys.stderr)
-
-
-def _check_picture(path: Path) -> None:
-    from heartpole_jax.drawing.charts import style
-
-    style.check_kind(path)
-    validation.check_folder(path.absolute().parent)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -64,8 +64,7 @@ def save_animation(
       ValueError: for another ending, no episodes, or an environment without gauges.
       OSError: where it cannot be written.
     """
-    if path.suffix.lower() not in KINDS:
-        raise ValueError(f"an animation must end in {' or '.join(KINDS)}, got {path.name!r}")
+    check_kind(path)
     if not episodes:
         raise ValueError("an animation shows one episode at least, got none")
     images, durations = [], []
@@ -75,6 +74,12 @@ def save_animation(
         images += frames
         durations += [_MILLISECONDS] * (len(frames) - 1) + [_LAST_MILLISECONDS]
     disk.write_atomic(path, _encoded(images, durations, path.suffix[1:].lower()))
+
+
+def check_kind(path: Path) -> None:
+    """Raises ValueError where `save_animation` would, for the ending."""
+    if path.suffix.lower() not in KINDS:
+        raise ValueError(f"an animation must end in {' or '.join(KINDS)}, got {path.name!r}")
 
 
 def _encoded(images: list[Image.Image], durations: list[int], kind: str) -> bytes:
