@@ -56,3 +56,11 @@ def test_what_is_no_animation_is_refused(records, tmp_path):
     with pytest.raises(ValueError, match="one episode at least"):
         animation.save_animation({}, tmp_path / "day.gif")
     assert not list(tmp_path.iterdir())
+
+
+def test_heart_attacks_are_counted():
+    params = hp.EnvParams(heart_attack_proclivity=1.0, heart_attack_threshold=-50.0)
+    records = hp.rollout(
+        hp.policies.always(hp.Action.NOTHING), jax.random.key(0), params, num_envs=1, num_steps=3, record=hp.everything
+    ).records
+    assert [moment.num_heart_attacks for moment in animation.moments_of(records)] == [0, 1, 2, 3]

@@ -232,3 +232,13 @@ def test_the_risks_value_slope_and_curvature_are_those_of_a_night():
     assert (risk.most_curved(y[1:-1]) < 1.6 * np.abs(bend) + 0.02).all()
     assert risk.convex(3.0)
     assert not risk.convex(12.0)
+
+
+@pytest.mark.parametrize(
+    ("awake", "woken", "reachable", "increment"),
+    [([1, 5], 2, [True, True], 5), ([1, 5], 7, [True, True], 7), ([1, 5], 7, [True, False], 1)],
+)
+def test_a_period_adds_the_most_at_any_point_that_matters(awake, woken, reachable, increment):
+    now = bound.Values((jnp.array(awake, float).reshape(2, 1, 1, 1),), (jnp.full((1, 1, 1), float(woken)),))
+    then = jax.tree.map(jnp.zeros_like, now)
+    assert bound.largest_increment(now, then, jnp.array(reachable)[:, None]) == increment
