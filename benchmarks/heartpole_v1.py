@@ -24,7 +24,7 @@ from heartpole_jax.envs import menu as menus
 from heartpole_jax.envs.heartpole_v1 import EnvParams
 from heartpole_jax.envs.menu import Menu, Row
 from heartpole_jax.evaluation import heartpole_v1 as evaluation_v1
-from heartpole_jax.optimum import heartpole_v1 as optimum_v1
+from heartpole_jax.optimum.heartpole_v1 import solve
 from heartpole_jax.policy import Policy
 
 NUM_ENVS, NUM_STEPS = 8192, 260
@@ -99,7 +99,7 @@ def _drawn(params, carry, obs, action):
 def optimum(resolutions, drunk: bool) -> None:
     for resolution in resolutions:
         began = time.perf_counter()
-        solution = optimum_v1.solve(resolution=resolution, drunk=drunk)
+        solution = solve(resolution=resolution, drunk=drunk)
         spent = time.perf_counter() - began
         found = evaluation.evaluate(solution.policy, jax.random.key(1), env=make("HeartPole-v1")).expected_return
         print(

@@ -15,9 +15,9 @@ import jax
 
 from heartpole_jax.command_line import use_all_cores
 from heartpole_jax.envs.heartpole_v1 import EnvParams
-from heartpole_jax.optimum.heartpole_v1_bound import bound, upper_bound
-from heartpole_jax.optimum.heartpole_v1_bound import lattice as lattices
-from heartpole_jax.optimum.heartpole_v1_bound.actions import Excess
+from heartpole_jax.optimum.heartpole_v1.bound import lattice as lattices
+from heartpole_jax.optimum.heartpole_v1.bound import upper_bound, upper_solution
+from heartpole_jax.optimum.heartpole_v1.bound.actions import Excess
 
 AXES = {"hypertension": "tension_excess", "stimulation": "stimulation_excess", "wakefulness": "wakefulness_excess"}
 
@@ -49,7 +49,7 @@ def main() -> None:
 
 def without(params: EnvParams, resolution: float, field: str) -> float:
     """The same where one axis of the actions but sleep is interpolated without correction: no bound."""
-    made = bound.problem_of
+    made = upper_solution.problem_of
 
     def problem_of(params, grid):
         problem = made(params, grid)
@@ -58,13 +58,13 @@ def without(params: EnvParams, resolution: float, field: str) -> float:
         ]
         return problem._replace(actions=tuple(actions))
 
-    bound.problem_of = problem_of
+    upper_solution.problem_of = problem_of
     try:
         with jax.enable_x64(True):
-            rows = list(bound.rows_of(params).values())
-            return bound.computed(params, lattices.lattice_of(params, rows, resolution)).bound
+            rows = list(upper_solution.rows_of(params).values())
+            return upper_solution.computed(params, lattices.lattice_of(params, rows, resolution)).bound
     finally:
-        bound.problem_of = made
+        upper_solution.problem_of = made
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from heartpole_jax.envs import heartpole_v1, physiology
 from heartpole_jax.envs import params as env_params
 from heartpole_jax.evaluation import menu_report, tables
 from heartpole_jax.gradients import sensitivity
-from heartpole_jax.optimum import heartpole_v1 as optimum_v1
+from heartpole_jax.optimum.heartpole_v1 import solve
 from heartpole_jax.policy import as_policy
 
 CONFIG = DQNConfig(hidden_sizes=(4,), buffer_size=64, num_envs=2, batch_size=4)
@@ -118,7 +118,7 @@ TYPED = {
         {"objectives": {}, "parents": {"a": [tasks.Trial(0, 0)]}, "keep_one_in": 2},
     ),
     "objectives": (tasks.score, {"objectives": np.ones((2, 2))}),
-    "solve": (optimum_v1.solve, {"drunk": "yes"}),
+    "solve": (solve, {"drunk": "yes"}),
     "v1's state": (heartpole_v1.observe, {"state": hp.EnvParams()}),
 }
 

@@ -20,7 +20,7 @@ from heartpole_jax.envs.heartpole_v1 import EnvParams
 from heartpole_jax.evaluation import evaluator, routines
 from heartpole_jax.evaluation.estimates import HALF_HOURS_A_DAY, Estimate, estimate, without_attack_noise
 from heartpole_jax.evaluation.evaluator import BestKnown, Evaluator, Row
-from heartpole_jax.optimum import heartpole_v1 as optimum
+from heartpole_jax.optimum.heartpole_v1 import solver
 from heartpole_jax.rollout import Transition, rollout
 
 _BEST_SEED = 0xBE57  # of the random numbers that the best policy is evaluated on
@@ -69,7 +69,7 @@ def best(params: EnvParams) -> Best:
     where that does not help there is no `expected_return`. The per cent are of the return, or of a tenth of the work
     done where that is more. Half a minute of work; cached. How far it may be from the optimum: docs/heartpole_v1.md.
     """
-    return _best(*optimum.plain(params))
+    return _best(*solver.plain(params))
 
 
 @functools.lru_cache(maxsize=64)
@@ -82,7 +82,7 @@ def _best(leaves: tuple[float, ...], treedef: Any) -> Best:
     best_routine = routines.policy_of(found[int(np.argmax(np.where(tipsy, -np.inf, values)))])
     known = Best(None, routine=float(max(sober, drunk)))
     for solution in _solutions(params):
-        if isinstance(solution, optimum.NoSolution):
+        if isinstance(solution, solver.NoSolution):
             return dataclasses.replace(known, why=known.why or str(solution))
         achieved, work = _achieved(solution.policy, params)
         scale = max(abs(achieved.mean), _WORK_SHARE * work)
@@ -101,16 +101,16 @@ def _best(leaves: tuple[float, ...], treedef: Any) -> Best:
     return known
 
 
-def _solutions(params: EnvParams) -> Iterator[optimum.Solution | optimum.NoSolution]:
+def _solutions(params: EnvParams) -> Iterator[solver.Solution | solver.NoSolution]:
     """Solutions on finer and finer grids, and the error of the last that cannot be solved."""
     coarse, *fine = _RESOLUTIONS
     for resolution in fine:
         try:
-            yield optimum.solve(params, resolution=resolution)
-        except optimum.NoSolution as error:
+            yield solver.solve(params, resolution=resolution)
+        except solver.NoSolution as error:
             if resolution == fine[0]:
-                with contextlib.suppress(optimum.NoSolution):
-                    yield optimum.solve(params, resolution=coarse)
+                with contextlib.suppress(solver.NoSolution):
+                    yield solver.solve(params, resolution=coarse)
             yield error
             return
 

@@ -13,8 +13,8 @@ from heartpole_jax.envs import menu
 from heartpole_jax.envs.heartpole_v1 import EnvParams
 from heartpole_jax.evaluation import heartpole_v1 as evaluation_v1
 from heartpole_jax.evaluation import routines
-from heartpole_jax.optimum import grid as grid_v1
-from heartpole_jax.optimum import heartpole_v1 as optimum_v1
+from heartpole_jax.optimum.heartpole_v1 import grid as grid_v1
+from heartpole_jax.optimum.heartpole_v1 import solver
 
 pytestmark = pytest.mark.once
 
@@ -165,7 +165,7 @@ def test_the_points_of_a_grid_increase_whatever_the_parameters(changed):
 
 
 def test_numbers_of_numpy_are_plain_numbers():
-    assert optimum_v1.plain(EnvParams(stimulation_decay=np.float64(0.93))) == optimum_v1.plain(
+    assert solver.plain(EnvParams(stimulation_decay=np.float64(0.93))) == solver.plain(
         EnvParams(stimulation_decay=0.93)
     )
 
@@ -181,14 +181,14 @@ def test_the_last_half_hour_has_the_value_of_its_best_action():
         coffee = work(a + uniforms).mean() - 100 * risk(0.3 * uniforms).mean()
         energy = work(a + 0.3 + 0.9 * uniforms).mean() - 100 * risk(0.17 + 0.14 * uniforms).mean()
         total += max(work(a) - 100 * risk(0.0), coffee, energy) / len(uniforms)
-    assert optimum_v1.solve(params, resolution=1.5).expected_return == pytest.approx(total, abs=5e-3)
+    assert solver.solve(params, resolution=1.5).expected_return == pytest.approx(total, abs=5e-3)
 
 
 @pytest.fixture(scope="module")
 def two_days():
     """What simulation makes of the policy of two days, and what the grid says."""
     params = EnvParams(max_half_hours=96)
-    solution = optimum_v1.solve(params, resolution=0.6)
+    solution = solver.solve(params, resolution=0.6)
     return params, solution, evaluation.evaluate(solution.policy, jax.random.key(1), params, env=V1, num_episodes=4096)
 
 
@@ -242,14 +242,14 @@ BRIEFLY_HAZARDOUS = pill(impairment=(0.0, 0.5), hazard=4.8)
 def test_actions_are_left_out_that_cannot_pay(row, left_out):
     """Impairing ones where they cost more than they can gain, by hand: 100 * 3.8 * 0.00124 = 0.47 a half-hour, against
     0.48 of productivity for each unit and half-hour, 0.25 * 6.3 half-hours of them."""
-    choices = optimum_v1.choices(EnvParams(menu=menu.Menu((PARAMS.menu.actions[0], row))), drunk=False)
+    choices = solver.choices(EnvParams(menu=menu.Menu((PARAMS.menu.actions[0], row))), drunk=False)
     assert (1 not in choices) == left_out
 
 
 def test_a_menu_of_drinks_alone_is_solved_only_with_them():
     params = EnvParams(menu=menu.Menu((ROWS["beer"],)), max_half_hours=2)
-    with pytest.raises(optimum_v1.NoSolution, match="allow them with drunk=True"):
-        optimum_v1.solve(params)
+    with pytest.raises(solver.NoSolution, match="allow them with drunk=True"):
+        solver.solve(params)
     assert evaluation.best_known(params, hp.make("HeartPole-v1", menu=params.menu)) is None
 
 
@@ -264,9 +264,9 @@ def test_a_solution_that_a_simulation_contradicts_makes_no_regret(monkeypatch, a
     claimed = evaluation_v1._achieved(policy, params)[0].mean if claimed is None else claimed
     solved = []
     monkeypatch.setattr(
-        optimum_v1,
+        solver,
         "solve",
-        lambda params, resolution: solved.append(resolution) or optimum_v1.Solution(claimed, policy),
+        lambda params, resolution: solved.append(resolution) or solver.Solution(claimed, policy),
     )
     evaluation_v1._best.cache_clear()
     known = evaluation_v1.best(params)
@@ -315,9 +315,9 @@ def test_menus_with_strong_stimulants_are_solved(row, at_least):
 
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="plain numbers to be solved"):
-        optimum_v1.solve(EnvParams(heart_attack_penalty=jnp.array(100.0)))
+        solver.solve(EnvParams(heart_attack_penalty=jnp.array(100.0)))
     with pytest.raises(ValueError, match=r"resolution must be a number in \[0.2, 10\], got 0.1"):
-        optimum_v1.solve(resolution=0.1)
+        solver.solve(resolution=0.1)
     with pytest.raises(ValueError, match="plain numbers to be solved"):
         evaluation.evaluate(
             policies.make("coffee", env=V1), jax.random.key(0), EnvParams(heart_attack_penalty=jnp.array(100.0)), env=V1

@@ -13,13 +13,13 @@ import pytest
 import heartpole_jax as hp
 from heartpole_jax.envs.heartpole_v1 import EnvParams, EnvState, Noise
 from heartpole_jax.envs.menu import Menu, Row
-from heartpole_jax.optimum import heartpole_v1 as optimum_v1
-from heartpole_jax.optimum.grid import interpolation
-from heartpole_jax.optimum.heartpole_v1_bound import NoBound, bound, upper_bound
-from heartpole_jax.optimum.heartpole_v1_bound import lattice as lattices
-from heartpole_jax.optimum.heartpole_v1_bound.actions import Excess, body_of
-from heartpole_jax.optimum.heartpole_v1_bound.body import Risk
-from heartpole_jax.optimum.heartpole_v1_bound.lattice import Lattice
+from heartpole_jax.optimum.heartpole_v1 import solve
+from heartpole_jax.optimum.heartpole_v1.bound import NoBound, upper_bound, upper_solution
+from heartpole_jax.optimum.heartpole_v1.bound import lattice as lattices
+from heartpole_jax.optimum.heartpole_v1.bound.actions import Excess, body_of
+from heartpole_jax.optimum.heartpole_v1.bound.body import Risk
+from heartpole_jax.optimum.heartpole_v1.bound.lattice import Lattice
+from heartpole_jax.optimum.heartpole_v1.grid import interpolation
 
 pytestmark = pytest.mark.once
 
@@ -113,9 +113,9 @@ def by_the_environment(values, states, action, num):
 
 def shortfalls(problem, states, num):
     """By how much U is below the value of each action, {name: (states,)}; positive where it is no upper solution."""
-    values, history = bound.no_values(problem, COARSE), [jnp.zeros(COARSE.shape)]
+    values, history = upper_solution.no_values(problem, COARSE), [jnp.zeros(COARSE.shape)]
     for left in range(1, HALF_HOURS + 1):
-        values = bound.earlier(values, left, problem)
+        values = upper_solution.earlier(values, left, problem)
         history.append(values.awake[0])
     here = jax.vmap(functools.partial(interpolated, history[-1]))(states)
     found = {}
@@ -128,7 +128,7 @@ def shortfalls(problem, states, num):
 
 def test_between_the_points_no_action_is_better_than_the_upper_solution(states):
     """The midpoint rule errs by 1e-4 here; without the corrections the inequality fails by much more."""
-    problem = bound.problem_of(PARAMS, COARSE)
+    problem = upper_solution.problem_of(PARAMS, COARSE)
     for shortfall in shortfalls(problem, states, num=32).values():
         assert shortfall.max() < 2e-4
     plain = shortfalls(without_corrections(problem), states, num=12)
@@ -145,7 +145,7 @@ def test_a_short_episodes_bound_is_just_above_what_the_solvers_policy_reaches():
     found = upper_bound(params, resolution=0.5)
     assert (found.half_hours, found.period) == (12, 0)
     with jax.enable_x64(False):
-        policy = optimum_v1.solve(params, resolution=0.7).policy
+        policy = solve(params, resolution=0.7).policy
         env = hp.make("HeartPole-v1", menu=params.menu)
         totals = hp.rollout(policy, jax.random.key(0), params, env=env, num_envs=8192, num_steps=12).totals
     assert totals.mean() + 4 * totals.std() / 8192**0.5 < found.bound < 1.02 * totals.mean()
@@ -153,12 +153,12 @@ def test_a_short_episodes_bound_is_just_above_what_the_solvers_policy_reaches():
 
 def test_most_of_a_long_episode_follows_from_a_period(monkeypatch):
     """Sleep alone with idling: nothing is uncertain but how rested a patient wakes up, and heart attacks."""
-    monkeypatch.setattr(bound, "_DAYS", 1)  # not as close as it gets
+    monkeypatch.setattr(upper_solution, "_DAYS", 1)  # not as close as it gets
     params = EnvParams(menu=menu_of("nothing", "sleep"))
     found = upper_bound(params, resolution=0.4)
     assert 0 < found.period < found.half_hours < 700
     with jax.enable_x64(False):
-        solved = optimum_v1.solve(params, resolution=0.7).expected_return
+        solved = solve(params, resolution=0.7).expected_return
     assert solved - 0.5 < found.bound < solved + 12
 
 
@@ -239,6 +239,6 @@ def test_the_risks_value_slope_and_curvature_are_those_of_a_night():
     [([1, 5], 2, [True, True], 5), ([1, 5], 7, [True, True], 7), ([1, 5], 7, [True, False], 1)],
 )
 def test_a_period_adds_the_most_at_any_point_that_matters(awake, woken, reachable, increment):
-    now = bound.Values((jnp.array(awake, float).reshape(2, 1, 1, 1),), (jnp.full((1, 1, 1), float(woken)),))
+    now = upper_solution.Values((jnp.array(awake, float).reshape(2, 1, 1, 1),), (jnp.full((1, 1, 1), float(woken)),))
     then = jax.tree.map(jnp.zeros_like, now)
-    assert bound.largest_increment(now, then, jnp.array(reachable)[:, None]) == increment
+    assert upper_solution.largest_increment(now, then, jnp.array(reachable)[:, None]) == increment

@@ -23,15 +23,15 @@ from heartpole_jax import arguments
 from heartpole_jax.arguments import shown
 from heartpole_jax.envs.heartpole_v1 import EnvParams
 from heartpole_jax.envs.menu import Row
-from heartpole_jax.optimum.grid import interpolation
-from heartpole_jax.optimum.heartpole_v1 import choices, plain
-from heartpole_jax.optimum.heartpole_v1_bound import lattice as lattices
-from heartpole_jax.optimum.heartpole_v1_bound.actions import Action, action_of, body_of
-from heartpole_jax.optimum.heartpole_v1_bound.backwards import half_hour
-from heartpole_jax.optimum.heartpole_v1_bound.covered import NoBound as NoBound
-from heartpole_jax.optimum.heartpole_v1_bound.covered import check, late_returns, within_reach
-from heartpole_jax.optimum.heartpole_v1_bound.lattice import Lattice
-from heartpole_jax.optimum.heartpole_v1_bound.sleep import Sleep, sleep_of
+from heartpole_jax.optimum.heartpole_v1.bound import lattice as lattices
+from heartpole_jax.optimum.heartpole_v1.bound.actions import Action, action_of, body_of
+from heartpole_jax.optimum.heartpole_v1.bound.backwards import half_hour
+from heartpole_jax.optimum.heartpole_v1.bound.covered import NoBound as NoBound
+from heartpole_jax.optimum.heartpole_v1.bound.covered import check, late_returns, within_reach
+from heartpole_jax.optimum.heartpole_v1.bound.lattice import Lattice
+from heartpole_jax.optimum.heartpole_v1.bound.sleep import Sleep, sleep_of
+from heartpole_jax.optimum.heartpole_v1.grid import interpolation
+from heartpole_jax.optimum.heartpole_v1.solver import choices, plain
 
 ROUNDING = 1e-6  # added each half-hour. Sums of 100 products at 1e2 in float64 err by 1e-12; in float32 see `actions`
 _EVERY = 24  # half-hours between the U that are kept to be compared with

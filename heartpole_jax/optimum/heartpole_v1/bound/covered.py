@@ -9,9 +9,9 @@ from chex import Array
 from heartpole_jax.envs import physiology
 from heartpole_jax.envs.heartpole_v1 import EnvParams
 from heartpole_jax.envs.menu import Row
-from heartpole_jax.optimum.heartpole_v1_bound.actions import Body, dose_of
-from heartpole_jax.optimum.heartpole_v1_bound.body import Risk
-from heartpole_jax.optimum.heartpole_v1_bound.lattice import Lattice
+from heartpole_jax.optimum.heartpole_v1.bound.actions import Body, dose_of
+from heartpole_jax.optimum.heartpole_v1.bound.body import Risk
+from heartpole_jax.optimum.heartpole_v1.bound.lattice import Lattice
 
 
 class NoBound(ValueError):

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from chex import Array
 
-from heartpole_jax.optimum.heartpole_v1_bound.actions import Action, Excess
-from heartpole_jax.optimum.heartpole_v1_bound.sleep import Sleep
+from heartpole_jax.optimum.heartpole_v1.bound.actions import Action, Excess
+from heartpole_jax.optimum.heartpole_v1.bound.sleep import Sleep
 
 
 def cells_of(excess: Excess, values: Array, axis: int) -> Array:

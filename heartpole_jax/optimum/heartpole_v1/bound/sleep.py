@@ -13,8 +13,8 @@ from chex import Array
 
 from heartpole_jax.envs.heartpole_v1 import EnvParams
 from heartpole_jax.envs.menu import Row
-from heartpole_jax.optimum.heartpole_v1_bound import lattice as lattices
-from heartpole_jax.optimum.heartpole_v1_bound.actions import Body, Excess, dosed, single, tension_of
+from heartpole_jax.optimum.heartpole_v1.bound import lattice as lattices
+from heartpole_jax.optimum.heartpole_v1.bound.actions import Body, Excess, dosed, single, tension_of
 
 
 class Sleep(NamedTuple):

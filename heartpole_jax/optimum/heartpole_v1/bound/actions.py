@@ -1,6 +1,6 @@
 """An action on the lattice: the matrices of its expectation, and those of what linear interpolation lacks in cells.
 
-The value of an action is r(w, x) + X W (H U + e_h) ..., see `bound`. For each axis:
+The value of an action is r(w, x) + X W (H U + e_h) ..., see `upper_solution`. For each axis:
 
     matrix      the expectation at the points of the lattice, exact for multilinear U
     excess      an upper bound of f - (its linear interpolation) in each cell, as the largest of a few linear forms of U
@@ -22,9 +22,9 @@ from chex import Array
 
 from heartpole_jax.envs.heartpole_v1 import EnvParams
 from heartpole_jax.envs.menu import Row
-from heartpole_jax.optimum.heartpole_v1_bound import lattice as lattices
-from heartpole_jax.optimum.heartpole_v1_bound.body import Risk, Work, sigmoid
-from heartpole_jax.optimum.heartpole_v1_bound.lattice import Lattice
+from heartpole_jax.optimum.heartpole_v1.bound import lattice as lattices
+from heartpole_jax.optimum.heartpole_v1.bound.body import Risk, Work, sigmoid
+from heartpole_jax.optimum.heartpole_v1.bound.lattice import Lattice
 
 QUARTERS = [np.array(share) for share in (0.25, 0.5, 0.75)]
 

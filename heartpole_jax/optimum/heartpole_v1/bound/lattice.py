@@ -11,7 +11,7 @@ import numpy as np
 
 from heartpole_jax.envs.heartpole_v1 import EnvParams
 from heartpole_jax.envs.menu import Row
-from heartpole_jax.optimum.grid import interpolation
+from heartpole_jax.optimum.heartpole_v1.grid import interpolation
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 _AWAKE = 36  # half-hours: later ones count as that one

@@ -29,7 +29,7 @@ from heartpole_jax.arguments import shown
 from heartpole_jax.envs import menu, physiology
 from heartpole_jax.envs.heartpole_v1 import OBS_NAMES, EnvParams, environment
 from heartpole_jax.envs.menu import Row
-from heartpole_jax.optimum.grid import (
+from heartpole_jax.optimum.heartpole_v1.grid import (
     AXES,
     UNIFORMS,
     Grid,
