@@ -14,7 +14,7 @@ from heartpole_jax.envs.heartpole_v1 import EnvParams
 from heartpole_jax.evaluation import heartpole_v1 as evaluation_v1
 from heartpole_jax.evaluation import routines
 from heartpole_jax.optimum.heartpole_v1 import grid as grid_v1
-from heartpole_jax.optimum.heartpole_v1 import solver
+from heartpole_jax.optimum.heartpole_v1 import operators, solver
 
 pytestmark = pytest.mark.once
 
@@ -60,7 +60,7 @@ def test_an_actions_value_is_the_mean_over_its_noise(name):
     values = 2.0 * a - 3.0 * h + 40.0 * x - 0.25 * s + 1.5 * k - 0.5 * m
     row = ROWS[name]
     after = values[:, 1] if row.wakes_up else values
-    found = grid_v1.action_value(grid_v1.operator_of(row, PARAMS, grid), jnp.asarray(after), row.half_hours + 1)
+    found = operators.action_value(operators.operator_of(row, PARAMS, grid), jnp.asarray(after), row.half_hours + 1)
     found = np.broadcast_to(np.asarray(found, float), values.shape)
     for index in [(1, 5, 7, 2, 1, 1), (2, 20, 8, 0, 0, 0), (3, 30, 9, 1, 2, 2)]:
         points = (points[i] for points, i in zip((grid.hypertension, *grid[1:5]), np.delete(index, 1), strict=True))
@@ -81,8 +81,8 @@ def test_who_stays_awake_longer_than_the_grid_knows_tires_as_in_its_last_half_ho
     values = jnp.asarray(grid.wakefulness)[None, None, :, None, None, None] * jnp.ones((1, 3, 1, 1, 1, 1))
     for half_hours, beyond in ((0, (0, 0, 1)), (1, (0, 1, 2)), (5, (4, 5, 6))):
         row = menu.Row(name="pause", half_hours=half_hours, source="-", grade="assumed")
-        operator = grid_v1.operator_of(row, EnvParams(heart_attack_penalty=0.0), grid)
-        found = np.asarray(grid_v1.action_value(operator, values, half_hours + 1)) - np.asarray(operator.reward)
+        operator = operators.operator_of(row, EnvParams(heart_attack_penalty=0.0), grid)
+        found = np.asarray(operators.action_value(operator, values, half_hours + 1)) - np.asarray(operator.reward)
         found = found[0, :, -1, 0, 0, 0]
         np.testing.assert_allclose(found, [2.0 - 0.5 * j for j in beyond], atol=1e-5)
 

@@ -1,8 +1,8 @@
-"""HeartPole-v1's decisions on a grid of states: the values of actions, as products of small matrices.
+"""The grid of HeartPole-v1's solver, and interpolation on it.
 
-`optimum.heartpole_v1` describes the method. Values have axes in the order (h, s, w, x, m, k): hypertension, half-hours
-awake, wakefulness, blood alcohol, impairment, stimulation. Wakefulness w = alertness + the fatigue of the day so far:
-only sleep and doses of alertness change it, so that for other actions nothing is interpolated along it.
+Values have axes in the order (h, s, w, x, m, k): hypertension, half-hours awake, wakefulness, blood alcohol,
+impairment, stimulation. Wakefulness w = alertness + the fatigue of the day so far: only sleep and doses of alertness
+change it, so that for other actions nothing is interpolated along it.
 
 The points follow the menu. They are dense where a patient works well, and stretch from there as far as the menu's
 doses can lead within an episode, so that hardly a patient leaves the grid; a variable that no action changes has one
@@ -10,10 +10,9 @@ point. Between the points values are interpolated by cubic polynomials, at the t
 Ballmer peak is narrow, linearly.
 """
 
-import functools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -22,9 +21,9 @@ from chex import Array
 from heartpole_jax.envs import physiology
 from heartpole_jax.envs.heartpole_v1 import EnvParams
 from heartpole_jax.envs.menu import Row
+from heartpole_jax.optimum.heartpole_v1.productivity import best_alertness
 
 AXES = ("hypertension", "wakefulness", "intoxication", "impairment", "stimulation")  # but for half-hours awake
-UNIFORMS = (np.arange(16) + 0.5) / 16  # the midpoint rule over each uniform
 _STEP = 0.25  # between points of stimulation where a patient works well, at resolution 1; of the others twice that
 _MOST_POINTS = 48  # of stimulation where patients are, at resolution 1: strong stimulants lead far
 _GROWTH = 1.3  # of the distance from point to point outside
@@ -186,165 +185,6 @@ def interpolation(grid: np.ndarray, x: np.ndarray, cubic: bool = True) -> np.nda
         added = np.where(inner, lagrange, linear)[..., None]
         np.put_along_axis(weights, index[..., None], np.take_along_axis(weights, index[..., None], -1) + added, axis=-1)
     return weights
-
-
-def _doses(dose: Any, uniforms: np.ndarray) -> np.ndarray:
-    """A dose at each of the uniforms; zeros where there is none."""
-    return np.zeros(len(uniforms)) if dose is None else dose[0] + (dose[1] - dose[0]) * uniforms
-
-
-def _ballmer(intoxication: np.ndarray, params: EnvParams) -> np.ndarray:
-    return np.asarray(
-        physiology.ballmer_function(
-            intoxication, params.ballmer_limit, params.ballmer_steepness, params.ballmer_peak,
-            params.ballmer_peak_width, params.ballmer_peak_height,
-        ),
-        float,
-    )  # fmt: skip
-
-
-def best_alertness(params: EnvParams) -> float:
-    """The effective alertness at which most work is done."""
-    alertness = np.linspace(0.0, max(float(params.anxiety_threshold), 0.0) + 2.0, 10_001)
-    return float(alertness[np.argmax(_work(alertness, params))])
-
-
-def steepest_fall(params: EnvParams, drunk: bool) -> float:
-    """The most work that half an hour loses for one unit of alertness more, at the blood alcohol of most work."""
-    alcohol = np.append(np.linspace(0.0, 1.0, 10_001), params.ballmer_peak) if drunk else np.zeros(1)
-    alertness = np.linspace(0.0, max(float(params.anxiety_threshold), 0.0) + 20.0, 10_001)
-    steepest = np.max(-np.diff(_work(alertness, params)) / np.diff(alertness))
-    return float(np.max(_ballmer(alcohol, params)) * max(steepest, 0.0))
-
-
-def _work(alertness: np.ndarray, params: EnvParams) -> np.ndarray:
-    """Work done in half an hour, sober, by the effective alertness (before it is cut at 0)."""
-    return np.asarray(physiology.productivity(np.maximum(alertness, 0.0), 1.0, params.anxiety_threshold), float)
-
-
-class Operator(NamedTuple):
-    """An action's value: reward, and matrices from the values after it, see the top of the file."""
-
-    reward: Array  # (s, w, x, m, k)
-    penalty: Array  # (h,)
-    hypertension: Array  # (h, h')
-    intoxication: Array | None  # (x, x')
-    overtired: Array | None  # (j, w, w'): 1, 2, ... half-hours awake more than the last of the grid; None: wakes up
-    terms: tuple[tuple[Array | None, ...], ...]  # sums of products, w, m, k: None is no change
-
-
-def operator_of(row: Row, params: EnvParams, grid: Grid) -> Operator:
-    """The action `row` on `grid`."""
-    breaks, last = row.half_hours, len(grid.tiredness) - 1
-    uniforms = UNIFORMS
-    # (uniform, points): what there is after the dose, when work begins, and what is left after it.
-    dosed = grid.stimulation + _doses(row.stimulation, uniforms)[:, None]
-    stimulation = dosed * params.stimulation_decay**breaks
-    impairment = (grid.impairment + _doses(row.impairment, uniforms)[:, None]) * params.impairment_decay**breaks
-    worn_stimulation = interpolation(grid.stimulation, stimulation * params.stimulation_decay)
-    worn_impairment = interpolation(grid.impairment, impairment * params.impairment_decay)
-    if row.wakes_up:
-        rested = physiology.uniform_between(params.wake_up_alertness_low, params.wake_up_alertness_high, uniforms)
-        woken = np.asarray(rested)[:, None] - params.bedtime_stimulation_cost * dosed  # (uniform, k)
-        effective = (woken + stimulation)[:, None, None, None, :]  # (uniform, s, w, m, k)
-        after = interpolation(grid.wakefulness, woken)
-        after = np.einsum("ukb,ukl->ukbl", after, worn_stimulation)
-        overtired = None
-    else:
-        wakefulness = grid.wakefulness + _doses(row.alertness, uniforms)[:, None]  # (uniform, w)
-        awake = np.arange(last + 1) + breaks
-        fatigue = grid.fatigue[np.minimum(awake, last)] + np.maximum(awake - last, 0) * grid.tiredness[last]
-        alertness = wakefulness[:, None, :] - fatigue[:, None]  # (uniform, s, w)
-        effective = alertness[..., None, None] + stimulation[:, None, None, None, :]
-        after = interpolation(grid.wakefulness, wakefulness)
-        later = np.arange(1, min(breaks + 1, last + 1) + 1) + max(breaks - last, 0)
-        overtired = interpolation(grid.wakefulness, grid.wakefulness - grid.tiredness[last] * later[:, None])
-    effective = effective - impairment[:, None, None, :, None]
-    work = np.zeros(effective.shape[1:])
-    for of_uniform in effective:
-        work = work + _work(of_uniform, params) / len(uniforms)
-
-    alcohol = _eliminated(grid.intoxication + _doses(row.intoxication, uniforms)[:, None], breaks, params)
-    multiplier = np.mean(_ballmer(alcohol, params), axis=0)
-    sober = interpolation(grid.intoxication, _eliminated(alcohol, 1, params), cubic=False).mean(axis=0)
-
-    tension = np.maximum(grid.hypertension + _doses(row.hypertension, uniforms)[:, None], 0.0)
-    risk = np.zeros_like(tension)
-    for _ in range(breaks + 1):
-        tension = tension * params.hypertension_decay
-        plain = np.asarray(
-            physiology.heart_attack_risk(tension, params.heart_attack_proclivity, params.heart_attack_threshold)
-        )
-        risk = risk + (1.0 - risk) * np.minimum(float(row.hazard) * plain, 1.0)
-    kept = ((1.0 - risk)[..., None] * interpolation(grid.hypertension, tension)).mean(axis=0)
-    kept[:, 0] += risk.mean(axis=0)
-
-    changes = [
-        after if row.wakes_up or row.alertness is not None else None,
-        worn_impairment if len(grid.impairment) > 1 else None,
-        None if row.wakes_up or len(grid.stimulation) == 1 else worn_stimulation,
-    ]
-    varies = [row.wakes_up or row.alertness is not None, row.impairment is not None, row.stimulation is not None]
-    return Operator(
-        reward=jnp.asarray(work[:, :, None] * multiplier[:, None, None]),
-        penalty=jnp.asarray(params.heart_attack_penalty * risk.mean(axis=0)),
-        hypertension=jnp.asarray(kept),
-        intoxication=jnp.asarray(sober) if len(grid.intoxication) > 1 else None,
-        overtired=None if overtired is None else jnp.asarray(overtired),
-        terms=_terms(changes, varies),
-    )
-
-
-def _terms(changes: Sequence[np.ndarray | None], varies: Sequence[bool]) -> tuple[tuple[Array | None, ...], ...]:
-    """The mean over the uniform of the product of `changes`, (uniform, ...) each, as a sum of products: one, where no
-    more than one of them `varies` with the uniform."""
-    varying = [change is not None and varied for change, varied in zip(changes, varies, strict=True)]
-    means = [None if change is None else jnp.asarray(change.mean(axis=0)) for change in changes]
-    if sum(varying) <= 1:
-        return (tuple(means),)
-    scaled = varying.index(True)  # the one that carries the weight of the uniform
-    return tuple(
-        tuple(
-            means[i]
-            if change is None or not varying[i]
-            else jnp.asarray(change[u] / (len(UNIFORMS) if i == scaled else 1))
-            for i, change in enumerate(changes)
-        )
-        for u in range(len(UNIFORMS))
-    )
-
-
-def _eliminated(alcohol: np.ndarray, half_hours: int, params: EnvParams) -> np.ndarray:
-    """Blood alcohol after some half-hours; the first brings it to 0 at least."""
-    return np.maximum(alcohol - half_hours * params.intoxication_elimination, 0.0) if half_hours else alcohol
-
-
-def action_value(operator: Operator, values: Array, decision: int) -> Array:
-    """The value of an action of `decision` half-hours from the `values` after it, of the shape of the grid. Where it
-    wakes up, these are of patients half an hour awake, (h, w, x, m, k)."""
-    if operator.overtired is None:
-        after = values[:, None]
-    else:
-        beyond = jnp.einsum("jab,hbxmk->hjaxmk", operator.overtired, values[:, -1])
-        after = jnp.concatenate([values[:, decision:], beyond], axis=1)
-    after = jnp.einsum("hg,gswxmk->hswxmk", operator.hypertension, after)
-    if operator.intoxication is not None:
-        after = jnp.einsum("xy,hswymk->hswxmk", operator.intoxication, after)
-    after = functools.reduce(jnp.add, [_changed(after, *term) for term in operator.terms])
-    return operator.reward[None] + after - operator.penalty[:, None, None, None, None, None]
-
-
-def _changed(values: Array, wakefulness: Array | None, impairment: Array | None, stimulation: Array | None) -> Array:
-    """One product of the matrices of a term."""
-    if impairment is not None:
-        values = jnp.einsum("mn,hswxnk->hswxmk", impairment, values)
-    if stimulation is not None:
-        values = jnp.einsum("hswxml,kl->hswxmk", values, stimulation)
-    if wakefulness is None:
-        return values
-    if wakefulness.ndim == 2:
-        return jnp.einsum("ab,hsbxmk->hsaxmk", wakefulness, values)
-    return jnp.einsum("kbl,hsbxml->hsxmk", wakefulness, values)[:, :, None]
 
 
 def corners(points: Array, x: Array) -> list[tuple[Array, Array]]:

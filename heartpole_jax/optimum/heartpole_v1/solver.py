@@ -29,19 +29,9 @@ from heartpole_jax.arguments import shown
 from heartpole_jax.envs import menu, physiology
 from heartpole_jax.envs.heartpole_v1 import OBS_NAMES, EnvParams, environment
 from heartpole_jax.envs.menu import Row
-from heartpole_jax.optimum.heartpole_v1.grid import (
-    AXES,
-    UNIFORMS,
-    Grid,
-    Operator,
-    Visited,
-    action_value,
-    corners,
-    grid_of,
-    interpolation,
-    operator_of,
-    steepest_fall,
-)
+from heartpole_jax.optimum.heartpole_v1.grid import AXES, Grid, Visited, corners, grid_of, interpolation
+from heartpole_jax.optimum.heartpole_v1.operators import UNIFORMS, Operator, action_value, operator_of
+from heartpole_jax.optimum.heartpole_v1.productivity import steepest_fall
 from heartpole_jax.policy import Policy
 from heartpole_jax.rollout import Transition, rollout
 
