@@ -61,7 +61,8 @@ def test_there_are_pages_to_look_at():
 API = "".join(page.read_text("utf-8") for page in (REPOSITORY / "docs" / "site" / "api").glob("*.md"))
 SHOWN = set(re.findall(r"^::: (\S+)$", API, re.MULTILINE))
 PACKAGES = ("heartpole_jax", *(f"heartpole_jax.{name}" for name in (
-    "evaluation", "gradients", "identification", "optimum", "optimum.heartpole_v1", "optimum.heartpole_v1.bound", "policies",
+    "evaluation", "gradients", "identification", "optimum", "optimum.heartpole_v1", "optimum.heartpole_v1.bound",
+    "policies",
 )), "agents.dqn", "agents.pqn")  # fmt: skip
 
 
