@@ -16,8 +16,10 @@ from heartpole_jax.envs.menu import Menu, Row
 from heartpole_jax.optimum.heartpole_v1 import solve
 from heartpole_jax.optimum.heartpole_v1.bound import NoBound, upper_bound, upper_solution
 from heartpole_jax.optimum.heartpole_v1.bound import lattice as lattices
-from heartpole_jax.optimum.heartpole_v1.bound.actions import Excess, body_of
+from heartpole_jax.optimum.heartpole_v1.bound.actions import Excess, action_of, body_of
+from heartpole_jax.optimum.heartpole_v1.bound.backwards import cells_of
 from heartpole_jax.optimum.heartpole_v1.bound.body import Risk
+from heartpole_jax.optimum.heartpole_v1.bound.covered import idling_is_better
 from heartpole_jax.optimum.heartpole_v1.bound.lattice import Lattice
 from heartpole_jax.optimum.heartpole_v1.grid import interpolation
 
@@ -174,6 +176,7 @@ def pill(**columns):
         (pill(stimulation=(0.0, 1.0), impairment=(0.0, 1.0)), "pill impairs or changes the hazard"),
         (pill(alertness=(0.0, 1.0)), "pill has a dose of alertness"),
         (pill(half_hours=8, wakes_up=True), "one action that wakes up"),
+        (pill(half_hours=2), "pill may pay where hypertension is high"),  # one risk where idling has three
     ],
 )
 def test_what_the_proof_does_not_cover_is_refused(row, message):
@@ -232,6 +235,84 @@ def test_the_risks_value_slope_and_curvature_are_those_of_a_night():
     assert (risk.most_curved(y[1:-1]) < 1.6 * np.abs(bend) + 0.02).all()
     assert risk.convex(3.0)
     assert not risk.convex(12.0)
+
+
+RANDOM = np.random.default_rng(1)
+# Along hypertension values fall, and along the other axis they do what they want.
+ALONG = {
+    "hypertension": -np.cumsum(RANDOM.exponential(1.0, (40, len(COARSE.hypertension))), axis=1),
+    "stimulation": np.cumsum(RANDOM.normal(0.0, 1.0, (40, len(COARSE.stimulation))), axis=1),
+}
+
+
+def expectation(axis, row, values, v):
+    """The mean of values after an action that begins at v, (sets of values, len(v)), by midpoints of the dose."""
+    points, half_hours = getattr(COARSE, axis), row.half_hours + 1
+    low, high = getattr(row, axis) or (0.0, 0.0)
+    y = np.maximum(v[:, None] + low + (high - low) * (np.arange(4000) + 0.5) / 4000, 0.0)
+    after = np.stack([np.interp(y * getattr(PARAMS, f"{axis}_decay") ** half_hours, points, one) for one in values])
+    if axis == "hypertension":
+        safe = np.prod([1.0 - 0.5 / (1.0 + np.exp(6.0 - 0.97**i * y)) for i in range(1, half_hours + 1)], axis=0)
+        after = safe * after + (1.0 - safe) * (values[:, :1, None] - 100.0)
+    return after.mean(axis=2)
+
+
+@pytest.mark.parametrize("name", ["nothing", "coffee", "exercise", "energy_drink"])
+@pytest.mark.parametrize("axis", ["hypertension", "stimulation"])
+def test_an_excess_is_just_above_what_interpolation_lacks_in_a_cell(name, axis):
+    """Without any of its three parts it is below, in one case at least: the next test."""
+    lacking, excess = what_is_lacking(name, axis), all_cells(name, axis)
+    assert (lacking < excess + 1e-6).all()
+    assert excess.sum() < 1.6 * lacking.sum()
+
+
+@pytest.mark.parametrize(
+    ("name", "axis", "part"),
+    [
+        ("nothing", "hypertension", "curved"),
+        ("coffee", "hypertension", "inside"),
+        ("coffee", "hypertension", "scale"),
+        ("energy_drink", "hypertension", "scale"),
+        ("coffee", "stimulation", "inside"),
+        ("coffee", "stimulation", "scale"),
+    ],
+)
+def test_each_part_of_an_excess_is_needed(name, axis, part):
+    assert (what_is_lacking(name, axis) > all_cells(name, axis, **{part: None}) + 1e-4).any()
+
+
+@functools.cache
+def what_is_lacking(name, axis, shares=41):
+    """(sets of values, cells): the most at any of some shares of a cell, at least 0."""
+    points, values = getattr(COARSE, axis), ALONG[axis]
+    ends = expectation(axis, ROWS[name], values, points)
+    found = np.zeros((len(values), len(points) - 1))
+    for share in np.linspace(0.0, 1.0, shares)[1:-1]:
+        inner = expectation(axis, ROWS[name], values, points[:-1] + share * np.diff(points))
+        found = np.maximum(found, inner - (1.0 - share) * ends[:, :-1] - share * ends[:, 1:])
+    return found
+
+
+def all_cells(name, axis, **without):
+    """(sets of values, cells) of the bound."""
+    action = action_of(ROWS[name], body_of(PARAMS, COARSE))
+    excess = {"hypertension": action.tension_excess, "stimulation": action.stimulation_excess}[axis]
+    return np.asarray(cells_of(excess._replace(**without), jnp.asarray(ALONG[axis]), axis=1))
+
+
+def test_cannabis_costs_more_than_it_gains_at_every_hypertension():
+    """Its gain: 0.48 for each unit of impairment and half-hour, 0.25 units in the mean, 0.841 of it after the break."""
+    (cannabis,) = upper_solution.problem_of(PARAMS, COARSE).left_out
+    assert cannabis.gained == pytest.approx(0.4791 * 0.25 * 0.841 / 0.159, rel=1e-3)
+    risk = 0.5 / (1.0 + np.exp(6.0 - np.outer(COARSE.hypertension, [0.97, 0.97**2])))
+    safe, risky = np.prod(1.0 - risk, axis=1), np.prod(1.0 - 4.8 * risk, axis=1)
+    np.testing.assert_allclose(cannabis.extra, safe - risky, atol=1e-14)
+    np.testing.assert_allclose(cannabis.twice, (1.0 - safe) * 0.5 / (1.0 + np.exp(6.0)), atol=1e-14)
+    # What hypertension costs by then, at most: a heart attack that comes anyway costs nothing.
+    cost = np.linspace(0.0, 40.0, len(COARSE.hypertension))
+    assert idling_is_better(cannabis, cost, 100.0)
+    assert not idling_is_better(cannabis, np.append(cost[:-1], 99.0), 100.0)
+    assert not idling_is_better(cannabis, cost, 60.0)
 
 
 @pytest.mark.parametrize(

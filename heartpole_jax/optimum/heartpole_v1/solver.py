@@ -206,12 +206,11 @@ def choices(params: EnvParams, drunk: bool) -> dict[int, Row]:
 
 
 def _never_pays(row: Row, params: EnvParams, drunk: bool) -> bool:
-    """Whether idling is better than an action, in whatever state: it stimulates nobody, calms nobody, wakes nobody up,
-    and where it impairs costs more heart attacks than it can gain.
+    """Whether idling is better than an action: it stimulates nobody, calms nobody, wakes nobody up, and where it
+    impairs costs more heart attacks, to a patient without hypertension, than it can gain.
 
     The value never increases with hypertension, and that after a heart attack is higher by the penalty at most (both
-    by induction over the half-hours left). Impairment helps who is too alert, by the steepest fall of productivity for
-    each unit and half-hour of it.
+    by induction over the half-hours left).
     """
     calms = row.hypertension is not None and row.hypertension[0] < 0
     if row.alertness or row.stimulation or row.intoxication or row.wakes_up or calms or row.hazard < 1:
@@ -220,13 +219,22 @@ def _never_pays(row: Row, params: EnvParams, drunk: bool) -> bool:
         return True
     if row.impairment[0] < 0:
         return False
-    slope = steepest_fall(params, drunk)
-    kept = params.impairment_decay
-    half_hours = kept**row.half_hours * (1.0 / (1.0 - kept) if kept < 1 else math.inf)
-    gained = slope * 0.5 * sum(row.impairment) * min(half_hours, float(params.max_half_hours))
     least_risk = float(physiology.heart_attack_risk(0.0, params.heart_attack_proclivity, params.heart_attack_threshold))
     safe, risky = ((1.0 - min(hazard * least_risk, 1.0)) ** (row.half_hours + 1) for hazard in (1.0, row.hazard))
-    return gained <= params.heart_attack_penalty * (safe - risky)
+    return most_gained(row, params, drunk) <= params.heart_attack_penalty * (safe - risky)
+
+
+def most_gained(row: Row, params: EnvParams, drunk: bool = False) -> float:
+    """The most work that a row's impairment gains, on average over its doses.
+
+    It helps who is too alert, by the steepest fall of productivity for each unit and half-hour of it.
+    """
+    if row.impairment is None:
+        return 0.0
+    kept = params.impairment_decay
+    half_hours = kept**row.half_hours * (1.0 / (1.0 - kept) if kept < 1 else math.inf)
+    dose = 0.5 * sum(row.impairment)
+    return steepest_fall(params, drunk) * dose * min(half_hours, float(params.max_half_hours)) if dose else 0.0
 
 
 class _Tables(NamedTuple):

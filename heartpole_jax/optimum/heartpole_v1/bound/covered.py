@@ -1,6 +1,7 @@
 """What the proof of the upper bound assumes of parameters, menu and lattice."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,12 +11,51 @@ from heartpole_jax.envs import physiology
 from heartpole_jax.envs.heartpole_v1 import EnvParams
 from heartpole_jax.envs.menu import Row
 from heartpole_jax.optimum.heartpole_v1.bound.actions import Body, dose_of
-from heartpole_jax.optimum.heartpole_v1.bound.body import Risk
+from heartpole_jax.optimum.heartpole_v1.bound.body import Risk, sigmoid
 from heartpole_jax.optimum.heartpole_v1.bound.lattice import Lattice
+from heartpole_jax.optimum.heartpole_v1.solver import most_gained
 
 
 class NoBound(ValueError):
     """Parameters or a menu that the proof does not cover."""
+
+
+class NeverPays(NamedTuple):
+    """A row that is left out, since idling for as long is better: see `idling_is_better`."""
+
+    name: str
+    gained: float  # the most work that its impairment gains
+    extra: np.ndarray  # (h,) by how much a heart attack is likelier at the points
+    twice: np.ndarray  # (h,) at most the heart attacks that idling has after its first
+
+
+def left_out(rows: Sequence[Row], params: EnvParams, body: Body) -> tuple[NeverPays, ...]:
+    """The `rows` that are left out. Raises `NoBound` where their extra risk falls somewhere on the lattice."""
+    found, h = [], body.lattice.hypertension
+    lowest, highest = (float(risk) for risk in body.proclivity * sigmoid(h[[0, -1]] - body.threshold))
+    for row in rows:
+        hazards = 1.0, min(float(row.hazard), 1.0 / highest)  # less, where a heart attack would be certain
+        idle, risky = (
+            Risk(row.half_hours + 1, body.proclivity * hazard, body.threshold, body.tension_decay) for hazard in hazards
+        )
+        between = np.linspace(0.0, h[-1], int(h[-1] / 0.002) + 2)
+        if np.min(np.diff(risky.value(between) - idle.value(between))) < 0:
+            raise NoBound(f"{row.name} is not more dangerous the higher the hypertension; leave it out")
+        again = row.half_hours * lowest
+        found.append(
+            NeverPays(row.name, most_gained(row, params), risky.value(h) - idle.value(h), again * idle.value(h))
+        )
+    return tuple(found)
+
+
+def idling_is_better(row: NeverPays, regret: np.ndarray, penalty: float) -> bool:
+    """Whether idling for as long beats a row at every hypertension of the lattice, each cell taken at its worse end.
+
+    A heart attack costs the penalty, and gains what hypertension costs. `regret` (h,) is the most that does, by the
+    values afterwards. Idling is several decisions and can have a second heart attack, at no hypertension.
+    """
+    cost = row.extra[:-1] * (penalty - regret[1:]) - penalty * row.twice[1:]
+    return bool(np.min(cost) >= row.gained)
 
 
 def check(params: EnvParams, rows: Sequence[Row], grid: Lattice) -> None:

@@ -26,8 +26,15 @@ from heartpole_jax.envs.menu import Row
 from heartpole_jax.optimum.heartpole_v1.bound import lattice as lattices
 from heartpole_jax.optimum.heartpole_v1.bound.actions import Action, action_of, body_of
 from heartpole_jax.optimum.heartpole_v1.bound.backwards import half_hour
+from heartpole_jax.optimum.heartpole_v1.bound.covered import (
+    NeverPays,
+    check,
+    idling_is_better,
+    late_returns,
+    left_out,
+    within_reach,
+)
 from heartpole_jax.optimum.heartpole_v1.bound.covered import NoBound as NoBound
-from heartpole_jax.optimum.heartpole_v1.bound.covered import check, late_returns, within_reach
 from heartpole_jax.optimum.heartpole_v1.bound.lattice import Lattice
 from heartpole_jax.optimum.heartpole_v1.bound.sleep import Sleep, sleep_of
 from heartpole_jax.optimum.heartpole_v1.grid import interpolation
@@ -49,7 +56,7 @@ class UpperBound:
     period: int  # by which the rest follows: U_{t + period} <= U_t + increment; 0 if none was needed
     increment: float
     covered: tuple[str, ...]  # actions on the lattice
-    never_pay: tuple[str, ...]  # actions that idling beats in every state
+    never_pay: tuple[str, ...]  # actions that idling beats
     not_covered: tuple[str, ...]  # actions that intoxicate
 
 
@@ -87,6 +94,7 @@ class Problem(NamedTuple):
     tired: int  # the lattice's
     night: int  # half-hours of the decision to sleep
     late: tuple[Array, ...]  # (h,) each: at most what an action that never pays earns with 1, 2, .. half-hours left
+    left_out: tuple[NeverPays, ...]  # such actions
 
 
 def problem_of(params: EnvParams, grid: Lattice) -> Problem:
@@ -104,6 +112,7 @@ def problem_of(params: EnvParams, grid: Lattice) -> Problem:
         tired=grid.tired,
         night=bed.half_hours + 1,
         late=late_returns(params, others, body),
+        left_out=left_out(others, params, body),
     )
 
 
@@ -150,7 +159,7 @@ def computed(params: EnvParams, grid: Lattice) -> UpperBound:
     bests: deque[float] = deque(maxlen=_DAYS)
     for left in range(len(starts), horizon + 1):
         values = earlier(values, left, problem)
-        check_regret(values, params)
+        check_regret(values, params, problem)
         starts.append(at_start(values.awake[0], params, grid))
         if left == horizon:
             best = min(best, (starts[-1], left, 0, 0.0))
@@ -191,14 +200,19 @@ def last_day(params: EnvParams, grid: Lattice, half_hours: int) -> Iterator[Valu
     values = no_values(problem, longer)
     for left in range(1, half_hours + 1):
         values = earlier(values, left, problem)
-        check_regret(values, params)
+        check_regret(values, params, problem)
         yield Values(tuple(each[: grid.awake + 1] for each in values.awake), values.woken)
 
 
-def check_regret(values: Values, params: EnvParams) -> None:
-    """Raises `NoBound` unless a heart attack costs something with whatever hypertension, on the lattice."""
-    if float(jnp.min(values.awake[0][..., -1] - values.awake[0][..., 0])) < -params.heart_attack_penalty:
+def check_regret(values: Values, params: EnvParams, problem: Problem) -> None:
+    """Raises `NoBound` unless on the lattice a heart attack costs something, and no row that was left out pays."""
+    penalty = float(params.heart_attack_penalty)
+    regret = np.asarray(jnp.max(values.awake[0][..., :1] - values.awake[0], axis=(0, 1, 2)))
+    if regret[-1] > penalty:
         raise NoBound("hypertension costs more than a heart attack on this lattice: take a finer one")
+    for row in problem.left_out:
+        if not idling_is_better(row, regret, penalty):
+            raise NoBound(f"{row.name} may pay where hypertension is high; leave it out")
 
 
 def largest_increment(values: Values, then: Values, reachable: Array) -> float:
