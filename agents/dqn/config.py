@@ -23,6 +23,7 @@ class DQNConfig:
     num_envs: int = 1  # environments side by side
     steps_per_iteration: int = 4  # decisions of every environment, then ...
     updates_per_iteration: int = 1  # ... gradient steps
+    scaled_errors: bool = True  # TD errors are in units of the transform's value scale; False: of the rewards
     time_limit_is_terminal: bool = False  # True is wrong, and what the tutorial did
 
     def __post_init__(self):
@@ -30,7 +31,7 @@ class DQNConfig:
         object.__setattr__(self, "hidden_sizes", tuple(self.hidden_sizes))
         for name in ("n_step", "batch_size", "buffer_size", "num_envs", "steps_per_iteration", "updates_per_iteration"):
             validation.check_size(name, getattr(self, name))
-        for name in ("dueling", "double", "time_limit_is_terminal"):
+        for name in ("dueling", "double", "scaled_errors", "time_limit_is_terminal"):
             validation.check_type(name, getattr(self, name), bool)
         for size in self.hidden_sizes:
             validation.check_size("each of hidden_sizes", size)

@@ -59,7 +59,8 @@ def gradient_step(
     # pad each layer to the whole and add them all up.
     layers = networks.weights_as_tree(online_params, config, env)
     output, pull_back = jax.vjp(lambda layers: networks.apply(layers, batch.obs, config, env), layers)
-    loss, cotangent = td_loss(output, targets, batch.action, hyperparams.huber_delta)
+    unit = 1.0 if config.scaled_errors else networks.value_scale(batch.obs, config)
+    loss, cotangent = td_loss(output, targets, batch.action, hyperparams.huber_delta, unit)
     (gradient,) = pull_back(cotangent)
     gradient = jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(gradient)])
     with jax.numpy_dtype_promotion("standard"):  # optax counts in int32 and multiplies by floats
@@ -108,7 +109,9 @@ def td_targets(
     return (returns + bootstrap) / networks.value_scale(batch.obs, config)
 
 
-def td_loss(output: Array, targets: Array, action: Array, huber_delta: Numeric) -> tuple[Array, Array]:
+def td_loss(
+    output: Array, targets: Array, action: Array, huber_delta: Numeric, unit: Numeric = 1.0
+) -> tuple[Array, Array]:
     """The Huber loss of the chosen actions' values, a mean over the batch, and its gradient with respect to `output`.
 
     Args:
@@ -116,12 +119,13 @@ def td_loss(output: Array, targets: Array, action: Array, huber_delta: Numeric) 
       targets: (batch,), constants.
       action: int32 (batch,).
       huber_delta: |td_error| beyond which the loss is linear.
+      unit: (batch,) or (), that errors are multiplied by before.
     """
-    td_error = _of_action(output, action) - targets
+    td_error = unit * (_of_action(output, action) - targets)
     clipped = jnp.clip(td_error, -huber_delta, huber_delta)
     loss = jnp.mean(clipped * (td_error - 0.5 * clipped))
     chosen = jnp.arange(output.shape[1])[None] == action[:, None]
-    return loss, jnp.where(chosen, clipped[:, None] / output.shape[0], 0.0)
+    return loss, jnp.where(chosen, (unit * clipped)[:, None] / output.shape[0], 0.0)
 
 
 def _of_action(output: Array, action: Array) -> Array:

@@ -220,11 +220,12 @@ def gradient_step(batch: list[list[Row]], networks: Networks, learning_rate: flo
     output, activations = forward(networks.online, obs, config)
     cotangent, losses, chosen = np.zeros_like(output), [], []
     for i, rows in enumerate(batch):
-        td_error = output[i, rows[0].action] - target_of(rows, networks, numbers, config)
+        unit = 1.0 if config.scaled_errors else scale(rows[0].obs, config)
+        td_error = unit * (output[i, rows[0].action] - target_of(rows, networks, numbers, config))
         width = numbers["huber_delta"]
         small = abs(td_error) <= width
         losses.append(0.5 * td_error**2 if small else width * (abs(td_error) - 0.5 * width))
-        cotangent[i, rows[0].action] = (td_error if small else width * np.sign(td_error)) / len(batch)
+        cotangent[i, rows[0].action] = unit * (td_error if small else width * np.sign(td_error)) / len(batch)
         chosen.append(output[i, rows[0].action])
     gradient = backward(networks.online, activations, cotangent, config)
     norm = np.sqrt(np.sum(gradient**2))

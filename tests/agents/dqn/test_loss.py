@@ -63,6 +63,9 @@ SETTINGS = {
         },
         4,
     ),
+    "errors in the units of the rewards": (
+        {"max_grad_norm": 0.3}, {"transform": "heartpole-days", "scaled_errors": False}, 4,
+    ),
 }  # fmt: skip
 
 
