@@ -2,7 +2,7 @@
 
     python benchmarks/heartpole_v1.py speed [--rounds 15]
     python benchmarks/heartpole_v1.py optimum [--resolutions 0.7 1.0 1.4] [--drunk]
-    python benchmarks/heartpole_v1.py menus [NAME ...]
+    python benchmarks/heartpole_v1.py menus [NAME ...] [--agents 0]
 
 `speed`: rollouts of 8,192 patients with random actions of v0's menu, 260 decisions, JAX as it comes, v0 and v1 by
 turns; medians of the rounds, and the lowest and highest ratio within one.
@@ -10,16 +10,20 @@ turns; medians of the rounds, and the lowest and highest ratio within one.
 `optimum`: on grids of some resolutions, the expected return of the interpolated problem and what its policy reaches in
 16,384 episodes; with --drunk with the actions that intoxicate.
 
-`menus`: menus of one's own, seven of them with strong stimulants: what `evaluation.heartpole_v1.best` finds.
+`menus`: menus of one's own, seven of them with strong stimulants: what `evaluation.heartpole_v1.best` finds. With
+--agents so many seeds of the recipe heartpole-v1 are trained on each, and the best of them is held against the grid's
+policy: the per cent are of the policy's return, or of a tenth of the agent's work where that is more.
 """
 
 import argparse
 import statistics
 import time
+from collections.abc import Iterable
 
 import jax
 
 from heartpole_jax import evaluation, make, policies, rollout
+from heartpole_jax.envs import heartpole_v1
 from heartpole_jax.envs import menu as menus
 from heartpole_jax.envs.heartpole_v1 import EnvParams
 from heartpole_jax.envs.menu import Menu, Row
@@ -28,6 +32,8 @@ from heartpole_jax.optimum.heartpole_v1 import solve
 from heartpole_jax.policy import Policy
 
 NUM_ENVS, NUM_STEPS = 8192, 260
+FIRST_SEED = 500  # no setting was chosen by it, or by those after it
+EPISODES = 4096  # of an agent: its return to 0.3 at most
 # Rows more than the shipped menu has, by a name for the menu.
 ROWS = {
     "stimulation 0.5 .. 1, little hypertension": {"stimulation": (0.5, 1.0), "hypertension": (0.0, 0.05)},
@@ -61,13 +67,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--resolutions", type=float, nargs="+", default=(0.7, 1.0, 1.4))
     parser.add_argument("--drunk", action="store_true")
+    parser.add_argument("--agents", type=int, default=0, help="seeds to train on each menu (default: 0)")
     args = parser.parse_args()
+    if unknown := sorted(set(args.names) - set(own_menus())):
+        parser.error(f"unknown menus {unknown}; take some of {list(own_menus())}")
     if args.what == "speed":
         speed(args.rounds)
     elif args.what == "optimum":
         optimum(args.resolutions, args.drunk)
     else:
-        solve_menus(args.names)
+        solve_menus(args.names, args.agents)
 
 
 def speed(rounds: int) -> None:
@@ -109,8 +118,10 @@ def optimum(resolutions, drunk: bool) -> None:
         )
 
 
-def solve_menus(names) -> None:
-    found = own_menus()
+def solve_menus(names: Iterable[str], num_agents: int) -> None:
+    if num_agents:
+        import recipes  # noqa: F401, before JAX's first array: it sets XLA's flags
+    found, above = own_menus(), []
     for name in names or found:
         began = time.perf_counter()
         best = evaluation_v1.best(EnvParams(menu=found[name]))
@@ -122,6 +133,37 @@ def solve_menus(names) -> None:
             f"{best.why}; {spent:.0f} s",
             flush=True,
         )
+        if num_agents:
+            agent = best_agent(found[name], num_agents)
+            above += [f"{kind} on {name!r}" for kind in compare(agent, best, found[name])]
+    if num_agents:
+        print(f"above the grid's policy by more than 1 %: {len(above)}", *above, sep="; ")
+
+
+def best_agent(menu: Menu, num_agents: int) -> evaluation_v1.Evaluation:
+    """The best of so many seeds of the recipe heartpole-v1, trained on a menu."""
+    import recipes as training
+
+    recipe, env = training.recipes.find("heartpole-v1"), heartpole_v1.environment(menu)
+    seeds = range(FIRST_SEED, FIRST_SEED + num_agents)
+    population, _ = training.train(recipe, seeds, recipe.num_evaluations, env)
+    agents = [training.networks.greedy(weights, recipe.config, env) for weights in population.best_weights]
+    found = [evaluation.evaluate(agent, jax.random.key(2), env=env, num_episodes=EPISODES) for agent in agents]
+    return max(found, key=lambda each: each.expected_return.mean)
+
+
+def compare(agent: evaluation_v1.Evaluation, best: evaluation_v1.Best, menu: Menu) -> list[str]:
+    """Prints how far the agent is above the grid's policy; which of agent and routine are, by more than 1 %."""
+    mean, error = agent.expected_return
+    drinks = sum(agent.actions_a_day[row.name].mean for row in menu.actions if row.intoxication is not None)
+    line = f"  best agent {mean:.1f} +- {error:.1f}, {drinks:.2f} drinks a day"
+    if best.achieved is None:
+        print(line, flush=True)
+        return []
+    scale = max(abs(best.achieved), 0.1 * agent.work_done.mean)
+    gains = {"agent": (mean - best.achieved) / scale, "routine": (best.routine - best.achieved) / scale}
+    print(f"{line}, {100 * gains['agent']:+.1f} % of the grid's policy", flush=True)
+    return [kind for kind, gain in gains.items() if gain > evaluation_v1.TOLERANCE]
 
 
 def own_menus() -> dict[str, Menu]:

@@ -22,19 +22,20 @@ import numpy as np  # noqa: E402
 from agents import dqn  # noqa: E402
 from agents.common import networks  # noqa: E402
 from agents.runs import loop, recipes, scoring  # noqa: E402
+from heartpole_jax import Environment  # noqa: E402
 from heartpole_jax.envs import registry  # noqa: E402
 
 SEED = 123
 
 
-def train(recipe: recipes.Recipe, seeds: range, num_chunks: int) -> tuple[dqn.Population, float]:
+def train(recipe: recipes.Recipe, seeds: range, num_chunks: int, env: Environment) -> tuple[dqn.Population, float]:
     """The population of `seeds`, and the seconds that it took with compiling."""
     plan = loop.plan(recipe.num_steps, recipe.config, num_chunks)
     devices = tuple(jax.devices())
     started = time.perf_counter()
     population = dqn.train_population(
         jax.vmap(jax.random.key)(jnp.arange(seeds.start, seeds.stop)), recipe.hyperparams, recipe.config,
-        registry.make(recipe.env), num_chunks=plan.num_chunks, iterations_per_chunk=plan.iterations,
+        env, num_chunks=plan.num_chunks, iterations_per_chunk=plan.iterations,
         evaluation_episodes=recipe.evaluation_episodes, slice_size=8,
         devices=devices if len(seeds) % len(devices) == 0 else None,
     )  # fmt: skip
@@ -73,7 +74,7 @@ def main() -> None:
     for name in args.recipes:
         recipe = recipes.find(name)
         seeds = range(args.first_seed, args.first_seed + args.seeds)
-        population, seconds = train(recipe, seeds, args.chunks or recipe.num_evaluations)
+        population, seconds = train(recipe, seeds, args.chunks or recipe.num_evaluations, registry.make(recipe.env))
         print(f"{name}: {args.seeds} seeds in {seconds:.0f} s")
         for kept, weights in (("last", population.weights), ("best", population.best_weights)):
             for label, values in evaluate(recipe, weights, args.episodes).items():
