@@ -221,8 +221,9 @@ def _as_metadata(target: TargetValue) -> dict[str, Any]:
 
 def _write(folder: Path, env: Environment, params: Any, episodes: list[EpisodeBuffer], described: dict) -> None:
     """Writes the dataset beside the folder and renames it."""
+    folder = folder.absolute()  # Minari's get_size fails on a relative path
     folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = folder.with_name(f".{folder.absolute().name}.{os.getpid()}")
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         beside.mkdir()
         storage = MinariStorage.new(
@@ -234,7 +235,7 @@ def _write(folder: Path, env: Environment, params: Any, episodes: list[EpisodeBu
         )
         storage.update_metadata(
             {
-                "dataset_id": folder.absolute().name,
+                "dataset_id": folder.name,
                 "minari_version": minari.__version__,
                 "algorithm_name": "{policy}, epsilon {epsilon:g}".format(**described["behaviour"]),
                 "description": f"{len(episodes):,} episodes of {env.name}, with the exact values of target policies",
@@ -244,7 +245,7 @@ def _write(folder: Path, env: Environment, params: Any, episodes: list[EpisodeBu
         storage.update_episodes(episodes)
         check_new(folder)
         beside.rename(folder)
-        disk.sync(folder.absolute().parent)
+        disk.sync(folder.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
