@@ -161,7 +161,8 @@ def test_a_write_that_breaks_leaves_nothing(tmp_path, monkeypatch):
 def test_the_command_writes_a_dataset_and_prints_the_values(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("heartpole_jax.evaluation.targets.NUM_TARGETS", 1)
     monkeypatch.chdir(tmp_path)  # the folder by a relative path, as in the docs
-    assert main("dataset --policy sleep --episodes 3 --params max_steps=5 --out sleep-v0".split()) == 0
+    arguments = ["dataset", "--policy", "sleep", "--episodes", "3", "--params", "max_steps=5", "--out", "sleep-v0"]
+    assert main(arguments) == 0
     assert "sleep" in capsys.readouterr().out
     assert minari.MinariDataset("sleep-v0/data").total_steps == 15
     assert [path.name for path in tmp_path.iterdir()] == ["sleep-v0"]
