@@ -31,7 +31,7 @@ STABLE_BASELINES3 = {
 CONFIG = {
     "hidden_sizes": (16, 16), "transform": "raw", "dueling": False, "double": False, "n_step": 1, "batch_size": 32,
     "buffer_size": 1_000_000, "num_envs": 1, "steps_per_iteration": 4, "updates_per_iteration": 1,
-    "time_limit_is_terminal": True,
+    "time_limit_is_terminal": True, "scaled_errors": True,
 }  # fmt: skip
 
 
