@@ -1,4 +1,4 @@
-"""How a training run is going: the last chunk on a terminal, a line for every chunk elsewhere."""
+"""How a training run is going: the last chunk on a terminal, lines of chunks elsewhere."""
 
 import math
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from agents.runs.display import Display, clock
 from heartpole_jax.evaluation import gap_name
 
 _NONE = "-"
+_LINES = 100  # of a run, about: one for each such share of it, or for each chunk where there are fewer
 
 
 class Progress:
@@ -15,6 +16,7 @@ class Progress:
     def __init__(self, num_steps: int, display: Display):
         self._num_steps, self._display = num_steps, display
         self._episode_return: float | None = None
+        self._share = -1  # of _LINES, that the last line was in
 
     def update(self, record: Mapping[str, float | None]) -> None:
         """Shows what happened in a chunk, and the last known return where no episode ended in it."""
@@ -22,7 +24,10 @@ class Progress:
             record = {**record, "episode_return": self._episode_return}
         self._episode_return = record["episode_return"]
         if not self._display.is_live:
-            self._display.print(line(record, self._num_steps))
+            share = int(_LINES * (record["env_steps"] or 0) // self._num_steps)
+            if share > self._share:
+                self._display.print(line(record, self._num_steps))
+            self._share = share
             return
         place = f"{_place(record, self._num_steps)}, {_left(record, self._num_steps)} left"
         text = "  ".join(f"{label} {text}" for label, text, _ in _figures(record))

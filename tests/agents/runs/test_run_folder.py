@@ -115,15 +115,23 @@ def test_a_line_for_every_chunk_where_there_is_no_terminal_and_the_last_known_re
     printed = io.StringIO()
     with Display(Console(file=printed, width=40)) as display:
         progress = Progress(8192, display)
-        progress.update({**RECORD, "episode_return": None})
+        progress.update({**RECORD, "env_steps": 2048, "episode_return": None})
         progress.update(RECORD)
         progress.update({**RECORD, "env_steps": 8192, "episode_return": None})
     lines = printed.getvalue().splitlines()
-    assert [text[: len("4,096 of 8,192 steps")] for text in lines] == ["4,096 of 8,192 steps"] * 2 + [
-        "8,192 of 8,192 steps"
-    ]
+    assert [text.split(" of ")[0] for text in lines] == ["2,048", "4,096", "8,192"]
     assert [text.split("return")[1].split()[0] for text in lines] == ["-", "-150.50", "-150.50"]
     assert lines[-1].endswith("0:00 left")
+
+
+def test_of_a_thousand_chunks_a_line_for_every_hundredth_of_the_run():
+    printed = io.StringIO()
+    with Display(Console(file=printed, width=40)) as display:
+        progress = Progress(1000, display)
+        for env_steps in range(1, 1001):
+            progress.update({**RECORD, "env_steps": env_steps})
+    steps = [int(text.split(" of ")[0].replace(",", "")) for text in printed.getvalue().splitlines()]
+    assert steps == [1, *range(10, 1001, 10)]
 
 
 @pytest.mark.parametrize("shown", [Progress, lambda _, display: SweepProgress(1, "regret", display)])
