@@ -302,7 +302,7 @@ def all_cells(name, axis, **without):
 
 def test_cannabis_costs_more_than_it_gains_at_every_hypertension():
     """Its gain: 0.48 for each unit of impairment and half-hour, 0.25 units in the mean, 0.841 of it after the break."""
-    (cannabis,) = upper_solution.problem_of(PARAMS, COARSE).left_out
+    (cannabis,) = upper_solution.problem_of(PARAMS, COARSE).never_pay
     assert cannabis.gained == pytest.approx(0.4791 * 0.25 * 0.841 / 0.159, rel=1e-3)
     risk = 0.5 / (1.0 + np.exp(6.0 - np.outer(COARSE.hypertension, [0.97, 0.97**2])))
     safe, risky = np.prod(1.0 - risk, axis=1), np.prod(1.0 - 4.8 * risk, axis=1)

@@ -168,12 +168,12 @@ def tension_of(row: Row, body: Body) -> tuple[Array, Array, Excess]:
 def _without_dose(h, low, high, rate, risk: Risk, expectation, body: Body) -> Excess:
     width, shares = np.diff(h), lattices.kinks(h, rate)
     curvature = width**2 / 8.0 * risk.most_curved(h[1:])
-    regret = lattices.average(h, h[:-1], h[:-1], rate)  # U(ch) - U(0) at the left, where it is largest
-    regret[:, 0] -= 1.0
+    change = lattices.average(h, h[:-1], h[:-1], rate)  # U(ch) - U(0) at the left, where it is largest
+    change[:, 0] -= 1.0
     kinks = lattices.inside(h, lambda v: lattices.average(h, v, v, rate), shares) if shares else None
     return Excess(
         inside=None if kinks is None else jnp.asarray(kinks),
-        curved=single(curvature[:, None] * regret),
+        curved=single(curvature[:, None] * change),
         curved_const=single(curvature * body.penalty),
     )
 

@@ -21,7 +21,7 @@ class NoBound(ValueError):
 
 
 class NeverPays(NamedTuple):
-    """A row that is left out, since idling for as long is better: see `idling_is_better`."""
+    """A row that is not on the lattice, since idling for as long is better: see `idling_is_better`."""
 
     name: str
     gained: float  # the most work that its impairment gains
@@ -29,8 +29,8 @@ class NeverPays(NamedTuple):
     twice: np.ndarray  # (h,) at most the heart attacks that idling has after its first
 
 
-def left_out(rows: Sequence[Row], params: EnvParams, body: Body) -> tuple[NeverPays, ...]:
-    """The `rows` that are left out. Raises `NoBound` where their extra risk falls somewhere on the lattice."""
+def never_paying(rows: Sequence[Row], params: EnvParams, body: Body) -> tuple[NeverPays, ...]:
+    """The `rows` that are not on it. Raises `NoBound` where their extra risk falls somewhere on the lattice."""
     found, h = [], body.lattice.hypertension
     lowest, highest = (float(risk) for risk in body.proclivity * sigmoid(h[[0, -1]] - body.threshold))
     for row in rows:
@@ -48,13 +48,13 @@ def left_out(rows: Sequence[Row], params: EnvParams, body: Body) -> tuple[NeverP
     return tuple(found)
 
 
-def idling_is_better(row: NeverPays, regret: np.ndarray, penalty: float) -> bool:
+def idling_is_better(row: NeverPays, hypertension_cost: np.ndarray, penalty: float) -> bool:
     """Whether idling for as long beats a row at every hypertension of the lattice, each cell taken at its worse end.
 
-    A heart attack costs the penalty, and gains what hypertension costs. `regret` (h,) is the most that does, by the
-    values afterwards. Idling is several decisions and can have a second heart attack, at no hypertension.
+    A heart attack costs the penalty, and gains what hypertension costs, at most `hypertension_cost` (h,) by the values
+    afterwards. Idling is several decisions and can have a second heart attack, at no hypertension.
     """
-    cost = row.extra[:-1] * (penalty - regret[1:]) - penalty * row.twice[1:]
+    cost = row.extra[:-1] * (penalty - hypertension_cost[1:]) - penalty * row.twice[1:]
     return bool(np.min(cost) >= row.gained)
 
 

@@ -31,7 +31,7 @@ from heartpole_jax.optimum.heartpole_v1.bound.covered import (
     check,
     idling_is_better,
     late_returns,
-    left_out,
+    never_paying,
     within_reach,
 )
 from heartpole_jax.optimum.heartpole_v1.bound.covered import NoBound as NoBound
@@ -94,7 +94,7 @@ class Problem(NamedTuple):
     tired: int  # the lattice's
     night: int  # half-hours of the decision to sleep
     late: tuple[Array, ...]  # (h,) each: at most what an action that never pays earns with 1, 2, .. half-hours left
-    left_out: tuple[NeverPays, ...]  # such actions
+    never_pay: tuple[NeverPays, ...]  # such actions
 
 
 def problem_of(params: EnvParams, grid: Lattice) -> Problem:
@@ -112,7 +112,7 @@ def problem_of(params: EnvParams, grid: Lattice) -> Problem:
         tired=grid.tired,
         night=bed.half_hours + 1,
         late=late_returns(params, others, body),
-        left_out=left_out(others, params, body),
+        never_pay=never_paying(others, params, body),
     )
 
 
@@ -159,7 +159,7 @@ def computed(params: EnvParams, grid: Lattice) -> UpperBound:
     bests: deque[float] = deque(maxlen=_DAYS)
     for left in range(len(starts), horizon + 1):
         values = earlier(values, left, problem)
-        check_regret(values, params, problem)
+        check_values(values, params, problem)
         starts.append(at_start(values.awake[0], params, grid))
         if left == horizon:
             best = min(best, (starts[-1], left, 0, 0.0))
@@ -200,18 +200,18 @@ def last_day(params: EnvParams, grid: Lattice, half_hours: int) -> Iterator[Valu
     values = no_values(problem, longer)
     for left in range(1, half_hours + 1):
         values = earlier(values, left, problem)
-        check_regret(values, params, problem)
+        check_values(values, params, problem)
         yield Values(tuple(each[: grid.awake + 1] for each in values.awake), values.woken)
 
 
-def check_regret(values: Values, params: EnvParams, problem: Problem) -> None:
-    """Raises `NoBound` unless on the lattice a heart attack costs something, and no row that was left out pays."""
+def check_values(values: Values, params: EnvParams, problem: Problem) -> None:
+    """Raises `NoBound` unless on the lattice a heart attack costs something, and idling beats what is not on it."""
     penalty = float(params.heart_attack_penalty)
-    regret = np.asarray(jnp.max(values.awake[0][..., :1] - values.awake[0], axis=(0, 1, 2)))
-    if regret[-1] > penalty:
+    hypertension_cost = np.asarray(jnp.max(values.awake[0][..., :1] - values.awake[0], axis=(0, 1, 2)))
+    if hypertension_cost[-1] > penalty:
         raise NoBound("hypertension costs more than a heart attack on this lattice: take a finer one")
-    for row in problem.left_out:
-        if not idling_is_better(row, regret, penalty):
+    for row in problem.never_pay:
+        if not idling_is_better(row, hypertension_cost, penalty):
             raise NoBound(f"{row.name} may pay where hypertension is high; leave it out")
 
 
