@@ -15,8 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from heartpole_jax import EnvParams, evaluation, optimum, policies
-from heartpole_jax.command_line import use_all_cores
+from heartpole_jax import EnvParams, command_line, evaluation, optimum, policies
 from heartpole_jax.policy import Policy
 
 _LENGTHS = (60, 250, 1000)
@@ -31,11 +30,11 @@ _FACTORS = (
 def main() -> None:
     """Prints a line for each set of constants, and the sums."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--constants", type=int, default=100)
-    parser.add_argument("--policies", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--constants", type=command_line.count, default=100)
+    parser.add_argument("--policies", type=command_line.count, default=100)
+    parser.add_argument("--seed", type=command_line.seed, default=0)
     options = parser.parse_args()
-    use_all_cores()
+    command_line.use_all_cores()
     generator = np.random.default_rng(options.seed)
     below, lowest, count, tried, started = 0, np.inf, 0, 0, time.monotonic()
     while count < options.constants:

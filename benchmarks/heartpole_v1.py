@@ -2,7 +2,7 @@
 
     python benchmarks/heartpole_v1.py speed [--rounds 15]
     python benchmarks/heartpole_v1.py optimum [--resolutions 0.7 1.0 1.4] [--drunk]
-    python benchmarks/heartpole_v1.py menus [NAME ...] [--agents 0]
+    python benchmarks/heartpole_v1.py menus [NAME ...] [--agents 2]
 
 `speed`: rollouts of 8,192 patients with random actions of v0's menu, 260 decisions, JAX as it comes, v0 and v1 by
 turns; medians of the rounds, and the lowest and highest ratio within one.
@@ -22,7 +22,10 @@ from collections.abc import Iterable
 
 import jax
 
-from heartpole_jax import evaluation, make, policies, rollout
+from agents.commands import xla
+from agents.common import networks
+from agents.runs import recipes
+from heartpole_jax import command_line, evaluation, make, policies, rollout
 from heartpole_jax.envs import heartpole_v1
 from heartpole_jax.envs import menu as menus
 from heartpole_jax.envs.heartpole_v1 import EnvParams
@@ -64,10 +67,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("speed", "optimum", "menus"))
     parser.add_argument("names", nargs="*", help="of menus; all by default")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=command_line.count, default=15)
     parser.add_argument("--resolutions", type=float, nargs="+", default=(0.7, 1.0, 1.4))
     parser.add_argument("--drunk", action="store_true")
-    parser.add_argument("--agents", type=int, default=0, help="seeds to train on each menu (default: 0)")
+    parser.add_argument("--agents", type=command_line.count, default=0, help="seeds to train on each menu")
     args = parser.parse_args()
     if unknown := sorted(set(args.names) - set(own_menus())):
         parser.error(f"unknown menus {unknown}; take some of {list(own_menus())}")
@@ -120,7 +123,7 @@ def optimum(resolutions, drunk: bool) -> None:
 
 def solve_menus(names: Iterable[str], num_agents: int) -> None:
     if num_agents:
-        import recipes  # noqa: F401, before JAX's first array: it sets XLA's flags
+        xla.prepare()
     found, above = own_menus(), []
     for name in names or found:
         began = time.perf_counter()
@@ -142,12 +145,12 @@ def solve_menus(names: Iterable[str], num_agents: int) -> None:
 
 def best_agent(menu: Menu, num_agents: int) -> evaluation_v1.Evaluation:
     """The best of so many seeds of the recipe heartpole-v1, trained on a menu."""
-    import recipes as training
+    from recipes import train  # the benchmark beside this one; it prepares XLA, which `speed` takes as it comes
 
-    recipe, env = training.recipes.find("heartpole-v1"), heartpole_v1.environment(menu)
+    recipe, env = recipes.named("heartpole-v1"), heartpole_v1.environment(menu)
     seeds = range(FIRST_SEED, FIRST_SEED + num_agents)
-    population, _ = training.train(recipe, seeds, recipe.num_evaluations, env)
-    agents = [training.networks.greedy(weights, recipe.config, env) for weights in population.best_weights]
+    population, _ = train(recipe, seeds, recipe.num_evaluations, env)
+    agents = [networks.greedy(weights, recipe.config, env) for weights in population.best_weights]
     found = [evaluation.evaluate(agent, jax.random.key(2), env=env, num_episodes=EPISODES) for agent in agents]
     return max(found, key=lambda each: each.expected_return.mean)
 

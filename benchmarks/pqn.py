@@ -22,6 +22,7 @@ import numpy as np  # noqa: E402
 
 from agents.common import networks  # noqa: E402
 from agents.runs import algorithms, recipes, scoring  # noqa: E402
+from heartpole_jax import command_line  # noqa: E402
 from heartpole_jax.envs.heartpole_v0 import HEARTPOLE_V0  # noqa: E402
 
 RECIPES = {"PQN": recipes.named("heartpole-v0-pqn"), "DQN": recipes.named("heartpole-v0")}
@@ -87,14 +88,16 @@ def speed(seeds: range, num_rounds: int, num_steps: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("regret", "speed"))
-    parser.add_argument("--seeds", type=int, help="a multiple of 8 (default: 32 for regret, 64 for speed)")
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--episodes", type=int, default=1024, help="of the evaluation (default: 1024)")
-    parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--steps", type=int, default=32_768, help="decisions of each seed in a round (default: 32768)")
+    parser.add_argument("--seeds", type=command_line.count, help="a multiple of 8 (32 for regret, 64 for speed)")
+    parser.add_argument("--first-seed", type=command_line.seed, default=0)
+    parser.add_argument("--episodes", type=command_line.count, default=1024, help="of the evaluation (default: 1024)")
+    parser.add_argument("--rounds", type=command_line.count, default=6)
+    parser.add_argument(
+        "--steps", type=command_line.count, default=32_768, help="decisions of each seed (default: 32768)"
+    )
     args = parser.parse_args()
     num_seeds = args.seeds or {"regret": 32, "speed": 64}[args.what]
-    if num_seeds < 1 or num_seeds % 8:
+    if num_seeds % 8:
         parser.error(f"--seeds must be a multiple of 8, got {num_seeds}")
     seeds = range(args.first_seed, args.first_seed + num_seeds)
     if args.what == "regret":

@@ -22,7 +22,7 @@ import numpy as np  # noqa: E402
 from agents import dqn  # noqa: E402
 from agents.common import networks  # noqa: E402
 from agents.runs import loop, recipes, scoring  # noqa: E402
-from heartpole_jax import Environment  # noqa: E402
+from heartpole_jax import Environment, command_line  # noqa: E402
 from heartpole_jax.envs import registry  # noqa: E402
 
 SEED = 123
@@ -65,14 +65,17 @@ def evaluate(recipe: recipes.Recipe, weights: jax.Array, num_episodes: int) -> d
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="+", help="names or TOML files")
-    parser.add_argument("--seeds", type=int, default=64, help="how many (default: 64)")
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--chunks", type=int, help="evaluations (default: the recipe's)")
-    parser.add_argument("--episodes", type=int, default=1024, help="to evaluate by (default: 1024)")
+    parser.add_argument("--seeds", type=command_line.count, default=64, help="how many (default: 64)")
+    parser.add_argument("--first-seed", type=command_line.seed, default=0)
+    parser.add_argument("--chunks", type=command_line.count, help="evaluations (default: the recipe's)")
+    parser.add_argument("--episodes", type=command_line.count, default=1024, help="to evaluate by (default: 1024)")
     args = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
-    for name in args.recipes:
-        recipe = recipes.find(name)
+    try:
+        found = [recipes.find(name) for name in args.recipes]
+    except ValueError as error:
+        parser.error(str(error))
+    for name, recipe in zip(args.recipes, found, strict=True):
         seeds = range(args.first_seed, args.first_seed + args.seeds)
         population, seconds = train(recipe, seeds, args.chunks or recipe.num_evaluations, registry.make(recipe.env))
         print(f"{name}: {args.seeds} seeds in {seconds:.0f} s")
