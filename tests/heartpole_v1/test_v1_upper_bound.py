@@ -177,6 +177,7 @@ def pill(**columns):
         (pill(alertness=(0.0, 1.0)), "pill has a dose of alertness"),
         (pill(half_hours=8, wakes_up=True), "one action that wakes up"),
         (pill(half_hours=2), "pill may pay where hypertension is high"),  # one risk where idling has three
+        (pill(half_hours=5, hazard=1e3), "pill is not more dangerous the higher the hypertension"),  # certain death
     ],
 )
 def test_what_the_proof_does_not_cover_is_refused(row, message):
